@@ -1,0 +1,1 @@
+"""archgrad: gradient-based neural architecture search."""
