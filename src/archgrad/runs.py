@@ -1,0 +1,410 @@
+"""A run directory: its settings, metrics, results and checkpoints, written so that a kill at any moment loses at most one step.
+
+Every file appears whole or not at all. Checkpoints carry their own checksum, and the last two are kept, so that a damaged
+one costs a little time and never the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import sys
+import warnings
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from archgrad.errors import ArchgradError, ArchgradWarning
+
+if sys.platform != "win32":
+    import fcntl
+
+CONFIG = "config.yaml"
+METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+LOCK = ".lock"
+MAGIC = b"archgrad checkpoint 1\n"
+KEPT = 2
+
+
+def atomic_write(path: Path | str, data: bytes) -> None:
+    """Write a file whole or not at all: readers, and a machine that stops at any moment, see the old content or the new.
+
+    Raises ArchgradError where the disk or its permissions do not allow it; the old file is then untouched.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _writing(path):
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_directory(path.parent)
+
+
+class Run:
+    """One run directory, used by search and training alike: `start` writes it under a lock, `open` only reads it."""
+
+    def __init__(self, directory: Path, config: dict[str, Any], lock: io.FileIO | None) -> None:
+        self.directory = directory
+        self.config = config
+        self._lock = lock
+
+    @classmethod
+    def start(cls, directory: Path | str, config: Mapping[str, Any], resume: bool = True) -> Run:
+        """Create the run, or open the existing one of the same settings to continue it; nothing is ever overwritten.
+
+        `config` is plain data (numbers, text, lists, mappings; tuples and paths are stored as lists and text). The run
+        is locked against other processes until `close`, or until this process ends, however it ends.
+
+        Raises ArchgradError if the directory holds a run of other settings (naming them), a run at all with
+        `resume=False`, files that are no run, or if another process is writing it.
+        """
+        directory = Path(directory)
+        with _writing(directory):
+            (directory / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+            lock = _lock(directory)
+        run = cls(directory, _plain(config, "config"), lock)
+        try:
+            run._begin(resume)
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @classmethod
+    def open(cls, directory: Path | str) -> Run:
+        """Open an existing run for reading: no lock, so a run in progress can be looked at; writing is refused."""
+        directory = Path(directory)
+        if not (directory / CONFIG).is_file():
+            raise ArchgradError(f"{directory} is not a run directory: it has no {CONFIG}")
+        return cls(directory, _read_config(directory), None)
+
+    def close(self) -> None:
+        """Free the lock; the run can then only be read."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Whole files
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file of the run."""
+        self._write(name, text.encode())
+
+    def write_json(self, name: str, data: Any) -> None:
+        """Write plain data as JSON; numbers that are not finite, which JSON does not have, become null."""
+        self._write(name, (json.dumps(_finite(_plain(data, name)), indent=2) + "\n").encode())
+
+    def write_yaml(self, name: str, data: Any) -> None:
+        """Write plain data as YAML."""
+        self._write(name, yaml.safe_dump(_plain(data, name), sort_keys=False).encode())
+
+    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Write named arrays as one `.npz` file."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]  # numpy's stub takes the names for its own options
+        self._write(name, buffer.getvalue())
+
+    def has(self, name: str) -> bool:
+        """Whether the run holds this file."""
+        return (self.directory / name).is_file()
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON file of the run."""
+        path = self.directory / name
+        try:
+            return json.loads(path.read_text())
+        except FileNotFoundError:
+            raise ArchgradError(f"{self.directory} has no {name}: the run has not come that far") from None
+        except (OSError, ValueError) as error:
+            raise ArchgradError(f"cannot read {path}: {_reason(error)}") from None
+
+    def read_arrays(self, name: str) -> dict[str, np.ndarray[Any, Any]]:
+        """Read an `.npz` file of the run; pickled objects are refused."""
+        path = self.directory / name
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except FileNotFoundError:
+            raise ArchgradError(f"{self.directory} has no {name}: the run has not come that far") from None
+        except Exception as error:  # a damaged zip file raises whatever its first wrong byte leads to
+            raise ArchgradError(f"cannot read {path}: {_reason(error)}") from None
+
+    # Metrics
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Append one record to the metrics, as one JSON line."""
+        self._require_lock()
+        path = self.directory / METRICS
+        line = json.dumps(_finite(_plain(record, "record"))) + "\n"
+        with _writing(path), open(path, "ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def history(self) -> list[dict[str, Any]]:
+        """All records; a last line torn by a kill does not count, any other damage is an ArchgradError."""
+        path = self.directory / METRICS
+        try:
+            lines = path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        records = []
+        for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline is empty or torn
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                raise ArchgradError(f"{path} line {number} is not JSON: remove that line to go on") from None
+        return records
+
+    def truncate_history(self, epoch: int) -> None:
+        """Forget the records of this epoch and later ones: a resumed run will write them again."""
+        self._rewrite_history([r for r in self.history() if r.get("epoch", -1) < epoch])
+
+    # Checkpoints
+
+    def save_checkpoint(self, payload: Mapping[str, Any], position: int) -> None:
+        """Save the state at a position of the run (a count that grows, e.g. steps done) and keep it and the one before.
+
+        `payload` holds tensors, numbers, text, None, lists, tuples and mappings: nothing that could execute code when read.
+        """
+        _require_safe(payload, "checkpoint")
+        buffer = io.BytesIO()
+        torch.save(dict(payload), buffer)
+        body = buffer.getvalue()
+        digest = hashlib.sha256(body).hexdigest().encode()
+        self._write(f"{CHECKPOINTS}/{position:012d}.ckpt", MAGIC + digest + b"\n" + body)
+        # Later positions can only be damaged ones that this run was resumed from before: they must not count as kept.
+        earlier = [path for path in self._checkpoints() if int(path.stem) < position]
+        keep = {f"{position:012d}", *(path.stem for path in earlier[: KEPT - 1])}
+        for path in self._checkpoints():
+            if path.stem not in keep:
+                path.unlink(missing_ok=True)
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """The newest undamaged state, tensors on the CPU; None where nothing has been saved yet.
+
+        A damaged checkpoint is passed over with an ArchgradWarning; if all are damaged, an ArchgradError says so.
+        """
+        damaged: list[str] = []
+        for path in self._checkpoints():
+            try:
+                payload = _read_checkpoint(path)
+            except _DamagedError as error:
+                damaged.append(f"{path.name} ({error})")
+                continue
+            if damaged:
+                warnings.warn(
+                    f"{path.parent}: damaged checkpoint {', '.join(damaged)}; using {path.name} instead",
+                    ArchgradWarning,
+                    stacklevel=2,
+                )
+            return payload
+        if damaged:
+            raise ArchgradError(
+                f"{self.directory / CHECKPOINTS}: all checkpoints are damaged: {', '.join(damaged)}; "
+                "delete them to start this run from its beginning"
+            )
+        return None
+
+    def _checkpoints(self) -> list[Path]:
+        """Checkpoint files, newest first."""
+        found = (self.directory / CHECKPOINTS).glob("*.ckpt")
+        return sorted((path for path in found if path.stem.isdigit()), key=lambda path: int(path.stem), reverse=True)
+
+    def _begin(self, resume: bool) -> None:
+        for folder in (self.directory, self.directory / CHECKPOINTS):
+            for leftover in folder.glob(".*.tmp"):  # a write that a kill cut short
+                leftover.unlink(missing_ok=True)
+        if not self.has(CONFIG):
+            others = sorted({entry.name for entry in self.directory.iterdir()} - {LOCK, CHECKPOINTS})
+            if others:
+                raise ArchgradError(
+                    f"{self.directory} holds other files ({others[0]}, …) and no run: choose a new or empty directory"
+                )
+            self.write_yaml(CONFIG, self.config)
+            return
+        if not resume:
+            raise ArchgradError(f"{self.directory} already holds a run: choose another directory, or resume it")
+        changes = _differences(_read_config(self.directory), self.config)
+        if changes:
+            shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
+            raise ArchgradError(
+                f"{self.directory} holds a run with other settings ({shown}): "
+                "choose another directory, or give the old settings to resume it"
+            )
+        self._rewrite_history(self.history())  # drops a torn last line, which the next record would otherwise join
+
+    def _rewrite_history(self, records: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        path = self.directory / METRICS
+        if lines.encode() != (path.read_bytes() if path.exists() else b""):
+            self.write_text(METRICS, lines)
+
+    def _write(self, name: str, data: bytes) -> None:
+        self._require_lock()
+        atomic_write(self.directory / name, data)
+
+    def _require_lock(self) -> None:
+        if self._lock is None:
+            raise ArchgradError(f"{self.directory} is open for reading only: use Run.start to write it")
+
+
+class _DamagedError(Exception):
+    """What is wrong with a checkpoint file."""
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _DamagedError(_reason(error)) from None
+    start = len(MAGIC) + 65
+    if not data.startswith(MAGIC):
+        raise _DamagedError("not a checkpoint of this version" if data else "empty")
+    if hashlib.sha256(data[start:]).hexdigest().encode() + b"\n" != data[len(MAGIC) : start]:
+        raise _DamagedError("its checksum does not match")
+    try:
+        payload = torch.load(io.BytesIO(data[start:]), map_location="cpu", weights_only=True)
+    except (
+        Exception
+    ):  # a checksum is no signature: a file made to harm is refused by the restricted reader, in many ways
+        raise _DamagedError("its content is not plain data") from None
+    if not isinstance(payload, dict):
+        raise _DamagedError("its content is not a mapping")
+    return payload
+
+
+def _lock(directory: Path) -> io.FileIO:
+    """Hold the run's lock file; the system frees it when the process ends, however it ends."""
+    handle = io.FileIO(directory / LOCK, "a+")
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+            raise ArchgradError(f"{directory} is being written by another process: wait, or choose another directory")
+        except OSError as error:
+            warnings.warn(
+                f"{directory}: this file system has no locks ({_reason(error)}); do not start the same run twice",
+                ArchgradWarning,
+                stacklevel=4,
+            )
+        # A forked data-loader worker shares the lock and may outlive a killed run by seconds: it must not block the resume.
+        reference = weakref.ref(handle)
+        os.register_at_fork(after_in_child=lambda: _close(reference))
+    return handle
+
+
+def _close(reference: weakref.ref[io.FileIO]) -> None:
+    handle = reference()
+    if handle is not None:
+        handle.close()
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename durable; some systems cannot open directories, and their renames need no help."""
+    with suppress(PermissionError, IsADirectoryError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArchgradError(f"cannot write {path}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) else None
+    return text or " ".join(str(error).split()) or type(error).__name__
+
+
+def _read_config(directory: Path) -> dict[str, Any]:
+    path = directory / CONFIG
+    try:
+        config = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ArchgradError(f"cannot read {path}: {_reason(error)}") from None
+    if not isinstance(config, dict):
+        raise ArchgradError(f"{path} is not a mapping of settings")
+    return config
+
+
+def _differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """Settings that differ, as `a.b: old → new`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        missing = "(not set)"
+        prefix = f"{name}." if name else ""
+        return [
+            change
+            for key in keys
+            for change in _differences(old.get(key, missing), new.get(key, missing), f"{prefix}{key}")
+        ]
+    return [] if old == new or repr(old) == repr(new) else [f"{name}: {old} → {new}"]  # repr: a NaN is like itself
+
+
+def _plain(value: Any, name: str) -> Any:
+    """Data that YAML and JSON give back unchanged."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, f"{name}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
+    raise ArchgradError(f"{name} must be plain data (numbers, text, lists, mappings), got {type(value).__name__}")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value
+
+
+def _require_safe(value: Any, name: str) -> None:
+    """Refuse at saving what the restricted reader would refuse at loading, when it would be too late."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _require_safe(key, f"{name} key {key!r}")
+            _require_safe(item, f"{name}.{key}")
+    elif type(value) in (list, tuple):
+        for index, item in enumerate(value):
+            _require_safe(item, f"{name}[{index}]")
+    elif not (value is None or type(value) in (bool, int, float, str) or isinstance(value, torch.Tensor)):
+        raise ArchgradError(
+            f"{name} must be a tensor, number, text, None, list, tuple or mapping, got {type(value).__name__}"
+        )
