@@ -58,6 +58,7 @@ def test_a_directory_with_other_files_is_not_taken(tmp_path: Path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(ArchgradError, match=r"thesis\.tex"):
         Run.start(tmp_path, CONFIG)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_two_writers_are_refused_and_readers_are_not(run: Run):

@@ -1,7 +1,7 @@
-"""A run directory: its settings, metrics, results and checkpoints, written so that a kill at any moment loses at most one step.
+"""A run directory: its settings, metrics, results and checkpoints, written so that a kill at any moment does no harm.
 
-Every file appears whole or not at all. Checkpoints carry their own checksum, and the last two are kept, so that a damaged
-one costs a little time and never the run.
+Every file appears whole or not at all. Checkpoints carry their own checksum, and the last two are kept, so that a
+damaged one costs a little time and never the run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ KEPT = 2
 
 
 def atomic_write(path: Path | str, data: bytes) -> None:
-    """Write a file whole or not at all: readers, and a machine that stops at any moment, see the old content or the new.
+    """Write a file whole or not at all: a reader, and a machine that stops at any moment, has the old file or the new.
 
     Raises ArchgradError where the disk or its permissions do not allow it; the old file is then untouched.
     """
@@ -77,6 +77,7 @@ class Run:
         """
         directory = Path(directory)
         with _writing(directory):
+            _require_run_or_empty(directory)
             (directory / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
             lock = _lock(directory)
         run = cls(directory, _plain(config, "config"), lock)
@@ -188,9 +189,9 @@ class Run:
     # Checkpoints
 
     def save_checkpoint(self, payload: Mapping[str, Any], position: int) -> None:
-        """Save the state at a position of the run (a count that grows, e.g. steps done) and keep it and the one before.
+        """Save the state at a position of the run (a count that grows, e.g. steps done); keep it and the one before.
 
-        `payload` holds tensors, numbers, text, None, lists, tuples and mappings: nothing that could execute code when read.
+        `payload` holds tensors, numbers, text, None, lists, tuples and mappings: nothing that executes code when read.
         """
         _require_safe(payload, "checkpoint")
         buffer = io.BytesIO()
@@ -241,11 +242,6 @@ class Run:
             for leftover in folder.glob(".*.tmp"):  # a write that a kill cut short
                 leftover.unlink(missing_ok=True)
         if not self.has(CONFIG):
-            others = sorted({entry.name for entry in self.directory.iterdir()} - {LOCK, CHECKPOINTS})
-            if others:
-                raise ArchgradError(
-                    f"{self.directory} holds other files ({others[0]}, …) and no run: choose a new or empty directory"
-                )
             self.write_yaml(CONFIG, self.config)
             return
         if not resume:
@@ -299,6 +295,18 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     return payload
 
 
+def _require_run_or_empty(directory: Path) -> None:
+    if directory.exists() and not (directory / CONFIG).exists():
+        ours = {LOCK, CHECKPOINTS}  # all that a start which was killed at once leaves behind
+        others = sorted(
+            entry.name for entry in directory.iterdir() if entry.name not in ours and entry.suffix != ".tmp"
+        )
+        if others:
+            raise ArchgradError(
+                f"{directory} holds other files ({others[0]}, …) and no run: choose a new or empty directory"
+            )
+
+
 def _lock(directory: Path) -> io.FileIO:
     """Hold the run's lock file; the system frees it when the process ends, however it ends."""
     handle = io.FileIO(directory / LOCK, "a+")
@@ -307,14 +315,16 @@ def _lock(directory: Path) -> io.FileIO:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.close()
-            raise ArchgradError(f"{directory} is being written by another process: wait, or choose another directory")
+            raise ArchgradError(
+                f"{directory} is being written by another process: wait, or choose another directory"
+            ) from None
         except OSError as error:
             warnings.warn(
                 f"{directory}: this file system has no locks ({_reason(error)}); do not start the same run twice",
                 ArchgradWarning,
                 stacklevel=4,
             )
-        # A forked data-loader worker shares the lock and may outlive a killed run by seconds: it must not block the resume.
+        # A forked data-loader worker shares the lock and may outlive a killed run by seconds: it must not keep it.
         reference = weakref.ref(handle)
         os.register_at_fork(after_in_child=lambda: _close(reference))
     return handle
