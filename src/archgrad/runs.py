@@ -286,9 +286,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
         raise _DamagedError("its checksum does not match")
     try:
         payload = torch.load(io.BytesIO(data[start:]), map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ):  # a checksum is no signature: a file made to harm is refused by the restricted reader, in many ways
+    except Exception:  # a checksum is no signature: the restricted reader refuses a file made to harm, in many ways
         raise _DamagedError("its content is not plain data") from None
     if not isinstance(payload, dict):
         raise _DamagedError("its content is not a mapping")
@@ -315,9 +313,7 @@ def _lock(directory: Path) -> io.FileIO:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.close()
-            raise ArchgradError(
-                f"{directory} is being written by another process: wait, or choose another directory"
-            ) from None
+            raise ArchgradError(f"{directory} is being written by another process: wait, or use another one") from None
         except OSError as error:
             warnings.warn(
                 f"{directory}: this file system has no locks ({_reason(error)}); do not start the same run twice",
