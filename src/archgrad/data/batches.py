@@ -1,0 +1,134 @@
+"""Batches of a subset: which inputs and which random numbers follow from seed, epoch and step alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from archgrad.data.augmentation import Augmentation
+from archgrad.data.dataset import Subset
+from archgrad.errors import ArchgradError
+from archgrad.randomness import derive, generator
+
+Batch = tuple[Float[Tensor, "batch ..."], Int[Tensor, "batch"]]
+
+
+class Batches:
+    """Iterates over a subset in batches on the device: floating point, images normalised and stored channels last.
+
+    `batch_size` is that of one process. Everything random is drawn for the batch of all processes together, of which
+    process `rank` of `world` takes its slice: two processes with batch B see what one sees with batch 2B. With
+    `drop_last` an incomplete last batch is left out; without, the processes share it as evenly as it goes, so that one
+    of them may see no part of it.
+    """
+
+    def __init__(
+        self,
+        subset: Subset,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        augment: Augmentation | None = None,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world: int = 1,
+        workers: int | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ArchgradError(f"batch size must be at least 1, got {batch_size}")
+        total = batch_size * world
+        if drop_last and len(subset) < total:
+            raise ArchgradError(f"batch size {total} is larger than the {len(subset)} inputs: choose a smaller one")
+        self.device = torch.device(device)
+        self.subset = subset.to(self.device)
+        self.global_batch_size = total
+        self.seed, self.augment, self.shuffle = seed, augment, shuffle
+        self.rank, self.world = rank, world
+        self.count = len(subset) // total * total if drop_last else len(subset)
+        self.workers = min(8, (os.cpu_count() or 1) - 1) if workers is None else workers
+
+    def __len__(self) -> int:
+        """Steps of an epoch."""
+        return -(-self.count // self.global_batch_size)
+
+    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch from step `start` on, the same whether or not the earlier ones were drawn."""
+        order = self._order(epoch)
+        raw: Iterator[Tensor]
+        parts = [self._slice(step) for step in range(start, len(self))]
+        if isinstance(self.subset.inputs, Tensor):
+            order = order.to(self.device, non_blocking=True)
+            stored = self.subset.inputs
+            raw = (stored[order[part]] for part in parts)
+        else:
+            raw = self._stream(epoch, [order[part].tolist() for part in parts])
+            order = order.to(self.device, non_blocking=True)
+        for step, (part, inputs) in enumerate(zip(parts, raw, strict=True), start=start):
+            if len(inputs):
+                yield self._prepare(inputs, epoch, step), self.subset.labels[order[part]]
+
+    def stream(self, position: int = 0) -> Iterator[Batch]:
+        """An endless row of epochs from step number `position` on, counted over all epochs from 0."""
+        epoch, start = divmod(position, len(self))
+        while True:
+            yield from self.epoch(epoch, start)
+            epoch, start = epoch + 1, 0
+
+    def _order(self, epoch: int) -> Int[Tensor, n]:
+        if not self.shuffle:
+            return torch.arange(self.count)
+        return torch.randperm(len(self.subset), generator=generator(self.seed, "order", epoch))[: self.count]
+
+    def _slice(self, step: int) -> slice:
+        """The part that this process takes of the batch of all processes."""
+        first = step * self.global_batch_size
+        size = min(self.global_batch_size, self.count - first)
+        return slice(first + size * self.rank // self.world, first + size * (self.rank + 1) // self.world)
+
+    def _prepare(self, x: Shaped[Tensor, "batch ..."], epoch: int, step: int) -> Float[Tensor, "batch ..."]:
+        draws = None
+        if self.augment is not None:
+            first = step * self.global_batch_size
+            size = min(self.global_batch_size, self.count - first)
+            part = self._slice(step)
+            randomness = generator(self.seed, "augment", epoch, step)
+            drawn = self.augment.draw(size, x.shape[-2], x.shape[-1], randomness)
+            draws = drawn.part(part.start - first, part.stop - first, x.device)
+            x = self.augment.crop(x, draws)
+        if x.dtype == torch.uint8:
+            x = x.to(torch.get_default_dtype()) / 255
+        if self.subset.normalisation is not None:
+            x = self.subset.normalisation(x)
+        if self.augment is not None and draws is not None:
+            x = self.augment.cut(x, draws)
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+    def _stream(self, epoch: int, batches: list[list[int]]) -> Iterator[Shaped[Tensor, "batch ..."]]:
+        loader: DataLoader[Tensor] = DataLoader(
+            self.subset.inputs,  # type: ignore[arg-type]  # fetched by __getitems__, one call per batch
+            batch_sampler=batches,
+            num_workers=self.workers,
+            collate_fn=_stack,
+            pin_memory=self.device.type == "cuda",
+            # The workers' seed would otherwise come from torch's global generator, and change it.
+            generator=torch.Generator().manual_seed(derive(self.seed, "workers", epoch)),
+        )
+        try:
+            for batch in loader:
+                yield batch.to(self.device, non_blocking=True)
+        except ArchgradError as error:  # a worker's error arrives with its traceback as text, the message at the end
+            raise ArchgradError(str(error).strip().splitlines()[-1].removeprefix(f"{_NAME}: ")) from None
+
+
+_NAME = f"{ArchgradError.__module__}.{ArchgradError.__qualname__}"
+
+
+def _stack(images: list[Tensor]) -> Tensor:
+    return torch.stack(images) if images else torch.empty(0)
