@@ -1,0 +1,293 @@
+"""The weighted sum of normalised candidates, and its parts, without keeping what backward can do without.
+
+Legend: z is a term's map as rows of pixels, y = W z its pointwise convolution, ŷ = (y − mean)·deviation its
+normalisation, g the gradient of the sum, P the number of pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from archgrad.errors import ArchgradError
+from archgrad.kernels.rows import add_scaled, affine, as_maps, as_rows, column_moments, column_products
+
+
+class Term(NamedTuple):
+    """One summand BN(W z) of :func:`mixed_sum`; without ``weight`` it is BN(z), without ``norm`` W z, without both z.
+
+    ``weight`` is the weight of a 1×1 convolution, ``[out, in]`` or ``[out, in, 1, 1]``.
+    """
+
+    z: Float[Tensor, "images channels_in height width"]
+    weight: Tensor | None = None
+    norm: nn.BatchNorm2d | None = None
+
+
+class BatchStatistics(NamedTuple):
+    """What one BN saw in one batch: mean and biased variance of ``values`` values per channel."""
+
+    norm: nn.BatchNorm2d
+    mean: Float[Tensor, " channels"]
+    variance: Float[Tensor, " channels"]
+    values: int
+
+
+def mixed_sum(
+    terms: Sequence[Term], weights: Float[Tensor, " terms"] | None = None
+) -> tuple[Float[Tensor, "images channels height width"], list[BatchStatistics]]:
+    """The sum of all terms, each times its mixture weight (1 without ``weights``).
+
+    s = Σₖ wₖ · BNₖ(Wₖ zₖ)
+
+    Differentiable once, with respect to the weights, z, W and the parameters of each BN; equal to convolution,
+    ``F.batch_norm`` and sum up to rounding. Per term, one map is kept for backward: z where W needs a gradient
+    (then y is computed again), y otherwise; z that several terms share is kept once. The BN outputs and the scaled
+    outputs are never stored.
+
+    A BN in training mode (or without running statistics) uses the batch's statistics and returns them: hand all of
+    a step to :func:`update_running_statistics` once. A BN in evaluation mode uses its running statistics.
+
+    Errors: :class:`ArchgradError` under autocast and in less than float32 (a sum of many terms and batch statistics
+    need it), and where a BN has only one value per channel.
+    """
+    if not terms:
+        raise ArchgradError("mixed_sum: no terms; a node without candidates has no shape, so leave it out")
+    if weights is not None and weights.shape != (len(terms),):
+        raise ArchgradError(f"mixed_sum: {len(terms)} terms need as many weights, got shape {list(weights.shape)}")
+    statistics: list[BatchStatistics] = []
+    return _sum(terms, weights, False, statistics), statistics
+
+
+def pointwise_bn_relu(
+    z: Float[Tensor, "images channels_in height width"], weight: Tensor | None, norm: nn.BatchNorm2d | None
+) -> tuple[Float[Tensor, "images channels height width"], list[BatchStatistics]]:
+    """relu(BN(W z)): the first half of a separable convolution, with the saving and the errors of :func:`mixed_sum`."""
+    statistics: list[BatchStatistics] = []
+    return _sum([Term(z, weight, norm)], None, True, statistics), statistics
+
+
+def shared_bn(
+    z: Float[Tensor, "images channels height width"], norms: Sequence[nn.BatchNorm2d]
+) -> tuple[Float[Tensor, "images channels height width"], list[BatchStatistics]]:
+    """BN(z) computed once for several BNs that agree: same batch, same ``eps``, no parameters.
+
+    So do the BNs behind the pools of all edges that leave one state. The statistics are returned for each of them.
+    Only the result is kept for backward, which :func:`mixed_sum` keeps anyway. Differentiable once.
+    """
+    first = norms[0]
+    if any(norm.affine or norm.eps != first.eps or not _uses_batch(norm) for norm in norms):
+        raise ArchgradError("shared_bn: BNs must have no parameters, the same eps, and use the batch's statistics")
+    _check(z)
+    count = _count(z, first)
+    result, mean, variance = _Standardise.apply(z, first.eps)
+    return result, [BatchStatistics(norm, mean, variance, count) for norm in norms]
+
+
+@torch.no_grad()
+def update_running_statistics(statistics: Sequence[BatchStatistics]) -> None:
+    """What :class:`torch.nn.BatchNorm2d` does to its running statistics in a training step, for many BNs at once.
+
+    running ← (1 − momentum)·running + momentum·batch, with the unbiased variance; without a momentum the average over
+    all batches. BNs in evaluation mode or without running statistics stay as they are.
+    """
+    by_momentum: dict[float | None, list[BatchStatistics]] = {}
+    for seen in statistics:
+        if seen.norm.training and seen.norm.running_mean is not None:
+            by_momentum.setdefault(seen.norm.momentum, []).append(seen)
+    for momentum, group in by_momentum.items():
+        batches = [s.norm.num_batches_tracked for s in group if s.norm.num_batches_tracked is not None]
+        torch._foreach_add_(batches, 1)
+        unbiased = torch._foreach_mul([s.variance for s in group], [s.values / (s.values - 1) for s in group])
+        for running, batch in (
+            ([s.norm.running_mean for s in group if s.norm.running_mean is not None], [s.mean for s in group]),
+            ([s.norm.running_var for s in group if s.norm.running_var is not None], list(unbiased)),
+        ):
+            if momentum is not None:
+                torch._foreach_lerp_(running, batch, momentum)
+            else:
+                step = torch._foreach_div(torch._foreach_sub(batch, running), batches)
+                torch._foreach_add_(running, step)
+
+
+def _uses_batch(norm: nn.BatchNorm2d) -> bool:
+    return norm.training or norm.running_mean is None
+
+
+def _check(z: Tensor) -> None:
+    if z.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(z.device.type):
+        raise ArchgradError(
+            "mixed_sum: needs float32 or float64 outside autocast; in less use the plain or the batched executor"
+        )
+
+
+def _count(z: Tensor, norm: nn.BatchNorm2d | None) -> int:
+    count = z.shape[0] * z.shape[2] * z.shape[3]
+    if norm is not None and count < 2 and _uses_batch(norm):
+        raise ArchgradError("mixed_sum: batch statistics need more than one value per channel; use a larger batch")
+    return count
+
+
+def _sum(
+    terms: Sequence[Term], weights: Tensor | None, relu: bool, statistics: list[BatchStatistics]
+) -> Float[Tensor, "images channels height width"]:
+    tensors: list[Tensor | None] = []
+    for z, weight, norm in terms:
+        _check(z)
+        _count(z, norm)
+        tensors += [z, None if weight is None else weight.flatten(1)]
+        tensors += [None, None] if norm is None else [norm.weight, norm.bias]
+    result: Tensor = _MixedSum.apply([term.norm for term in terms], relu, statistics, weights, *tensors)
+    return result
+
+
+class _MixedSum(torch.autograd.Function):
+    """Terms are worked off one after the other, so that a map is still in cache for all that is done to it.
+
+    With A = w γ deviation and q = Σ g ŷ the gradient of y is A·(g − Σg/P − ŷ q/P).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        norms: Sequence[nn.BatchNorm2d | None],
+        relu: bool,
+        statistics: list[BatchStatistics],
+        weights: Tensor | None,
+        *tensors: Tensor | None,
+    ) -> Tensor:
+        total: Tensor | None = None
+        shifts: Tensor | None = None
+        saved: list[Tensor | None] = []
+        keep_z = []
+        for k, norm in enumerate(norms):
+            z, weight, gamma, beta = tensors[4 * k : 4 * k + 4]
+            assert z is not None
+            y = as_rows(z) if weight is None else as_rows(z) @ weight.t()
+            mean = deviation = None
+            if norm is None:
+                scale = y.new_ones(y.shape[1]) if weights is None else weights[k].expand(y.shape[1])
+            else:
+                if _uses_batch(norm):
+                    mean, variance = column_moments(y)
+                    statistics.append(BatchStatistics(norm, mean, variance, y.shape[0]))
+                else:
+                    assert norm.running_mean is not None
+                    assert norm.running_var is not None
+                    mean, variance = norm.running_mean, norm.running_var
+                deviation = (variance + norm.eps).rsqrt_()
+                scale = deviation if gamma is None else deviation * gamma
+                shift = -mean * scale if beta is None else torch.addcmul(beta, mean, scale, value=-1)
+                if weights is not None:
+                    scale, shift = scale * weights[k], shift * weights[k]
+                shifts = shift if shifts is None else shifts + shift
+            if total is None:
+                total = affine(y, scale, shifts)
+                shifts = None
+            else:
+                add_scaled(total, y, scale)
+            keep_z.append(weight is not None and ctx.needs_input_grad[4 + 4 * k + 1])
+            saved += [z if keep_z[-1] or weight is None else as_maps(y, z), mean, deviation]
+        assert total is not None
+        assert tensors[0] is not None
+        if shifts is not None:
+            total = total.add_(shifts)
+        out = as_maps(total.relu_() if relu else total, tensors[0])
+        ctx.batch = [norm is not None and _uses_batch(norm) for norm in norms]
+        ctx.keep_z = keep_z
+        ctx.relu = relu
+        small = [t for k in range(len(norms)) for t in tensors[4 * k + 1 : 4 * k + 4]]
+        # where the weights train, the convolution behind a ReLU keeps its input anyway; elsewhere the sign is cheap
+        ctx.save_for_backward(weights, out if relu and any(keep_z) else None, *saved, *small)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        weights, out, *rest = ctx.saved_tensors
+        terms = len(ctx.batch)
+        maps, small = rest[: 3 * terms], rest[3 * terms :]
+        g = as_rows(grad).contiguous()
+        pixels = g.shape[0]
+        needs = ctx.needs_input_grad
+        products: list[Tensor] = []
+        grads: list[Tensor | None] = []
+        for k in range(terms):
+            saved, mean, deviation = maps[3 * k : 3 * k + 3]
+            weight, gamma, beta = small[3 * k : 3 * k + 3]
+            needs_z, needs_weight, needs_gamma, needs_beta = needs[4 + 4 * k : 8 + 4 * k]
+            rows = as_rows(saved)
+            y = rows @ weight.t() if ctx.keep_z[k] else rows
+            w = None if weights is None else weights[k]
+            d_gamma = d_beta = None
+            if mean is None:
+                if ctx.relu:
+                    g = torch.ops.aten.threshold_backward(g, y if out is None else as_rows(out), 0)
+                if needs[3]:
+                    products.append(torch.dot(g.flatten(), y.flatten()))
+                scale = g.new_ones(g.shape[1]) if w is None else w.expand(g.shape[1])
+            else:
+                scale = deviation if gamma is None else deviation * gamma
+                if ctx.relu:
+                    if out is None:
+                        shift = -mean * scale if beta is None else torch.addcmul(beta, mean, scale, value=-1)
+                        positive = affine(y, scale, shift)
+                    else:
+                        positive = as_rows(out)
+                    g = torch.ops.aten.threshold_backward(g, positive, 0)
+                sums, q = column_products(g, y, mean, deviation)
+                if needs[3]:
+                    product = q.sum() if gamma is None else torch.dot(q, gamma)
+                    products.append(product if beta is None else product + torch.dot(sums, beta))
+                if w is not None:
+                    scale = scale * w
+                d_gamma = (q if w is None else q * w) if needs_gamma else None
+                d_beta = (sums if w is None else sums * w) if needs_beta else None
+            d_z = d_weight = None
+            if needs_z or needs_weight:
+                if ctx.batch[k]:
+                    slope = scale * deviation * q / -pixels
+                    d_y = affine(y, slope, torch.addcmul(scale * sums / -pixels, slope, mean, value=-1))
+                    add_scaled(d_y, g, scale)
+                else:
+                    d_y = affine(g, scale, None)
+                if needs_weight:
+                    d_weight = d_y.t() @ rows
+                if needs_z:
+                    d_z = as_maps(d_y if weight is None else d_y @ weight, saved)
+            grads += [d_z, d_weight, d_gamma, d_beta]
+        d_weights = torch.stack(products) if needs[3] else None
+        return (None, None, None, d_weights, *grads)
+
+
+class _Standardise(torch.autograd.Function):
+    """(z − mean)·deviation, from whose result alone the gradient follows."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        rows = as_rows(z)
+        mean, variance = column_moments(rows)
+        deviation = (variance + eps).rsqrt_()
+        result = as_maps(affine(rows, deviation, -mean * deviation), z)
+        ctx.save_for_backward(result, deviation)
+        ctx.mark_non_differentiable(mean, variance)
+        ctx.set_materialize_grads(False)
+        return result, mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, None]:
+        if grad is None:
+            return None, None
+        result, deviation = ctx.saved_tensors
+        g, y = as_rows(grad).contiguous(), as_rows(result)
+        sums, products = column_products(g, y, torch.zeros_like(deviation), torch.ones_like(deviation))
+        scale = deviation / -g.shape[0]
+        d_z = affine(y, scale * products, scale * sums)
+        add_scaled(d_z, g, deviation)
+        return as_maps(d_z, grad), None
