@@ -25,7 +25,9 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ArchgradError:
     close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     hint = f": did you mean {' or '.join(repr(c) for c in close)}?" if close else ":"
     listing = ", ".join(names)
-    return ArchgradError(f"unknown {kind} {str(name)!r}{hint} " + (f"(known: {listing})" if close else f"known: {listing}"))
+    return ArchgradError(
+        f"unknown {kind} {str(name)!r}{hint} " + (f"(known: {listing})" if close else f"known: {listing}")
+    )
 
 
 def require_positive(owner: str, **values: float) -> None:

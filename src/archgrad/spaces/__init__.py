@@ -1,0 +1,37 @@
+"""Search spaces by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from archgrad.errors import ArchgradError, unknown
+from archgrad.spaces.darts import OPERATIONS as DARTS_OPERATIONS
+from archgrad.spaces.darts import Darts
+from archgrad.spaces.nasbench201 import NASBench201
+from archgrad.spaces.space import Space
+
+
+def _darts_without_none(**options: Any) -> Darts:
+    """DARTS with its seven operations other than ``none``."""
+    return Darts(**{"name": "darts_without_none", "candidates": DARTS_OPERATIONS[1:], **options})
+
+
+SPACES: dict[str, Callable[..., Space]] = {
+    "darts": Darts,
+    "darts_without_none": _darts_without_none,
+    "nasbench201": NASBench201,
+}
+
+
+def get(name: str, **options: Any) -> Space:
+    """The space of that name; ``options`` are its fields (``darts``: candidates, steps, multiplier)."""
+    if name not in SPACES:
+        raise unknown("space", name, SPACES)
+    try:
+        return SPACES[name](**options)
+    except TypeError as error:
+        raise ArchgradError(f"space {name!r}: {error}") from None
+
+
+__all__ = ["SPACES", "Darts", "NASBench201", "Space", "get"]

@@ -1,0 +1,161 @@
+"""Open decisions inside a network: among operations (`Choice`) and among inputs (`InputChoice`)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from archgrad.errors import ArchgradError
+from archgrad.genotype import Edge, Group, Kept
+
+
+class Row(NamedTuple):
+    """The part of a mixture that belongs to one site."""
+
+    weights: Float[Tensor, "edges ops"]
+    active: list[list[bool]] | None
+    extras: Mapping[str, Tensor]
+
+
+class Site(nn.Module, ABC):
+    """A place where the decisions of one group are open.
+
+    `Supernet` binds the site's row of the mixture for the duration of its own forward pass; nothing else writes to a
+    site. Subclasses compute their forward pass from `row` and say what remains of them once settled.
+    """
+
+    def __init__(self, group: Group):
+        super().__init__()
+        self.group = group
+        self.bound: Row | None = None
+
+    @property
+    def row(self) -> Row:
+        """The bound part of the mixture."""
+        if self.bound is None:
+            raise ArchgradError(
+                f"the choice {self.group.name!r} was called outside its supernet: wrap the network in "
+                "archgrad.Supernet and call supernet(x, mixture), or settle it"
+            )
+        return self.bound
+
+    @abstractmethod
+    def settle(self, kept: Kept) -> nn.Module:
+        """What stands here once the decisions are made; takes the same inputs and reuses this site's modules."""
+
+
+class Sum(nn.Module):
+    """The sum of several settled candidates."""
+
+    def __init__(self, modules: Sequence[nn.Module]):
+        super().__init__()
+        self.terms = nn.ModuleList(modules)
+
+    def forward(self, *args: object, **kwargs: object) -> Tensor:
+        first, *rest = (term(*args, **kwargs) for term in self.terms)
+        total: Tensor = first
+        for term in rest:
+            total = total + term
+        return total
+
+
+class Choice(Site):
+    """One open decision among candidate modules that take the same inputs and return tensors of one shape.
+
+    ``Choice({"conv3": …, "skip": nn.Identity()}, group="block")`` computes Σ_o w_o · candidate_o(inputs). Choices with
+    the same ``group`` are settled alike; without one, a choice decides for itself and is named after its place.
+
+    >>> choice = Choice({"wide": nn.Linear(4, 4), "skip": nn.Identity()}, group="block")
+    """
+
+    def __init__(self, candidates: Mapping[str, nn.Module], group: str = ""):
+        for name, module in candidates.items():
+            if not isinstance(module, nn.Module):
+                raise ArchgradError(
+                    f"choice {group!r}: candidate {name!r} must be a torch.nn.Module, got {type(module).__name__}"
+                )
+        super().__init__(Group(group, (Edge(0, 1, tuple(candidates)),)))
+        self.candidates = nn.ModuleDict(dict(candidates))
+
+    def forward(self, *args: object, **kwargs: object) -> Tensor:
+        weights, active, _ = self.row
+        total: Tensor | None = None
+        for column, (name, candidate) in enumerate(self.candidates.items()):
+            if active is not None and not active[0][column]:
+                continue
+            output = candidate(*args, **kwargs)
+            if not isinstance(output, Tensor):
+                raise ArchgradError(
+                    f"choice {self.group.name!r}: candidate {name!r} returned {type(output).__name__}, "
+                    "but outputs are mixed by adding and must be tensors"
+                )
+            if total is not None and output.shape != total.shape:
+                raise ArchgradError(
+                    f"choice {self.group.name!r}: candidate {name!r} returned shape {tuple(output.shape)}, "
+                    f"the ones before it {tuple(total.shape)}"
+                )
+            term = output * weights[0, column]
+            total = term if total is None else total + term
+        if total is None:
+            raise ArchgradError(f"choice {self.group.name!r}: the mixture computes none of its candidates")
+        return total
+
+    def settle(self, kept: Kept) -> nn.Module:
+        """The kept candidate, or the sum of the kept ones."""
+        modules = [self.candidates[name] for name in kept[0]]
+        if not modules:
+            raise ArchgradError(f"choice {self.group.name!r}: at least one candidate must be kept")
+        return modules[0] if len(modules) == 1 else Sum(modules)
+
+
+class InputChoice(Site):
+    """An open decision which of several tensors of one shape are read: Σ_i w_i · input_i.
+
+    ``inputs``: their names, or how many there are. ``select``: how many stay once settled; their plain sum remains.
+    """
+
+    def __init__(self, inputs: int | Sequence[str], group: str = "", select: int = 1):
+        names = tuple(f"input_{i}" for i in range(inputs)) if isinstance(inputs, int) else tuple(inputs)
+        super().__init__(Group(group, (Edge(0, 1, names),), select=select))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        weights, active, _ = self.row
+        names = self.group.operations
+        if len(inputs) != len(names):
+            raise ArchgradError(f"input choice {self.group.name!r}: expected {len(names)} inputs, got {len(inputs)}")
+        terms = [
+            tensor * weights[0, column] for column, tensor in enumerate(inputs) if active is None or active[0][column]
+        ]
+        if not terms:
+            raise ArchgradError(f"input choice {self.group.name!r}: the mixture reads none of its inputs")
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return total
+
+    def settle(self, kept: Kept) -> nn.Module:
+        """A module that adds up the kept inputs."""
+        if not kept[0]:
+            raise ArchgradError(f"input choice {self.group.name!r}: at least one input must be kept")
+        return SelectInputs([self.group.operations.index(name) for name in kept[0]])
+
+
+class SelectInputs(nn.Module):
+    """The sum of some of its inputs."""
+
+    def __init__(self, indices: Sequence[int]):
+        super().__init__()
+        self.indices = tuple(indices)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        total = inputs[self.indices[0]]
+        for index in self.indices[1:]:
+            total = total + inputs[index]
+        return total
+
+    def extra_repr(self) -> str:
+        return f"indices={self.indices}"

@@ -1,0 +1,29 @@
+"""The ways to compute a cell, and which one runs where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from archgrad.choice import Row
+from archgrad.engine.plain import plain
+from archgrad.errors import unknown
+
+if TYPE_CHECKING:
+    from archgrad.engine.cell import Cell
+
+Executor = Callable[["Cell", Sequence[Tensor], Row], dict[int, Tensor]]
+"""(cell, input states, the site's part of the mixture) → every state that was computed."""
+
+EXECUTORS: dict[str, Executor] = {"plain": plain}
+
+
+def executor_for(name: str, x: Tensor) -> Executor:
+    """The executor of that name; ``"auto"`` picks one by the device of ``x``."""
+    if name == "auto":
+        name = "plain"
+    if name not in EXECUTORS:
+        raise unknown("executor", name, ["auto", *EXECUTORS])
+    return EXECUTORS[name]

@@ -1,0 +1,52 @@
+"""The weights of one forward pass of a supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture(Mapping[str, Tensor]):
+    """How much every candidate counts, at every site: group → ``[sites, edges, ops]``.
+
+    Sites come first so that ``torch.autograd.grad(loss, mixture["normal"])`` is the gradient of every cell separately.
+
+    ``active`` says which candidates are computed at all. It lives on the host: the forward pass branches on it, and
+    reading a decision back from a GPU would stall the step. A group that is missing there computes every candidate.
+    Inactive candidates add nothing, whatever their weight.
+
+    ``extras`` carries what a modifier needs besides the weights of the candidates (the coefficient of an auxiliary
+    skip connection, say), by name.
+    """
+
+    weights: Mapping[str, Float[Tensor, "sites edges ops"]]
+    active: Mapping[str, Bool[Tensor, "sites edges ops"]] = field(default_factory=dict)
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __getitem__(self, group: str) -> Tensor:
+        return self.weights[group]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.weights)
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> Mixture:
+        """The same active candidates and extras with other weights."""
+        return replace(self, weights=dict(weights))
+
+    def leaf(self) -> Mixture:
+        """A copy cut from the graph whose weights collect gradients: one gradient per site."""
+        return self.with_weights({group: w.detach().requires_grad_() for group, w in self.items()})
+
+    def restricted(self, masks: Mapping[str, Bool[Tensor, "edges ops"]]) -> Mixture:
+        """Compute only candidates that ``masks`` (host tensors) allow; a group without a mask keeps all."""
+        active = dict(self.active)
+        for group, mask in masks.items():
+            active[group] = active[group] & mask if group in active else mask.expand(self[group].shape)
+        return replace(self, active=active)

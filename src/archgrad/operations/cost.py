@@ -1,0 +1,86 @@
+"""Parameters and FLOPs of operations by formula, so that a whole space is counted without building a network.
+
+FLOPs are multiply-accumulates of convolutions and linear layers (a linear layer's bias counts one each); pooling,
+normalisation and activations are free. This is the convention of NAS-Bench-201 and of the DARTS literature.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archgrad.errors import unknown
+
+
+class Cost(NamedTuple):
+    """What a network part takes: trainable parameters, and multiply-accumulates per image."""
+
+    parameters: int = 0
+    flops: int = 0
+
+    def plus(self, other: Cost) -> Cost:
+        """The cost of both."""
+        return Cost(self.parameters + other.parameters, self.flops + other.flops)
+
+
+def half(size: int) -> int:
+    """The size of a map after stride 2."""
+    return -(-size // 2)
+
+
+def convolution(channels_in: int, channels_out: int, area: int, pixels: int, groups: int = 1) -> Cost:
+    """A convolution without bias: kernel of ``area`` pixels, output map of ``pixels``."""
+    parameters = channels_in * channels_out * area // groups
+    return Cost(parameters, parameters * pixels)
+
+
+def norm(channels: int) -> Cost:
+    """An affine batch normalisation."""
+    return Cost(2 * channels)
+
+
+def linear(features: int, outputs: int) -> Cost:
+    """A linear layer with bias."""
+    return Cost((features + 1) * outputs, (features + 1) * outputs)
+
+
+def total(*costs: Cost) -> Cost:
+    """The sum."""
+    return Cost(sum(c.parameters for c in costs), sum(c.flops for c in costs))
+
+
+def conv_bn(channels_in: int, channels_out: int, kernel: int, size: int) -> Cost:
+    """ReLU-Conv-BN with an output map of ``size`` × ``size``."""
+    return total(convolution(channels_in, channels_out, kernel**2, size**2), norm(channels_out))
+
+
+def operation(name: str, channels: int, stride: int, size: int) -> Cost:
+    """A candidate of a settled network (affine BN) that reads a map of ``size`` × ``size``."""
+    out = size if stride == 1 else half(size)
+    pixels = out * out
+
+    def depthwise_separable(kernel: int) -> Cost:
+        return total(
+            convolution(channels, channels, kernel**2, pixels, groups=channels),
+            convolution(channels, channels, 1, pixels),
+            norm(channels),
+        )
+
+    match name:
+        case "none" | "max_pool_3x3" | "avg_pool_3x3":
+            return Cost()
+        case "skip_connect":
+            return Cost() if stride == 1 else conv_bn(channels, channels, 1, out)
+        case "sep_conv_3x3" | "sep_conv_5x5" | "sep_conv_7x7":
+            once = depthwise_separable(int(name[-1]))
+            return once.plus(once)
+        case "dil_conv_3x3" | "dil_conv_5x5":
+            return depthwise_separable(int(name[-1]))
+        case "nor_conv_1x1" | "nor_conv_3x3":
+            return conv_bn(channels, channels, int(name[-1]), out)
+        case "conv_7x1_1x7":
+            return total(
+                convolution(channels, channels, 7, size * out),
+                convolution(channels, channels, 7, pixels),
+                norm(channels),
+            )
+    raise unknown("operation without a cost formula", name, [])

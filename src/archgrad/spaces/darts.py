@@ -1,0 +1,445 @@
+"""The DARTS space: normal and reduction cells of several nodes, each reading two earlier states."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from archgrad import operations
+from archgrad.engine import Cell, SettledCell
+from archgrad.engine.graph import reached
+from archgrad.errors import ArchgradError, unknown
+from archgrad.genotype import Edge, Genotype, Group, Kept
+from archgrad.operations import cost
+from archgrad.operations.cost import Cost
+from archgrad.spaces.space import Space
+from archgrad.supernet import Supernet
+
+OPERATIONS = (
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+GROUPS = ("normal", "reduce")
+STEM_MULTIPLIER = 3
+INPUTS = 2
+
+
+class CellPlan(NamedTuple):
+    """One cell of the stack: its kind and channels, and those of the two states that it reads."""
+
+    reduction: bool
+    channels: int
+    before_previous: int
+    previous: int
+    after_reduction: bool
+
+
+def plan(cells: int, channels: int, multiplier: int, stem: str) -> list[CellPlan]:
+    """The stack: reduction cells, which double the channels, stand at one third and two thirds of it."""
+    if cells < 1:
+        raise ArchgradError(f"darts: cells must be 1 or more, got {cells}")
+    imagenet = stem == "imagenet"
+    outputs = [channels if imagenet else STEM_MULTIPLIER * channels] * 2
+    result, after_reduction = [], imagenet
+    for number in range(cells):
+        reduction = number in (cells // 3, 2 * cells // 3)
+        channels = 2 * channels if reduction else channels
+        result.append(CellPlan(reduction, channels, outputs[-2], outputs[-1], after_reduction))
+        outputs.append(multiplier * channels)
+        after_reduction = reduction
+    return result
+
+
+class DartsCell(nn.Module):
+    """Brings the two states it reads to its own channels and size, and concatenates the last nodes of its graph."""
+
+    def __init__(self, plan: CellPlan, graph: Cell | SettledCell, affine: bool):
+        super().__init__()
+        before: nn.Module
+        if plan.after_reduction:
+            before = operations.FactorizedReduce(plan.before_previous, plan.channels, affine)
+        else:
+            before = operations.ReLUConvBN(plan.before_previous, plan.channels, 1, affine=affine)
+        self.preprocess = nn.ModuleList([before, operations.ReLUConvBN(plan.previous, plan.channels, 1, affine=affine)])
+        self.graph = graph
+
+    def forward(self, before_previous: Tensor, previous: Tensor) -> Tensor:
+        before, last = self.preprocess
+        return torch.cat(self.graph(before(before_previous), last(previous)), dim=1)
+
+
+class AuxiliaryHead(nn.Module):
+    """A second classifier two thirds up the stack whose loss helps training; it reads a 2×2 average of the map.
+
+    The published window 5 with stride 3 (maps of 8×8) or 2 (7×7); other maps are averaged adaptively.
+    """
+
+    def __init__(self, channels: int, classes: int):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, 128, 1, bias=False),
+            operations.batch_norm(128),
+            nn.ReLU(),
+            nn.Conv2d(128, 768, 2, bias=False),
+            operations.batch_norm(768),
+            nn.ReLU(),
+        )
+        self.classifier = nn.Linear(768, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, size = F.relu(x), x.shape[-1]
+        published = size == x.shape[-2] and 6 <= size <= 10
+        x = F.avg_pool2d(x, 5, stride=size - 5) if published else F.adaptive_avg_pool2d(x, 2)
+        logits: Tensor = self.classifier(self.features(x).flatten(1))
+        return logits
+
+
+class DartsNetwork(nn.Module):
+    """Stem, the stack of cells, pooled and classified.
+
+    With an auxiliary head, ``forward`` returns ``(logits, auxiliary logits)`` in training mode.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[CellPlan],
+        make_graph: Callable[[CellPlan], Cell | SettledCell],
+        *,
+        classes: int,
+        in_channels: int,
+        stem: str,
+        affine: bool,
+        multiplier: int,
+        auxiliary: bool = False,
+    ):
+        super().__init__()
+        self.stem = STEMS[stem](in_channels, plans[0])
+        self.cells = nn.ModuleList(DartsCell(plan, make_graph(plan), affine) for plan in plans)
+        self.auxiliary_at = 2 * len(plans) // 3
+        width = multiplier * plans[self.auxiliary_at].channels
+        self.auxiliary = AuxiliaryHead(width, classes) if auxiliary else None
+        self.classifier = nn.Linear(multiplier * plans[-1].channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        before_previous, previous = self.stem(x)
+        auxiliary_logits: Tensor | None = None
+        for number, cell in enumerate(self.cells):
+            before_previous, previous = previous, cell(before_previous, previous)
+            if number == self.auxiliary_at and self.auxiliary is not None and self.training:
+                auxiliary_logits = self.auxiliary(previous)
+        logits: Tensor = self.classifier(F.adaptive_avg_pool2d(previous, 1).flatten(1))
+        return logits if auxiliary_logits is None else (logits, auxiliary_logits)
+
+
+class CifarStem(nn.Module):
+    """One convolution at full resolution; both states that the first cell reads are its output."""
+
+    def __init__(self, in_channels: int, first: CellPlan):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(in_channels, first.previous, 3, padding=1, bias=False), operations.batch_norm(first.previous)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.body(x)
+        return x, x
+
+
+class ImageNetStem(nn.Module):
+    """Three strided convolutions: the first cell reads the maps at one quarter and one eighth of the image."""
+
+    def __init__(self, in_channels: int, first: CellPlan):
+        super().__init__()
+        width = first.previous
+        self.quarter = nn.Sequential(
+            nn.Conv2d(in_channels, width // 2, 3, stride=2, padding=1, bias=False),
+            operations.batch_norm(width // 2),
+            nn.ReLU(),
+            nn.Conv2d(width // 2, width, 3, stride=2, padding=1, bias=False),
+            operations.batch_norm(width),
+        )
+        self.eighth = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, stride=2, padding=1, bias=False),
+            operations.batch_norm(width),
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        quarter = self.quarter(x)
+        return quarter, self.eighth(quarter)
+
+
+STEMS: dict[str, Callable[[int, CellPlan], nn.Module]] = {"cifar": CifarStem, "imagenet": ImageNetStem}
+
+
+@dataclass(frozen=True)
+class Darts(Space):
+    """The DARTS space: ``steps`` nodes per cell, each keeping its two strongest inputs; the last ``multiplier`` nodes leave.
+
+    With 7 selectable operations and 4 nodes, (180·7⁸)² ≈ 1.1e18 architectures.
+
+    *Source:* Liu, Simonyan, Yang, DARTS, arXiv 1806.09055.
+    """
+
+    name: str = "darts"  # type: ignore[misc]
+    candidates: tuple[str, ...] = OPERATIONS
+    steps: int = 4
+    multiplier: int = 4
+
+    search_size = {"channels": 16, "cells": 8}
+    network_size = {"channels": 36, "cells": 20}
+
+    def __post_init__(self) -> None:
+        for name in self.candidates:
+            if name not in operations.OPERATIONS:
+                raise unknown("operation", name, operations.OPERATIONS)
+        if not 1 <= self.multiplier <= self.steps:
+            raise ArchgradError(f"darts: multiplier must be between 1 and steps={self.steps}, got {self.multiplier}")
+
+    @cached_property
+    def groups(self) -> dict[str, Group]:  # type: ignore[override]
+        """``normal`` and ``reduce``: edges (source, target) with all sources below the target."""
+        targets = range(INPUTS, INPUTS + self.steps)
+        edges = tuple(Edge(source, target, self.candidates) for target in targets for source in range(target))
+        return {name: Group(name, edges, keep=2, excluded=frozenset({"none"})) for name in GROUPS}
+
+    @property
+    def outputs(self) -> range:
+        """The states that a cell concatenates."""
+        return range(INPUTS + self.steps - self.multiplier, INPUTS + self.steps)
+
+    def _strides(self, reduction: bool) -> list[int]:
+        edges = self.groups[GROUPS[0]].edges
+        return [2 if reduction and edge.source < INPUTS else 1 for edge in edges]
+
+    def supernet(
+        self,
+        *,
+        channels: int = 16,
+        cells: int = 8,
+        classes: int = 10,
+        in_channels: int = 3,
+        stem: str = "cifar",
+        affine: bool = False,
+        track: bool = True,
+        executor: str = "auto",
+        seed: int = 0,
+    ) -> Supernet:
+        """The supernet; its pooling candidates are followed by a BN without parameters."""
+        plans = self._plan(cells, channels, stem)
+
+        def make_graph(plan: CellPlan) -> Cell:
+            def make(name: str, edge: Edge, stride: int) -> nn.Module:
+                return operations.build(name, operations.Setting(plan.channels, stride, affine, track, pool_norm=True))
+
+            group = self.groups[GROUPS[plan.reduction]]
+            return Cell(group, INPUTS, self.outputs, self._strides(plan.reduction), make, executor)
+
+        network = DartsNetwork(
+            plans,
+            make_graph,
+            classes=classes,
+            in_channels=in_channels,
+            stem=stem,
+            affine=affine,
+            multiplier=self.multiplier,
+        )
+        return Supernet(network, space=self, seed=seed)
+
+    def network(
+        self,
+        genotype: Genotype,
+        *,
+        channels: int = 36,
+        cells: int = 20,
+        classes: int = 10,
+        in_channels: int = 3,
+        stem: str = "cifar",
+        auxiliary: bool = False,
+        unreached: bool = False,
+    ) -> nn.Module:
+        """The settled network: affine BN, no BN behind pooling, drop-path behind everything but identities."""
+        self.check(genotype)
+        plans = self._plan(cells, channels, stem)
+
+        def make_graph(plan: CellPlan) -> SettledCell:
+            group, strides = self.groups[GROUPS[plan.reduction]], self._strides(plan.reduction)
+            pairs = reached(group, genotype.choices[group.name], INPUTS, self.outputs, everything=unreached)
+            terms = [
+                (e, _with_drop_path(operations.build(n, operations.Setting(plan.channels, strides[e]))))
+                for e, n in pairs
+            ]
+            return SettledCell(group, INPUTS, self.outputs, strides, terms)
+
+        return DartsNetwork(
+            plans,
+            make_graph,
+            classes=classes,
+            in_channels=in_channels,
+            stem=stem,
+            affine=True,
+            multiplier=self.multiplier,
+            auxiliary=auxiliary,
+        )
+
+    def _plan(self, cells: int, channels: int, stem: str) -> list[CellPlan]:
+        if stem not in STEMS:
+            raise unknown("stem", stem, STEMS)
+        return plan(cells, channels, self.multiplier, stem)
+
+    def cost(
+        self,
+        genotype: Genotype,
+        *,
+        channels: int = 36,
+        cells: int = 20,
+        classes: int = 10,
+        in_channels: int = 3,
+        image_size: int = 32,
+        stem: str = "cifar",
+        unreached: bool = False,
+    ) -> Cost:
+        """Parameters and FLOPs without the auxiliary head, which is not part of the network that is used."""
+        self.check(genotype)
+        plans = self._plan(cells, channels, stem)
+        first = plans[0].previous
+        if stem == "cifar":
+            sizes = [image_size, image_size]
+            parts = [cost.conv_bn(in_channels, first, 3, image_size)]
+        else:
+            half, quarter, eighth = (_shrunk(image_size, times) for times in (1, 2, 3))
+            sizes = [quarter, eighth]
+            parts = [
+                cost.conv_bn(in_channels, first // 2, 3, half),
+                cost.conv_bn(first // 2, first, 3, quarter),
+                cost.conv_bn(first, first, 3, eighth),
+            ]
+        for cell in plans:
+            group, strides = self.groups[GROUPS[cell.reduction]], self._strides(cell.reduction)
+            size = sizes[-1]
+            inner = cost.half(size) if cell.reduction else size
+            parts += [cost.conv_bn(width, cell.channels, 1, size) for width in (cell.before_previous, cell.previous)]
+            for number, name in reached(
+                group, genotype.choices[group.name], INPUTS, self.outputs, everything=unreached
+            ):
+                source = size if group.edges[number].source < INPUTS else inner
+                parts.append(cost.operation(name, cell.channels, strides[number], source))
+            sizes.append(inner)
+        return cost.total(*parts, cost.linear(self.multiplier * plans[-1].channels, classes))
+
+    def format(self, genotype: Genotype) -> str:
+        """``Genotype(normal=[('op', input), …], normal_concat=range(2, 6), reduce=…, reduce_concat=…)``."""
+        self.check(genotype)
+        outputs = f"range({self.outputs.start}, {self.outputs.stop})"
+        shown = []
+        for name in GROUPS:
+            group, kept = self.groups[name], genotype.choices[name]
+            pairs = []
+            for target, incoming in group.incoming.items():
+                node = [(op, group.edges[e].source) for e in incoming for op in kept[e]]
+                if len(node) != 2:
+                    raise ArchgradError(
+                        f"darts: node {target} of the {name} cell keeps {len(node)} operations; "
+                        "the Genotype(...) notation needs two per node, use JSON"
+                    )
+                pairs += node
+            shown.append(f"{name}={pairs!r}, {name}_concat={outputs}")
+        return f"Genotype({', '.join(shown)})"
+
+    def parse(self, text: str) -> Genotype:
+        """From ``Genotype(normal=[('op', input), …], …)``, the same as JSON, or archgrad's JSON."""
+        if text.lstrip().startswith("{"):
+            try:
+                fields = json.loads(text)
+            except ValueError as error:
+                raise ArchgradError(f"darts: not JSON ({error})") from None
+            return super().parse(text) if "choices" in fields else self._from_fields(fields)
+        return self._parse(text.strip())
+
+    def _parse(self, text: str) -> Genotype:
+        try:
+            call = ast.parse(text).body[-1].value  # type: ignore[attr-defined]
+            fields = {keyword.arg: _plain(keyword.value) for keyword in call.keywords}
+        except (SyntaxError, AttributeError, IndexError, ValueError, TypeError):
+            raise ArchgradError(
+                f"darts: {_short(text)} is not of the form Genotype(normal=[('op', input), …], normal_concat=range(2, 6), …)"
+            ) from None
+        return self._from_fields(fields)
+
+    def _from_fields(self, fields: dict[Any, Any]) -> Genotype:
+        known = {key for name in GROUPS for key in (name, f"{name}_concat")}
+        choices: dict[str, Kept] = {}
+        for name in GROUPS:
+            if name not in fields:
+                raise ArchgradError(f"darts: the genotype lacks {name!r}; it has {sorted(map(str, fields))}")
+            choices[name] = self._kept(name, fields[name])
+            outputs = fields.get(f"{name}_concat", self.outputs)
+            if sorted(outputs) != list(self.outputs):
+                raise ArchgradError(
+                    f"darts: {name}_concat is {list(outputs)}, but cells of this space leave through {list(self.outputs)}"
+                )
+        if extra := sorted(map(str, set(fields) - known)):
+            raise unknown("field of a DARTS genotype", extra[0], known)
+        return Genotype.of(choices, self.name)
+
+    def _kept(self, name: str, pairs: Any) -> Kept:
+        group = self.groups[name]
+        if not isinstance(pairs, list | tuple) or len(pairs) != 2 * self.steps:
+            count = len(pairs) if isinstance(pairs, list | tuple) else type(pairs).__name__
+            raise ArchgradError(
+                f"darts: {name} needs {2 * self.steps} pairs (operation, input), two per node, got {count}"
+            )
+        kept: list[list[str]] = [[] for _ in group.edges]
+        for place, pair in enumerate(pairs):
+            target = INPUTS + place // 2
+            try:
+                candidate, source = pair
+                edge = next(e for e in group.incoming[target] if group.edges[e].source == source)
+            except (ValueError, TypeError):
+                raise ArchgradError(f"darts: {name}[{place}] must be a pair (operation, input), got {pair!r}") from None
+            except StopIteration:
+                raise ArchgradError(
+                    f"darts: {name}[{place}] reads state {source!r}, but node {target} can read 0 to {target - 1}"
+                ) from None
+            if candidate not in group.selectable(edge):
+                raise unknown(f"operation at {name}[{place}]", candidate, group.selectable(edge))
+            if kept[edge]:
+                raise ArchgradError(f"darts: {name}[{place}] reads state {source} a second time for node {target}")
+            kept[edge].append(candidate)
+        return tuple(map(tuple, kept))
+
+
+def _plain(node: ast.expr) -> Any:
+    """A literal, or ``range(a, b)`` and ``list(range(a, b))``, without evaluating anything."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("range", "list"):
+        arguments = [_plain(a) for a in node.args]
+        return range(*arguments) if node.func.id == "range" else list(*arguments)
+    return ast.literal_eval(node)
+
+
+def _with_drop_path(operation: nn.Module) -> nn.Module:
+    return operation if isinstance(operation, nn.Identity) else nn.Sequential(operation, operations.DropPath())
+
+
+def _shrunk(size: int, times: int) -> int:
+    for _ in range(times):
+        size = cost.half(size)
+    return size
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,0 +1,210 @@
+"""NAS-Bench-201: a cell of four states and six edges with five operations, stacked in three stages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from archgrad import operations
+from archgrad.engine import Cell, SettledCell
+from archgrad.engine.graph import reached
+from archgrad.errors import ArchgradError, unknown
+from archgrad.genotype import Edge, Genotype, Group
+from archgrad.operations import cost
+from archgrad.operations.cost import Cost
+from archgrad.spaces.space import Space
+from archgrad.supernet import Supernet
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+"""In the order of the digits 0 … 4."""
+
+PAIRS = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+"""(source, target) of the six edges, in the order of the digits."""
+
+GROUP = "cell"
+
+
+class Residual(nn.Module):
+    """The fixed block between stages: doubles the channels and halves the map."""
+
+    def __init__(self, channels_in: int, channels_out: int, track: bool = True):
+        super().__init__()
+        self.body = nn.Sequential(
+            operations.ReLUConvBN(channels_in, channels_out, 3, stride=2, track=track),
+            operations.ReLUConvBN(channels_out, channels_out, 3, track=track),
+        )
+        # Rounding up keeps the two branches equal on maps of odd size; on even ones nothing changes.
+        self.shortcut = nn.Sequential(
+            nn.AvgPool2d(2, stride=2, ceil_mode=True), nn.Conv2d(channels_in, channels_out, 1, bias=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        total: Tensor = self.shortcut(x) + self.body(x)
+        return total
+
+
+class OneOutput(nn.Module):
+    """A cell that reads one state and returns one."""
+
+    def __init__(self, cell: Cell | SettledCell):
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Tensor) -> Tensor:
+        (output,) = self.cell(x)
+        return output  # type: ignore[no-any-return]
+
+
+class NASBench201Network(nn.Sequential):
+    """Stem, three stages of ``cells`` cells with residual blocks between them, pooled and classified."""
+
+    def __init__(
+        self,
+        make_cell: Callable[[int], Cell | SettledCell],
+        channels: int,
+        cells: int,
+        classes: int,
+        in_channels: int,
+        track: bool,
+    ):
+        stages: list[nn.Module] = []
+        for stage in range(3):
+            width = channels * 2**stage
+            if stage:
+                stages.append(Residual(width // 2, width, track))
+            stages.extend(OneOutput(make_cell(width)) for _ in range(cells))
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), operations.batch_norm(channels, track=track)
+        )
+        self.stages = nn.Sequential(*stages)
+        self.last = nn.Sequential(operations.batch_norm(4 * channels, track=track), nn.ReLU())
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.classifier = nn.Linear(4 * channels, classes)
+
+
+class NASBench201(Space):
+    """The NAS-Bench-201 space: 15,625 cells.
+
+    *Source:* Dong and Yang, NAS-Bench-201, arXiv 2001.00326.
+    """
+
+    name = "nasbench201"
+    groups = {GROUP: Group(GROUP, tuple(Edge(s, t, OPERATIONS) for s, t in PAIRS))}
+    search_size = {"channels": 16, "cells": 5}
+    network_size = {"channels": 16, "cells": 5}
+
+    def _parse(self, text: str) -> Genotype:
+        if re.fullmatch(r"[0-9]+", text):
+            if not re.fullmatch(r"[0-4]{6}", text):
+                raise ArchgradError(f"nasbench201: {text!r} must be six digits from 0 to 4, one operation per edge")
+            return Genotype.of({GROUP: [[OPERATIONS[int(digit)]] for digit in text]}, self.name)
+        nodes = text.split("+")
+        if len(nodes) != 3:
+            raise ArchgradError(
+                f"nasbench201: {text!r} is neither six digits nor three nodes '|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'"
+            )
+        kept = []
+        for number, node in enumerate(nodes, start=1):
+            entries = node.strip().strip("|").split("|")
+            if len(entries) != number:
+                raise ArchgradError(f"nasbench201: node {number} in {text!r} needs {number} inputs, got {len(entries)}")
+            for source, entry in enumerate(entries):
+                name, _, state = entry.partition("~")
+                if state != str(source):
+                    raise ArchgradError(f"nasbench201: {entry!r} in {text!r} should end with '~{source}'")
+                if name not in OPERATIONS:
+                    raise unknown("operation", name, OPERATIONS)
+                kept.append([name])
+        return Genotype.of({GROUP: kept}, self.name)
+
+    def format(self, genotype: Genotype) -> str:
+        """``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
+        names = [names[0] for names in self._settled(genotype)]
+        entries = [f"{name}~{source}" for name, (source, _) in zip(names, PAIRS, strict=True)]
+        return "+".join(f"|{'|'.join(entries[a:b])}|" for a, b in ((0, 1), (1, 3), (3, 6)))
+
+    def digits(self, genotype: Genotype) -> str:
+        """Six digits, one operation per edge, as in ``333133``."""
+        return "".join(str(OPERATIONS.index(names[0])) for names in self._settled(genotype))
+
+    def _settled(self, genotype: Genotype) -> tuple[tuple[str, ...], ...]:
+        kept = self.check(genotype).choices[GROUP]
+        if bad := [number for number, names in enumerate(kept) if len(names) != 1]:
+            raise ArchgradError(f"nasbench201: edge {bad[0]} must keep exactly one operation, got {list(kept[bad[0]])}")
+        return kept
+
+    def supernet(
+        self,
+        *,
+        channels: int = 16,
+        cells: int = 5,
+        classes: int = 10,
+        in_channels: int = 3,
+        affine: bool = False,
+        track: bool = True,
+        executor: str = "auto",
+        seed: int = 0,
+    ) -> Supernet:
+        """The supernet; ``affine`` and ``track``: BN parameters and running statistics of the candidates."""
+
+        def make_cell(width: int) -> Cell:
+            def make(name: str, edge: Edge, stride: int) -> nn.Module:
+                return operations.build(name, operations.Setting(width, stride, affine, track))
+
+            return Cell(self.groups[GROUP], inputs=1, outputs=[3], strides=[1] * 6, make=make, executor=executor)
+
+        network = NASBench201Network(make_cell, channels, cells, classes, in_channels, track=True)
+        return Supernet(network, space=self, seed=seed)
+
+    def network(
+        self,
+        genotype: Genotype,
+        *,
+        channels: int = 16,
+        cells: int = 5,
+        classes: int = 10,
+        in_channels: int = 3,
+        affine: bool = True,
+        track: bool = True,
+        unreached: bool = False,
+    ) -> nn.Module:
+        """The settled network; ``unreached`` keeps operations that do not carry anything to the output."""
+        group, kept = self.groups[GROUP], self.check(genotype).choices[GROUP]
+        pairs = reached(group, kept, 1, [3], everything=unreached)
+
+        def make_cell(width: int) -> SettledCell:
+            terms = [(e, operations.build(name, operations.Setting(width, 1, affine, track))) for e, name in pairs]
+            return SettledCell(group, inputs=1, outputs=[3], strides=[1] * 6, terms=terms)
+
+        return NASBench201Network(make_cell, channels, cells, classes, in_channels, track)
+
+    def cost(
+        self,
+        genotype: Genotype,
+        *,
+        channels: int = 16,
+        cells: int = 5,
+        classes: int = 10,
+        in_channels: int = 3,
+        image_size: int = 32,
+        unreached: bool = True,
+    ) -> Cost:
+        """Parameters and FLOPs; with ``unreached`` (the benchmark's convention) of all operations of the cell."""
+        kept = self.check(genotype).choices[GROUP]
+        names = [name for _, name in reached(self.groups[GROUP], kept, 1, [3], everything=unreached)]
+        parts = [cost.conv_bn(in_channels, channels, 3, image_size)]
+        width, size = channels, image_size
+        for stage in range(3):
+            if stage:
+                size = cost.half(size)
+                parts += [
+                    cost.conv_bn(width, 2 * width, 3, size),
+                    cost.conv_bn(2 * width, 2 * width, 3, size),
+                    cost.convolution(width, 2 * width, 1, size**2),
+                ]
+                width *= 2
+            parts += [cost.operation(name, width, 1, size) for name in names] * cells
+        return cost.total(*parts, cost.norm(width), cost.linear(width, classes))

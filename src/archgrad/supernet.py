@@ -1,0 +1,188 @@
+"""A network with open choices as a pure function of its input and a mixture."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from archgrad import genotype as genotypes
+from archgrad.choice import Row, Site
+from archgrad.errors import ArchgradError
+from archgrad.genotype import Genotype, Group
+from archgrad.mixture import Mixture
+from archgrad.randomness import generator as seeded
+from archgrad.randomness import isolated
+
+
+class SpaceLike(Protocol):
+    """What a supernet may know of the space it came from."""
+
+    @property
+    def name(self) -> str: ...
+
+    def format(self, genotype: Genotype) -> str: ...
+
+    def parse(self, text: str) -> Genotype: ...
+
+
+class Supernet(nn.Module):
+    """Any module that holds choices, together with one tensor of architecture parameters per group.
+
+    ``supernet(x, mixture)`` depends on its arguments, weights and buffers only. ``x`` is passed to the network as it
+    is; a tuple becomes several arguments, a dict keyword arguments.
+
+    ``alphas``: group → Parameter ``[edges, ops]``, drawn from 1e-3·N(0, 1) by ``seed``.
+    ``sites``: group → number of places where it occurs, in the order of ``network.named_modules()``.
+    ``groups``: group → what has to be decided there.
+
+    Raises `ArchgradError` when there is no choice in the network, or when choices share a group but not its candidates.
+    """
+
+    def __init__(self, network: nn.Module, *, space: SpaceLike | None = None, seed: int = 0):
+        super().__init__()
+        self.network = network
+        self.space = space
+        self._places: dict[str, list[tuple[str, Site]]] = {}
+        self.groups: dict[str, Group] = {}
+        for path, module in network.named_modules():
+            if isinstance(module, Site):
+                self._register(path, module)
+        if not self.groups:
+            raise ArchgradError(
+                f"{type(network).__name__} has no open choice: put an archgrad.Choice where a layer should be decided"
+            )
+        draw = seeded(seed, "alphas")
+        self.alphas = nn.ParameterDict(
+            {
+                name: nn.Parameter(1e-3 * torch.randn(len(group.edges), len(group.operations), generator=draw))
+                for name, group in self.groups.items()
+            }
+        )
+
+    def _register(self, path: str, site: Site) -> None:
+        if not site.group.name:
+            site.group = replace(site.group, name=path.replace(".", "/") or "choice")
+        name = site.group.name
+        if "." in name:
+            raise ArchgradError(f"group {name!r}: a dot cannot stand in a group's name, use '/' instead")
+        known = self.groups.setdefault(name, site.group)
+        if known != site.group:
+            raise ArchgradError(
+                f"choices of group {name!r} differ: {known.operations} at {self._places[name][0][0]!r}, "
+                f"{site.group.operations} at {path!r}; choices that share a group need the same candidates"
+            )
+        self._places.setdefault(name, []).append((path, site))
+
+    @property
+    def sites(self) -> dict[str, int]:
+        """Group → number of places where it occurs."""
+        return {name: len(places) for name, places in self._places.items()}
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """Group → ``[edges, ops]`` on the host, True where the candidate exists."""
+        return {name: group.mask for name, group in self.groups.items()}
+
+    def weights(self) -> list[nn.Parameter]:
+        """The network's own parameters: everything but the alphas."""
+        return list(self.network.parameters())
+
+    def forward(self, x: Any, mixture: Mixture) -> Any:
+        with self._bind(mixture):
+            if isinstance(x, tuple):
+                return self.network(*x)
+            return self.network(**x) if isinstance(x, dict) else self.network(x)
+
+    @contextmanager
+    def _bind(self, mixture: Mixture) -> Iterator[None]:
+        """Hand every site its row; the rows of an outer call come back afterwards, so calls may nest."""
+        sites = [site for places in self._places.values() for _, site in places]
+        before = [site.bound for site in sites]
+        try:
+            for name, places in self._places.items():
+                weights = self._weights_of(mixture, name)
+                active = mixture.active.get(name)
+                for number, (_, site) in enumerate(places):
+                    site.bound = Row(
+                        weights[number], None if active is None else active[number].tolist(), mixture.extras
+                    )
+            yield
+        finally:
+            for site, row in zip(sites, before, strict=True):
+                site.bound = row
+
+    def _weights_of(self, mixture: Mixture, name: str) -> Tensor:
+        if name not in mixture:
+            raise ArchgradError(f"the mixture says nothing about group {name!r}; it has {sorted(mixture)}")
+        weights = mixture[name]
+        expected = (self.sites[name], len(self.groups[name].edges), len(self.groups[name].operations))
+        if tuple(weights.shape) != expected:
+            raise ArchgradError(
+                f"mixture of group {name!r}: expected [sites, edges, ops] = {list(expected)}, got {list(weights.shape)}"
+            )
+        return weights
+
+    def one_hot(self, genotype: Genotype) -> Mixture:
+        """The mixture that computes exactly what a genotype keeps, each with weight 1."""
+        genotypes.check(genotype, self.groups)
+        weights, active = {}, {}
+        for name, group in self.groups.items():
+            kept = genotype.choices[name]
+            rows = torch.tensor([[op in names for op in group.operations] for names in kept])
+            active[name] = rows.expand(self.sites[name], -1, -1)
+            weights[name] = active[name].to(self.alphas[name])
+        return Mixture(weights, active)
+
+    def uniform(self) -> Mixture:
+        """The mixture that gives all candidates of an edge the same weight."""
+        return Mixture(
+            {
+                name: (mask / mask.sum(-1, keepdim=True)).to(self.alphas[name]).expand(self.sites[name], -1, -1)
+                for name, mask in self.masks.items()
+            }
+        )
+
+    def random(self, generator: torch.Generator) -> Genotype:
+        """A genotype drawn uniformly from all architectures."""
+        return genotypes.sample(self.groups, generator, self.space.name if self.space else "")
+
+    def settle(self, genotype: Genotype, inherit: bool = False, seed: int = 0) -> nn.Module:
+        """The plain network in which every choice is replaced by what the genotype keeps.
+
+        The supernet is left untouched. With ``inherit`` the network starts from copies of the supernet's weights;
+        otherwise every module is initialised afresh by its ``reset_parameters()`` from ``seed``.
+        """
+        genotypes.check(genotype, self.groups)
+        network = _settled(copy.deepcopy(self.network), genotype.choices)
+        if not inherit:
+            with isolated(seed, "settle"):
+                _reset(network)
+        return network.requires_grad_()
+
+
+def _settled(module: nn.Module, choices: Mapping[str, genotypes.Kept]) -> nn.Module:
+    """The module with every choice in it replaced by what stays; choices inside kept candidates included."""
+    while isinstance(module, Site):
+        module = module.settle(choices[module.group.name])
+    for name, child in list(module._modules.items()):
+        if child is not None:
+            module._modules[name] = _settled(child, choices)
+    return module
+
+
+def _reset(network: nn.Module) -> None:
+    for path, module in network.named_modules():
+        reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+        if callable(reset):
+            reset()
+        elif next(module.parameters(recurse=False), None) is not None:
+            raise ArchgradError(
+                f"settle: {path or 'the network'} ({type(module).__name__}) has parameters but no reset_parameters(): "
+                "define it, or keep the supernet's weights with inherit=True"
+            )
