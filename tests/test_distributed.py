@@ -1,0 +1,186 @@
+"""Two processes with half a batch each compute what one computes with the whole batch."""
+
+from __future__ import annotations
+
+import copy
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+
+from archgrad.distributed import SyncBatchNorm, World, _AllSum, synchronise_batch_norm
+from archgrad.errors import ArchgradError
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def enter(rank: int, size: int, port: int, directory: Path, function: Callable[[World], Any]) -> None:
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    torch.set_num_threads(1)
+    torch.save(function(World.start("cpu")), directory / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def on_two_processes(directory: Path, function: Callable[[World], Any]) -> list[Any]:
+    """What a module-level function returns on each of two processes."""
+    mp.spawn(enter, args=(2, free_port(), directory, function), nprocs=2)
+    return [torch.load(directory / f"{rank}.pt") for rank in range(2)]
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(2, 5, 3), nn.BatchNorm2d(5), nn.ReLU(), nn.Conv2d(5, 4, 3), nn.BatchNorm2d(4, affine=False),
+        nn.Flatten(), nn.Linear(4 * 16, 6), nn.BatchNorm1d(6, momentum=None), nn.Tanh(),
+        nn.Unflatten(1, (2, 3, 1, 1)), nn.BatchNorm3d(2, track_running_stats=False), nn.Flatten(), nn.Linear(6, 3),
+    ).double()  # fmt: skip
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    # A mean far from 0 shows whether the variance cancels.
+    return 100 + torch.randn(12, 2, 8, 8, dtype=torch.float64, generator=generator), torch.arange(12) % 3
+
+
+def three_steps(world: World) -> dict[str, Any]:
+    net = synchronise_batch_norm(network(), world)
+    x, y = (part.chunk(world.size)[world.rank] for part in batch())
+    result: dict[str, Any] = {}
+    for step in range(3):
+        loss = nn.functional.cross_entropy(net(x + step), y)
+        gradients = torch.autograd.grad(loss, list(net.parameters()))
+        result |= {f"loss {step}": [loss.detach().clone()], f"gradients {step}": list(gradients)}
+        world.average(result[f"loss {step}"])
+        world.average(result[f"gradients {step}"])
+        with torch.no_grad():
+            for parameter, gradient in zip(net.parameters(), result[f"gradients {step}"], strict=True):
+                parameter -= 0.1 * gradient
+    result["state"] = list(net.state_dict().values())
+    net.eval()
+    result["evaluation"] = [net[:8](batch()[0]).detach()]
+    return result
+
+
+def close(one: list[Tensor], other: list[Tensor]) -> None:
+    for a, b in zip(one, other, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-12, rtol=1e-10)
+
+
+def test_two_half_batches_equal_one_whole(tmp_path: Path):
+    whole = three_steps(World(0, 1, torch.device("cpu")))
+    for half in on_two_processes(tmp_path, three_steps):
+        for key in whole:
+            close(half[key], whole[key])
+
+
+def hessian_product(world: World) -> list[Tensor]:
+    torch.manual_seed(0)
+    norm = synchronise_batch_norm(nn.BatchNorm1d(3).double(), world)
+    x = torch.randn(8, 3, dtype=torch.float64)[world.rank :: world.size].clone().requires_grad_()
+    loss = (norm(x) ** 3).sum()
+    if world.size == 2:  # the gradient of the sum over both processes is what one process differentiates
+        loss = _AllSum.apply(loss)
+    (gradient,) = torch.autograd.grad(loss / world.size, x, create_graph=True)
+    inner = (gradient**3).sum()
+    inner = _AllSum.apply(inner) / world.size if world.size == 2 else inner
+    (second,) = torch.autograd.grad(inner, x)
+    return [gradient.detach(), second]
+
+
+def test_second_derivatives_pass_through_the_synchronised_norm(tmp_path: Path):
+    whole = hessian_product(World(0, 1, torch.device("cpu")))
+    for rank, half in enumerate(on_two_processes(tmp_path, hessian_product)):
+        close(half, [t[rank::2] for t in whole])
+
+
+def helpers(world: World) -> dict[str, Any]:
+    values = [
+        torch.full((2,), float(world.rank)),
+        torch.tensor(world.rank, dtype=torch.float64),
+        torch.tensor(world.rank),
+    ]
+    mixed = [v.clone() for v in values[:2]]
+    world.average(mixed)
+    world.sum(values)
+    calls: list[int] = []
+
+    def once() -> dict[str, Tensor]:
+        calls.append(world.rank)
+        return {"w": torch.ones(2)}
+
+    def fail() -> None:
+        raise ArchgradError("the directory is full")
+
+    shared = world.from_main(once)
+    try:
+        world.from_main(fail)
+        message = ""
+    except ArchgradError as error:
+        message = str(error)
+    return {
+        "average": [m.tolist() for m in mixed], "sum": [v.tolist() for v in values], "calls": calls,
+        "shared": shared["w"].tolist(), "message": message, "main": world.main, "size": world.size,
+    }  # fmt: skip
+
+
+def test_average_sum_and_the_main_process(tmp_path: Path):
+    for rank, result in enumerate(on_two_processes(tmp_path, helpers)):
+        assert result == {
+            "average": [[0.5, 0.5], 0.5], "sum": [[1, 1], 1, 1], "calls": [0] if rank == 0 else [],
+            "shared": [1, 1], "message": "the directory is full", "main": rank == 0, "size": 2,
+        }  # fmt: skip
+
+
+def test_conversion_keeps_tensors_names_and_mode():
+    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Sequential(nn.BatchNorm2d(2)), nn.BatchNorm2d(2, affine=False)).eval()
+    before = dict(net.named_parameters()) | dict(net.named_buffers())
+    assert synchronise_batch_norm(net, World(0, 1, torch.device("cpu"))) is net
+    assert type(net[2]) is nn.BatchNorm2d
+    synchronise_batch_norm(net, World(0, 2, torch.device("cpu")))
+    after = dict(net.named_parameters()) | dict(net.named_buffers())
+    assert list(after) == list(before)
+    assert all(after[name] is before[name] for name in before)
+    assert type(net[1][0]) is type(net[2]) is SyncBatchNorm
+    assert not net[2].training
+    x = torch.randn(3, 1, 2, 2)
+    twin = copy.deepcopy(net)
+    assert torch.equal(twin(x), net(x))
+
+
+def test_one_process_needs_no_transfer():
+    world = World.start("cpu")
+    values = [torch.ones(2)]
+    world.average(values)
+    assert (world.rank, world.size, world.main, values[0].tolist()) == (0, 1, True, [1, 1])
+    assert world.from_main(lambda: 3) == 3
+
+
+def test_bf16_computes_products_in_bfloat16_and_leaves_losses_wide():
+    with World.start("cpu", "bf16").autocast():
+        assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.bfloat16
+    with World.start("cpu").autocast():
+        assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("cpu", "fp16"), "loss scaling.*use bf16$"),
+        (("cpu", "bf61"), "unknown mixed precision 'bf61': did you mean 'bf16'"),
+        (("gpu",), "device 'gpu' cannot be used: [^\n]*$"),
+    ],
+)
+def test_unusable_settings_are_one_line(arguments: tuple[str, ...], message: str):
+    with pytest.raises(ArchgradError, match=message):
+        World.start(*arguments)
