@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -19,9 +21,22 @@ Executor = Callable[["Cell", Sequence[Tensor], Row], dict[int, Tensor]]
 
 EXECUTORS: dict[str, Executor] = {"plain": plain}
 
+_forced: ContextVar[str | None] = ContextVar("archgrad_executor", default=None)
+
+
+@contextmanager
+def forced(name: str) -> Iterator[None]:
+    """Compute all cells with one executor for a while: exact second derivatives need ``plain``."""
+    token = _forced.set(name)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
 
 def executor_for(name: str, x: Tensor) -> Executor:
     """The executor of that name; ``"auto"`` picks one by the device of ``x``."""
+    name = _forced.get() or name
     if name == "auto":
         name = "plain"
     if name not in EXECUTORS:

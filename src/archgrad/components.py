@@ -1,0 +1,132 @@
+"""The roles that a method is composed of, and what a component may look at besides its arguments.
+
+Components are frozen dataclasses: configuration only. What one must remember between steps it keeps in
+``context.memory``, which belongs to it alone and is part of every checkpoint.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from archgrad.genotype import Genotype
+from archgrad.mixture import Mixture
+from archgrad.randomness import generator
+from archgrad.supernet import Supernet
+
+if TYPE_CHECKING:
+    from archgrad.objective import Objective
+    from archgrad.search import State
+
+Alphas = Mapping[str, Tensor]
+"""Group → ``[edges, ops]``."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where a run stands: epoch and step count from 0, ``steps`` are those of one epoch."""
+
+    epoch: int = 0
+    epochs: int = 1
+    step: int = 0
+    steps: int = 1
+
+    @property
+    def progress(self) -> float:
+        """0 in the first epoch, 1 in the last."""
+        return self.epoch / (self.epochs - 1) if self.epochs > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a component may look at: the clock, the supernet, pruned candidates, its memory, and its own randomness.
+
+    ``masks``: group → ``[edges, ops]`` on the host, True for candidates that exist and have not been pruned.
+    """
+
+    supernet: Supernet | None = None
+    clock: Clock = field(default_factory=Clock)
+    masks: Mapping[str, Tensor] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    def generator(self, purpose: str = "") -> torch.Generator:
+        """The same numbers whenever it is asked for within one step: evaluations of one step replay their draws."""
+        return generator(self.seed, "component", purpose, self.clock.epoch, self.clock.step)
+
+    def within(self, name: str) -> Context:
+        """The context of a wrapped component, with a memory of its own."""
+        return replace(self, memory=self.memory.setdefault(name, {}))
+
+
+class Relaxation(ABC):
+    """Turns alphas into the weights of a mixture."""
+
+    @abstractmethod
+    def __call__(self, alphas: Alphas, sites: Mapping[str, int], context: Context | None = None) -> Mixture:
+        """alphas ``[edges, ops]`` per group → weights ``[sites, edges, ops]``, zero where a mask forbids."""
+
+
+class ArchitectureGradient(ABC):
+    """The direction in which alphas are changed."""
+
+    @abstractmethod
+    def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> dict[str, Tensor] | None:
+        """One gradient per group, or None to leave the alphas alone; ``objective.inner`` is the training batch."""
+
+
+class WeightGradient(ABC):
+    """The direction in which the supernet's weights are changed."""
+
+    @abstractmethod
+    def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> list[Tensor]:
+        """One gradient per tensor of ``objective.weights``."""
+
+
+class Modifier(ABC):
+    """Changes how a choice is computed."""
+
+    def prepare(self, supernet: Supernet) -> None:
+        """Rebuild what has to be rebuilt, once, before the search."""
+
+    def mix(self, mixture: Mixture, context: Context) -> Mixture:
+        """The mixture as the modifier wants it, in every forward pass."""
+        return mixture
+
+
+class Regulariser(ABC):
+    """A term added to the loss of the alpha step."""
+
+    @abstractmethod
+    def __call__(self, alphas: Alphas, mixture: Mixture, context: Context) -> Tensor:
+        """A differentiable scalar."""
+
+
+class Schedule(ABC):
+    """Acts on the state of a search between epochs."""
+
+    def epoch_start(self, state: State, context: Context) -> None:
+        """Called before every epoch, resumed ones included: what is set here follows from the clock and memory."""
+
+    def epoch_end(self, state: State, context: Context) -> None:
+        """Called after every epoch, before its checkpoint."""
+
+
+class Discretisation(ABC):
+    """Settles the alphas."""
+
+    @abstractmethod
+    def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
+        """The genotype; ``score`` evaluates genotypes on validation data with the supernet's weights."""
+
+
+class Score(ABC):
+    """Tells how good genotypes are, higher is better."""
+
+    @abstractmethod
+    def __call__(self, genotype: Genotype) -> float: ...

@@ -1,0 +1,31 @@
+"""Genotypes by chance: the baselines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archgrad.components import Alphas, Context, Discretisation, Score
+from archgrad.errors import ArchgradError, require_positive
+from archgrad.genotype import Genotype
+
+
+@dataclass(frozen=True)
+class BestOfRandom(Discretisation):
+    """The best of ``candidates`` genotypes drawn uniformly, by validation accuracy with the supernet's weights.
+
+    One candidate is a genotype drawn at random, and nothing is evaluated.
+
+    *Source:* Li and Talwalkar, arXiv 1902.07638.
+    """
+
+    candidates: int = 100
+
+    def __post_init__(self) -> None:
+        require_positive("BestOfRandom", candidates=self.candidates)
+
+    def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
+        if context.supernet is None:
+            raise ArchgradError("BestOfRandom needs a supernet in its context")
+        generator = context.generator("candidates")
+        drawn = [context.supernet.random(generator) for _ in range(self.candidates)]
+        return drawn[0] if score is None or self.candidates == 1 else max(drawn, key=score)

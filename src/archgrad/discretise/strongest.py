@@ -1,0 +1,48 @@
+"""The strongest candidates stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from archgrad.components import Alphas, Context, Discretisation, Score
+from archgrad.errors import ArchgradError
+from archgrad.genotype import Genotype, Group, Kept
+
+
+@dataclass(frozen=True)
+class Strongest(Discretisation):
+    """Per edge the candidate with the largest weight; per node the edges whose strongest candidate is largest.
+
+    Strength is softmax(α) over all candidates of the edge; candidates that the space excludes from genotypes (DARTS'
+    ``none``) take their share of it but cannot win. How many edges stay per node is the space's own rule.
+
+    *Source:* DARTS, arXiv 1806.09055, section 2.4.
+    """
+
+    def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
+        supernet = context.supernet
+        if supernet is None:
+            raise ArchgradError("Strongest needs a supernet in its context")
+        masks = {**supernet.masks, **context.masks}
+        choices = {name: settle(group, alphas[name], masks[name]) for name, group in supernet.groups.items()}
+        return Genotype.of(choices, supernet.space.name if supernet.space else "")
+
+
+def settle(group: Group, alpha: Tensor, mask: Tensor) -> Kept:
+    """The strongest candidates of one group; ties go to the one listed first."""
+    strength = alpha.detach().cpu().double().masked_fill(~mask, -torch.inf).softmax(-1)
+    kept: list[tuple[str, ...]] = []
+    best: list[float] = []
+    for number in range(len(group.edges)):
+        column = {name: float(strength[number, group.operations.index(name)]) for name in group.selectable(number)}
+        winners = sorted(column, key=lambda name: -column[name])[: group.select]
+        kept.append(tuple(name for name in column if name in winners))
+        best.append(column[winners[0]])
+    if group.keep is not None:
+        for incoming in group.incoming.values():
+            for number in sorted(incoming, key=lambda e: -best[e])[group.keep :]:
+                kept[number] = ()
+    return tuple(kept)

@@ -1,0 +1,16 @@
+"""No architecture gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.objective import Objective
+
+
+@dataclass(frozen=True)
+class Fixed(ArchitectureGradient):
+    """Leaves the alphas as they are: only the weights are trained."""
+
+    def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> None:
+        return None

@@ -1,0 +1,167 @@
+"""A loss as a function of alphas over one batch, which may be evaluated any number of times in a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from archgrad.components import Alphas, Context, Modifier, Regulariser, Relaxation
+from archgrad.mixture import Mixture
+from archgrad.randomness import derive
+from archgrad.supernet import Supernet
+
+Criterion = Callable[[Any, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Descent:
+    """The next step of the weight optimiser, for gradients that look ahead: SGD with momentum buffers."""
+
+    learning_rate: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    buffers: Sequence[Tensor | None] = ()
+
+
+@dataclass
+class Objective:
+    """ℓ(alphas) = criterion(supernet(x, relaxation(alphas)), y) + regularisers, over one batch.
+
+    Every evaluation replays the same random numbers, and only the first one of a step moves the running statistics of
+    the supernet, so components evaluate as often as they like without disturbing the run.
+
+    ``inner``: the training objective of the same step, for gradients that look through a weight step.
+    ``averaged``: turns gradients of this process into those of the whole batch.
+    """
+
+    supernet: Supernet
+    relaxation: Relaxation
+    batch: tuple[Any, Tensor]
+    context: Context
+    modifiers: Sequence[Modifier] = ()
+    regularisers: Sequence[Regulariser] = ()
+    criterion: Criterion = F.cross_entropy
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    averaged: Callable[[list[Tensor]], list[Tensor]] = lambda gradients: gradients
+    purpose: str = ""
+    inner: Objective | None = None
+    descent: Descent | None = None
+    loss_value: Tensor | None = field(default=None, init=False)
+    logits: Tensor | None = field(default=None, init=False)
+    site_gradients: dict[str, Tensor] = field(default_factory=dict, init=False)
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """The supernet's weights that are trained."""
+        return self.supernet.weights()
+
+    def mixture(self, alphas: Alphas) -> Mixture:
+        """The mixture of this step, the same whenever it is asked for with the same alphas."""
+        mixture = self.relaxation(alphas, self.supernet.sites, self.context)
+        for modifier in self.modifiers:
+            mixture = modifier.mix(mixture, self.context)
+        return mixture
+
+    def loss(self, mixture: Mixture, *, inputs: Any = None, weights: Mapping[str, Tensor] | None = None) -> Tensor:
+        """The loss of a mixture, without regularisers; with other inputs or other weights (by name) on request."""
+        x, y = self.batch
+        x = x if inputs is None else inputs
+        clock = self.context.clock
+        torch.manual_seed(derive(self.context.seed, "forward", self.purpose, clock.epoch, clock.step))
+        with self._statistics(), self.autocast():
+            if weights is None:
+                logits = self.supernet(x, mixture)
+            else:
+                named = {f"network.{name}": value for name, value in weights.items()}
+                logits = torch.func.functional_call(self.supernet, named, (x, mixture))
+            loss = self.criterion(logits, y)
+        if self.loss_value is None:
+            self.loss_value = loss.detach()
+            self.logits = logits.detach() if isinstance(logits, Tensor) else None
+        return loss
+
+    @contextmanager
+    def _statistics(self) -> Iterator[None]:
+        """Let the first evaluation of a step move the buffers, and put them back after every later one."""
+        if self.loss_value is None:
+            yield
+            return
+        buffers = list(self.supernet.network.buffers())
+        before = [buffer.clone() for buffer in buffers]
+        yield
+        with torch.no_grad():
+            for buffer, old in zip(buffers, before, strict=True):
+                buffer.copy_(old)
+
+    def penalty(self, alphas: Alphas, mixture: Mixture) -> Tensor | None:
+        """The sum of the regularisers; None where there are none."""
+        terms = [regulariser(alphas, mixture, self.context) for regulariser in self.regularisers]
+        return torch.stack(terms).sum() if terms else None
+
+    def __call__(self, alphas: Alphas, weights: Mapping[str, Tensor] | None = None) -> Tensor:
+        mixture = self.mixture(alphas)
+        penalty = self.penalty(alphas, mixture)
+        loss = self.loss(mixture, weights=weights)
+        return loss if penalty is None else loss + penalty
+
+    def gradient(self, alphas: Alphas) -> dict[str, Tensor]:
+        """∇ℓ(alphas), at the supernet's weights; ``site_gradients`` then holds ∂ℓ/∂mixture of every site.
+
+        In two stages, first to the mixture and then through the relaxation, so that the gradients of the sites come
+        for free and no gradient of a weight is ever computed.
+        """
+        leaves = leaf(alphas)
+        with frozen(self.supernet):
+            mixture = self.mixture(leaves)
+            groups = [group for group in mixture if mixture[group].requires_grad]
+            if not groups:
+                return {group: torch.zeros_like(alpha) for group, alpha in alphas.items()}
+            cut = mixture.leaf()
+            found = torch.autograd.grad(self.loss(cut), [cut[group] for group in groups], allow_unused=True)
+        rows = [torch.zeros_like(cut[g]) if r is None else r for g, r in zip(groups, found, strict=True)]
+        rows = self.averaged(rows)
+        if not self.site_gradients:
+            self.site_gradients = dict(zip(groups, rows, strict=True))
+        outputs, gradients = [mixture[group] for group in groups], list(rows)
+        penalty = self.penalty(leaves, mixture)
+        if penalty is not None:
+            outputs.append(penalty)
+            gradients.append(torch.ones_like(penalty))
+        through = torch.autograd.grad(outputs, list(leaves.values()), gradients, allow_unused=True)
+        return filled(leaves, through)
+
+    def weight_gradient(self, mixture: Mixture, *, inputs: Any = None) -> list[Tensor]:
+        """∇ℓ in the weights at a given mixture, zeros for weights that took no part, averaged over processes."""
+        weights = self.weights
+        found = torch.autograd.grad(self.loss(mixture, inputs=inputs), weights, allow_unused=True)
+        return self.averaged([torch.zeros_like(w) if g is None else g for w, g in zip(weights, found, strict=True)])
+
+
+def leaf(alphas: Alphas) -> dict[str, Tensor]:
+    """Copies of the alphas, cut from any graph, that collect gradients."""
+    return {group: alpha.detach().clone().requires_grad_() for group, alpha in alphas.items()}
+
+
+def filled(alphas: Alphas, gradients: Sequence[Tensor | None]) -> dict[str, Tensor]:
+    """Gradients by group, with zeros where one is missing."""
+    pairs = zip(alphas.items(), gradients, strict=True)
+    return {group: torch.zeros_like(alpha) if g is None else g.detach() for (group, alpha), g in pairs}
+
+
+@contextmanager
+def frozen(supernet: Supernet) -> Iterator[None]:
+    """Let no weight of the supernet require a gradient for a while."""
+    thawed = [weight for weight in supernet.weights() if weight.requires_grad]
+    for weight in thawed:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in thawed:
+            weight.requires_grad_()

@@ -1,0 +1,23 @@
+"""The relaxation of random search: no relaxation at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from archgrad.components import Alphas, Context, Relaxation
+from archgrad.errors import ArchgradError
+from archgrad.mixture import Mixture
+
+
+@dataclass(frozen=True)
+class RandomPath(Relaxation):
+    """The one-hot mixture of a genotype drawn uniformly in every step; alphas play no part.
+
+    *Source:* Li and Talwalkar, Random Search and Reproducibility for NAS, arXiv 1902.07638 (with weight sharing).
+    """
+
+    def __call__(self, alphas: Alphas, sites: Mapping[str, int], context: Context | None = None) -> Mixture:
+        if context is None or context.supernet is None:
+            raise ArchgradError("RandomPath needs a supernet in its context: it draws genotypes of the whole space")
+        return context.supernet.one_hot(context.supernet.random(context.generator("path")))
