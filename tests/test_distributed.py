@@ -5,17 +5,21 @@ from __future__ import annotations
 import copy
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 
+from archgrad import data
 from archgrad.distributed import SyncBatchNorm, World, _AllSum, synchronise_batch_norm
 from archgrad.errors import ArchgradError
+from archgrad.recipes import Recipe
+from archgrad.train import train
 
 
 def free_port() -> int:
@@ -24,17 +28,21 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
-def enter(rank: int, size: int, port: int, directory: Path, function: Callable[[World], Any]) -> None:
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size)}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    torch.set_num_threads(1)
-    torch.save(function(World.start("cpu")), directory / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
-
-
 def on_two_processes(directory: Path, function: Callable[[World], Any]) -> list[Any]:
-    """What a module-level function returns on each of two processes."""
-    mp.spawn(enter, args=(2, free_port(), directory, function), nprocs=2)
+    """What a function of this file returns on each of two processes, which run this file as a program."""
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    shared |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    command = [sys.executable, __file__, function.__name__, str(directory)]
+    processes = [
+        subprocess.Popen(command, env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(2)
+    ]
+    try:
+        assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
     return [torch.load(directory / f"{rank}.pt") for rank in range(2)]
 
 
@@ -102,6 +110,30 @@ def test_second_derivatives_pass_through_the_synchronised_norm(tmp_path: Path):
     whole = hessian_product(World(0, 1, torch.device("cpu")))
     for rank, half in enumerate(on_two_processes(tmp_path, hessian_product)):
         close(half, [t[rank::2] for t in whole])
+
+
+def trained(world: World) -> list[Tensor]:
+    x, _ = batch()
+    x = torch.cat([x, x.flip(-1), -x])
+    y = torch.arange(len(x)) % 3
+    dataset = data.from_tensors(x, y, x[:7], y[:7])
+    recipe = Recipe(epochs=3, batch_size=12, lr=0.05, nesterov=True, clip=1)
+    out = Path(sys.argv[2]) / "run" if world.size > 1 else None
+    for _ in range(2):  # the second call resumes the finished run, from the main process's checkpoint
+        net = network()
+        with torch.no_grad():
+            next(net.parameters()).mul_(1 + world.rank)  # the main process's weights are the ones that count
+        result = train(net, dataset, recipe=recipe, out=out, validation=0.34, device="cpu", progress=False)
+    records = [[v for k, v in record.items() if k != "seconds"] for record in result.history]
+    return [*net.state_dict().values(), torch.tensor(records, dtype=torch.float64), torch.tensor(result.test.loss)]
+
+
+def test_training_does_not_depend_on_the_number_of_processes(tmp_path: Path):
+    whole = trained(World(0, 1, torch.device("cpu")))
+    for half in on_two_processes(tmp_path, trained):
+        for a, b in zip(half, whole, strict=True):
+            torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
+    assert (tmp_path / "run" / "weights.safetensors").is_file()
 
 
 def helpers(world: World) -> dict[str, Any]:
@@ -184,3 +216,9 @@ def test_bf16_computes_products_in_bfloat16_and_leaves_losses_wide():
 def test_unusable_settings_are_one_line(arguments: tuple[str, ...], message: str):
     with pytest.raises(ArchgradError, match=message):
         World.start(*arguments)
+
+
+if __name__ == "__main__":
+    world = World.start("cpu")
+    torch.save(globals()[sys.argv[1]](world), Path(sys.argv[2]) / f"{world.rank}.pt")
+    torch.distributed.destroy_process_group()

@@ -113,8 +113,9 @@ class World:
 class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch normalisation whose training statistics are those of the batch of all processes.
 
-    Forward, gradients of any order and running statistics equal those of `nn.BatchNorm*` on the joined batch. In
-    evaluation mode it is `nn.BatchNorm*` itself. Unlike `nn.SyncBatchNorm` it also works on the CPU.
+    Forward, gradients of any order and running statistics equal those of `nn.BatchNorm*` on the joined batch, of which
+    a process may even hold nothing. Where running statistics are used it is `nn.BatchNorm*` itself. Unlike
+    `nn.SyncBatchNorm` it also works on the CPU.
     """
 
     @classmethod
@@ -130,7 +131,7 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def forward(self, x: Float[Tensor, "batch channels ..."]) -> Float[Tensor, "batch channels ..."]:
         """Normalise a batch."""
-        if not self.training:
+        if not self.training and self.running_mean is not None:
             return super().forward(x)
         self._check_input_dim(x)
         axes = [axis for axis in range(x.dim()) if axis != 1]
@@ -141,7 +142,8 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
         count, mean = sums[0], sums[1:] / sums[0]
         centred = wide - mean.view(shape)
         variance = _all_sum((centred**2).sum(axes)) / count  # about the mean: E[x²] − E[x]² would cancel
-        self._track(mean.detach(), (variance * count / (count - 1)).detach())
+        if self.training:
+            self._track(mean.detach(), (variance * count / (count - 1)).detach())
         out = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
             out = out * self.weight.view(shape) + self.bias.view(shape)

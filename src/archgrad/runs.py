@@ -112,6 +112,10 @@ class Run:
 
     # Whole files
 
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a binary file of the run."""
+        self._write(name, data)
+
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the run."""
         self._write(name, text.encode())

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from archgrad.data.augmentation import Augmentation
 from archgrad.data.dataset import Subset
+from archgrad.data.encoded import Encoded
 from archgrad.errors import ArchgradError
 from archgrad.randomness import derive, generator
 
@@ -24,7 +25,7 @@ class Batches:
     `batch_size` is that of one process. Everything random is drawn for the batch of all processes together, of which
     process `rank` of `world` takes its slice: two processes with batch B see what one sees with batch 2B. With
     `drop_last` an incomplete last batch is left out; without, the processes share it as evenly as it goes, so that one
-    of them may see no part of it.
+    of them may get an empty slice: all make the same number of steps.
     """
 
     def __init__(
@@ -71,8 +72,7 @@ class Batches:
             raw = self._stream(epoch, [order[part].tolist() for part in parts])
             order = order.to(self.device, non_blocking=True)
         for step, (part, inputs) in enumerate(zip(parts, raw, strict=True), start=start):
-            if len(inputs):
-                yield self._prepare(inputs, epoch, step), self.subset.labels[order[part]]
+            yield self._prepare(inputs, epoch, step), self.subset.labels[order[part]]
 
     def stream(self, position: int = 0) -> Iterator[Batch]:
         """An endless row of epochs from step number `position` on, counted over all epochs from 0."""
@@ -111,11 +111,12 @@ class Batches:
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
     def _stream(self, epoch: int, batches: list[list[int]]) -> Iterator[Shaped[Tensor, "batch ..."]]:
+        assert isinstance(self.subset.inputs, Encoded)
         loader: DataLoader[Tensor] = DataLoader(
             self.subset.inputs,  # type: ignore[arg-type]  # fetched by __getitems__, one call per batch
             batch_sampler=batches,
             num_workers=self.workers,
-            collate_fn=_stack,
+            collate_fn=self.subset.inputs.stack,
             pin_memory=self.device.type == "cuda",
             # The workers' seed would otherwise come from torch's global generator, and change it.
             generator=torch.Generator().manual_seed(derive(self.seed, "workers", epoch)),
@@ -128,7 +129,3 @@ class Batches:
 
 
 _NAME = f"{ArchgradError.__module__}.{ArchgradError.__qualname__}"
-
-
-def _stack(images: list[Tensor]) -> Tensor:
-    return torch.stack(images) if images else torch.empty(0)

@@ -84,10 +84,10 @@ class Encoded:
         """Decoded images for a DataLoader's worker."""
         return [self._decode(int(self.numbers[index])) for index in indices]
 
-    @property
-    def bytes(self) -> int:
-        """Memory that all images would take when decoded."""
-        return len(self) * self.channels * self.height * self.width
+    def stack(self, images: list[Tensor]) -> UInt8[Tensor, "batch c h w"]:
+        """A batch of decoded images, which may be empty."""
+        shape = (0, self.channels, self.height, self.width)
+        return torch.stack(images) if images else torch.empty(shape, dtype=torch.uint8)
 
     def decode(self, indices: Int[Tensor, m] | None = None) -> UInt8[Tensor, "m c h w"]:
         """Decode many images in threads, all of them where no indices are given."""

@@ -1,0 +1,328 @@
+"""Training and evaluating a settled network, with the published recipes and exact resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from archgrad import data as datasets
+from archgrad.data import Augmentation, Batches, Dataset, Subset
+from archgrad.distributed import World, synchronise_batch_norm
+from archgrad.errors import ArchgradError
+from archgrad.evaluation import (
+    WEIGHTS,
+    Metrics,
+    evaluate,
+    evaluate_subset,
+    load_shared,
+    load_state,
+    load_weights,
+    require_fitting,
+    widened,
+)
+from archgrad.operations.drop_path import DropPath
+from archgrad.optim import Averages, clip, set_lr
+from archgrad.progress import Progress
+from archgrad.randomness import derive, isolated
+from archgrad.recipes import Recipe, recipe_of
+from archgrad.runs import Run
+
+__all__ = ["Metrics", "Recipe", "TrainResult", "evaluate", "load_weights", "train"]
+
+CHECK_EVERY = 100  # steps between two looks at whether the loss is still finite; each look waits for the device
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A trained network and how it did.
+
+    `network` has the weights of `epoch` (counted from 0): the best by validation accuracy, or the last where nothing
+    was held out. `history` has one record per epoch.
+    """
+
+    network: nn.Module = field(repr=False)
+    test: Metrics
+    validation: Metrics | None
+    epoch: int
+    parameters: int
+    seconds: float
+    history: list[dict[str, Any]] = field(repr=False)
+    directory: Path | None = None
+
+
+def train(
+    network: nn.Module,
+    data: str | Path | Dataset = "digits",
+    *,
+    recipe: str | Recipe = "darts",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    out: Path | str | None = None,
+    validation: float = 0.0,
+    device: str | torch.device | None = None,
+    mixed_precision: str = "no",
+    resume: bool = True,
+    progress: bool = True,
+    checkpoint_seconds: float = 300.0,
+    test_every: int = 0,
+    settings: Mapping[str, Any] | None = None,
+) -> TrainResult:
+    """Train a network in place from the weights that it has, and test it at the end.
+
+    In training mode the network may return `(logits, auxiliary logits)`. `recipe`: `"darts"`, `"nasbench201"`,
+    `"quick"` or a `Recipe`, of which `epochs` and `batch_size` change the values. `validation`: share of the training
+    set that is held out to choose the best epoch; with 0 the last epoch counts. The test set never chooses anything;
+    `test_every` reports its accuracy every so many epochs. An incomplete last batch of an epoch is left out.
+
+    `out`: run directory, written and, with the same settings, resumed from its last checkpoint with the same result
+    bit for bit; None writes nothing. Checkpoints come after every epoch and every `checkpoint_seconds`. `settings` are
+    recorded with the others, such as the genotype. `device`, `mixed_precision` as `World.start`.
+
+    Raises ArchgradError for unusable settings and data, and when the loss stops being finite.
+    """
+    chosen = recipe_of(recipe, epochs, batch_size)
+    world = World.start(device, mixed_precision)
+    dataset = load_shared(data, world)
+    if chosen.batch_size % world.size:
+        raise ArchgradError(f"batch size {chosen.batch_size} cannot be shared by {world.size} processes evenly")
+    require_fitting(network, dataset)
+    config = {
+        "command": "train",
+        **(settings or {}),
+        "data": dataset.name,
+        "recipe": asdict(chosen),
+        "seed": seed,
+        "validation": validation,
+        "mixed_precision": mixed_precision,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+    }
+    run: Run | None = None
+
+    def begin() -> dict[str, Any] | None:
+        nonlocal run
+        if out is None:
+            return None
+        run = Run.start(out, config, resume)
+        return run.load_checkpoint()
+
+    try:
+        payload = world.from_main(begin)
+        training = _Training(network, dataset, chosen, seed, validation, world, run)
+        if payload is None:
+            training.share_weights()
+            training.save()
+        else:
+            training.restore(payload)
+        with (
+            isolated(seed, "train"),
+            Progress("training", chosen.epochs, training.steps, progress and world.main) as bar,
+        ):
+            while training.epoch < chosen.epochs:
+                training.run_epoch(bar, checkpoint_seconds, test_every)
+        return training.finish(Path(out) if out is not None else None)
+    finally:
+        if run is not None:
+            run.close()
+
+
+class _Training:
+    """The state of a training and its transitions; everything that a checkpoint must hold is in `payload`."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        dataset: Dataset,
+        recipe: Recipe,
+        seed: int,
+        validation: float,
+        world: World,
+        run: Run | None,
+    ) -> None:
+        self.recipe, self.seed, self.world, self.run, self.dataset = recipe, seed, world, run, dataset
+        self.network = synchronise_batch_norm(network, world).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        if not self.parameters:
+            raise ArchgradError("the network has no parameters to train")
+        self.optimiser = torch.optim.SGD(
+            self.parameters,
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+        )
+        fit = dataset.train
+        self.held_out: Subset | None = None
+        if validation:
+            self.held_out, fit = datasets.split(dataset.train, validation, seed)
+        self.batches = Batches(
+            fit,
+            recipe.batch_size // world.size,
+            seed=derive(seed, "data"),
+            augment=_augmentation(recipe, dataset),
+            shuffle=True,
+            drop_last=True,
+            device=world.device,
+            rank=world.rank,
+            world=world.size,
+        )
+        self.steps = len(self.batches)
+        self.epoch, self.step = 0, 0
+        self.averages = Averages()
+        self.seconds = 0.0  # spent in this epoch
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None  # epoch, validation accuracy and weights of the best epoch so far
+
+    def payload(self) -> dict[str, Any]:
+        return {
+            "network": dict(self.network.state_dict()),
+            "optimiser": self.optimiser.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "averages": self.averages.state(),
+            "seconds": self.seconds,
+            "history": self.history,
+            "best": self.best,
+        }
+
+    def restore(self, payload: Mapping[str, Any]) -> None:
+        load_state(self.network, payload["network"], "checkpoint")
+        self.optimiser.load_state_dict(payload["optimiser"])
+        self.averages.restore(payload["averages"], self.world.device)
+        self.epoch, self.step, self.seconds = payload["epoch"], payload["step"], payload["seconds"]
+        self.history, self.best = payload["history"], payload["best"]
+        if self.run is not None:
+            self.run.truncate_history(self.epoch)
+
+    def save(self) -> None:
+        """Save a checkpoint, unless something in it is not finite: what is on disk stays a good one."""
+        if self.run is not None and _finite(self.network.state_dict().values()):
+            self.run.save_checkpoint(self.payload(), self.epoch * self.steps + self.step)
+
+    def share_weights(self) -> None:
+        """Start all processes from the main process's weights."""
+        state = self.world.from_main(lambda: {n: t.cpu() for n, t in self.network.state_dict().items()})
+        load_state(self.network, state, "main process")
+
+    def run_epoch(self, bar: Progress, checkpoint_seconds: float, test_every: int) -> None:
+        for module in self.network.modules():
+            if isinstance(module, DropPath):
+                module.rate = self.recipe.drop_path_at(self.epoch)
+        self.network.train()
+        before = self.seconds
+        started = saved = time.monotonic()
+        for x, y in self.batches.epoch(self.epoch, self.step):
+            self.train_step(x, y)
+            self.step += 1
+            bar.at(self.epoch, self.step, self.averages.means)
+            if self.step % CHECK_EVERY == 0:
+                self.require_finite()
+            if time.monotonic() - saved > checkpoint_seconds and self.step < self.steps:
+                self.seconds = before + time.monotonic() - started
+                self.save()
+                saved = time.monotonic()
+        self.require_finite()
+        record: dict[str, Any] = {"epoch": self.epoch}
+        record |= {f"train_{name}": value for name, value in self.averages.means().items()}
+        if self.held_out is not None:
+            metrics = self.evaluate(self.held_out)
+            record |= {"validation_loss": metrics.loss, "validation_accuracy": metrics.accuracy}
+            if self.best is None or metrics.accuracy > self.best["metrics"]["accuracy"]:
+                weights = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+                self.best = {"epoch": self.epoch, "metrics": asdict(metrics), "weights": weights}
+        if test_every and (self.epoch + 1) % test_every == 0:
+            metrics = self.evaluate(self.dataset.test)
+            record |= {"test_loss": metrics.loss, "test_accuracy": metrics.accuracy}
+        record["lr"] = self.recipe.lr_at(self.epoch, self.steps - 1, self.steps)
+        record["seconds"] = before + time.monotonic() - started
+        if self.run is not None:
+            self.run.log(record)
+        self.history.append(record)
+        self.epoch, self.step, self.seconds, self.averages = self.epoch + 1, 0, 0.0, Averages()
+        self.save()
+
+    def train_step(self, x: Tensor, y: Tensor) -> None:
+        recipe = self.recipe
+        # Dropout and drop-path draw from torch's own generator: seeded here, a step is the same after any resume.
+        torch.manual_seed(derive(self.seed, "step", self.epoch, self.step, self.world.rank))
+        set_lr(self.optimiser, recipe.lr_at(self.epoch, self.step, self.steps))
+        with self.world.autocast():
+            output = self.network(x)
+            logits, auxiliary = output if isinstance(output, tuple) else (output, None)
+            loss = F.cross_entropy(widened(logits), y, label_smoothing=recipe.label_smoothing)
+            if auxiliary is not None and recipe.auxiliary_weight:
+                extra = F.cross_entropy(widened(auxiliary), y, label_smoothing=recipe.label_smoothing)
+                loss = loss + recipe.auxiliary_weight * extra
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        loss, accuracy = loss.detach().clone(), (logits.argmax(1) == y).to(loss.dtype).mean()
+        self.world.average([*gradients, loss, accuracy])  # one transfer; every process then knows the whole batch's
+        if recipe.clip:
+            clip(gradients, recipe.clip)
+        self.optimiser.step()
+        count = recipe.batch_size
+        self.averages.add(count, loss=loss * count, accuracy=accuracy * count)
+
+    def evaluate(self, subset: Subset) -> Metrics:
+        return evaluate_subset(self.network, subset, self.world)
+
+    def require_finite(self) -> None:
+        if not _finite([*self.averages.sums.values(), *self.network.state_dict().values()]):
+            kept = "" if self.run is None else f"; the last good checkpoint is kept in {self.run.directory}"
+            raise ArchgradError(
+                f"the loss or a weight is not finite in epoch {self.epoch}, by step {self.step} of {self.steps}: "
+                f"try a smaller learning rate than {self.recipe.lr}, or gradient clipping{kept}"
+            )
+
+    def finish(self, directory: Path | None) -> TrainResult:
+        validation = None
+        if self.best is not None:
+            validation = Metrics(**self.best["metrics"])
+            load_state(self.network, self.best["weights"], "best epoch")
+        result = TrainResult(
+            network=self.network,
+            test=self.evaluate(self.dataset.test),
+            validation=validation,
+            epoch=self.best["epoch"] if self.best else self.recipe.epochs - 1,
+            parameters=sum(parameter.numel() for parameter in self.network.parameters()),
+            seconds=sum(record["seconds"] for record in self.history),
+            history=self.history,
+            directory=directory,
+        )
+        if self.run is not None:
+            save = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+            self.run.write_bytes(WEIGHTS, safetensors.torch.save(save))
+            self.run.write_json(
+                "result.json",
+                {
+                    "test": asdict(result.test),
+                    "validation": asdict(validation) if validation else None,
+                    "epoch": result.epoch,
+                    "epochs": self.recipe.epochs,
+                    "parameters": result.parameters,
+                    "seconds": result.seconds,
+                },
+            )
+        return result
+
+
+def _augmentation(recipe: Recipe, dataset: Dataset) -> Augmentation | None:
+    if dataset.augmentation is None or dataset.image_size is None:
+        return None
+    base = dataset.augmentation if recipe.augment else Augmentation()
+    return replace(base, cutout=round(recipe.cutout * dataset.image_size / 32))
+
+
+def _finite(tensors: Any) -> bool:
+    """Whether all numbers are finite; waits for the device once."""
+    checks = [tensor.isfinite().all() for tensor in tensors if tensor.is_floating_point()]
+    return not checks or bool(torch.stack(checks).all())
