@@ -69,7 +69,7 @@ class Relaxation(ABC):
 
     @abstractmethod
     def __call__(self, alphas: Alphas, sites: Mapping[str, int], context: Context | None = None) -> Mixture:
-        """alphas ``[edges, ops]`` per group → weights ``[sites, edges, ops]``, zero where a mask forbids."""
+        """From alphas ``[edges, ops]`` per group to weights ``[sites, edges, ops]``, zero where a mask forbids."""
 
 
 class ArchitectureGradient(ABC):
@@ -88,7 +88,7 @@ class WeightGradient(ABC):
         """One gradient per tensor of ``objective.weights``."""
 
 
-class Modifier(ABC):
+class Modifier:
     """Changes how a choice is computed."""
 
     def prepare(self, supernet: Supernet) -> None:
@@ -107,7 +107,7 @@ class Regulariser(ABC):
         """A differentiable scalar."""
 
 
-class Schedule(ABC):
+class Schedule:
     """Acts on the state of a search between epochs."""
 
     def epoch_start(self, state: State, context: Context) -> None:

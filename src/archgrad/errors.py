@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class ArchgradError(Exception):
-    """A mistake in the input or the environment, never a bug: the message is one line for the user, no traceback needed."""
+    """A mistake in the input or the environment, never a bug: one line for the user, no traceback needed."""
 
 
 class ArchgradWarning(UserWarning):

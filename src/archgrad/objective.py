@@ -74,30 +74,18 @@ class Objective:
         x = x if inputs is None else inputs
         clock = self.context.clock
         torch.manual_seed(derive(self.context.seed, "forward", self.purpose, clock.epoch, clock.step))
-        with self._statistics(), self.autocast():
+        first = self.loss_value is None
+        with nullcontext() if first else detached_buffers(self.supernet), self.autocast():
             if weights is None:
                 logits = self.supernet(x, mixture)
             else:
                 named = {f"network.{name}": value for name, value in weights.items()}
                 logits = torch.func.functional_call(self.supernet, named, (x, mixture))
             loss = self.criterion(logits, y)
-        if self.loss_value is None:
+        if first:
             self.loss_value = loss.detach()
             self.logits = logits.detach() if isinstance(logits, Tensor) else None
         return loss
-
-    @contextmanager
-    def _statistics(self) -> Iterator[None]:
-        """Let the first evaluation of a step move the buffers, and put them back after every later one."""
-        if self.loss_value is None:
-            yield
-            return
-        buffers = list(self.supernet.network.buffers())
-        before = [buffer.clone() for buffer in buffers]
-        yield
-        with torch.no_grad():
-            for buffer, old in zip(buffers, before, strict=True):
-                buffer.copy_(old)
 
     def penalty(self, alphas: Alphas, mixture: Mixture) -> Tensor | None:
         """The sum of the regularisers; None where there are none."""
@@ -165,3 +153,20 @@ def frozen(supernet: Supernet) -> Iterator[None]:
     finally:
         for weight in thawed:
             weight.requires_grad_()
+
+
+@contextmanager
+def detached_buffers(network: nn.Module) -> Iterator[None]:
+    """Let forward passes move copies of the network's buffers, its running statistics among them, for a while.
+
+    Copies, rather than old values put back: a backward pass that follows still finds the buffers it was built on.
+    """
+    owners = [module for module in network.modules() if module._buffers]
+    originals = [module._buffers for module in owners]
+    for module, buffers in zip(owners, originals, strict=True):
+        module._buffers = {name: None if b is None else b.clone() for name, b in buffers.items()}
+    try:
+        yield
+    finally:
+        for module, buffers in zip(owners, originals, strict=True):
+            module._buffers = buffers

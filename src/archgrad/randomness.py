@@ -1,4 +1,4 @@
-"""Counter-based randomness: every random draw follows from the run's seed and a name of its purpose, never from what was drawn before.
+"""Counter-based randomness: a draw follows from the run's seed and the name of its purpose, never from earlier draws.
 
 A resumed run therefore needs no generator state, and drawing the same numbers again is seeding again.
 """

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from archgrad.components import Context, Schedule
 from archgrad.errors import ArchgradError
-from archgrad.search import State
+
+if TYPE_CHECKING:
+    from archgrad.search import State
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,5 @@
+"""``python -m archgrad``, which is also what torchrun starts."""
+
+from archgrad.cli import main
+
+main()

@@ -1,0 +1,367 @@
+"""The command line: every command calls one public function."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+import archgrad
+from archgrad import comparison, evaluation, methods, relaxation, spaces
+from archgrad import data as datasets
+from archgrad.components import (
+    ArchitectureGradient,
+    Discretisation,
+    Modifier,
+    Regulariser,
+    Relaxation,
+    Schedule,
+    WeightGradient,
+)
+from archgrad.errors import ArchgradError, unknown
+
+SECTIONS = ("spaces", "methods", "components", "datasets")
+
+
+def search(
+    space: str = "nasbench201",
+    method: str = "darts",
+    data: str = "digits",
+    out: str | None = None,
+    channels: int | None = None,
+    cells: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    order: str | None = None,
+    train_fraction: float = 0.5,
+    executor: str = "auto",
+    relaxation: Relaxation | None = None,
+    architecture_gradient: ArchitectureGradient | None = None,
+    weight_gradient: WeightGradient | None = None,
+    modifiers: list[Modifier] | None = None,
+    regularisers: list[Regulariser] | None = None,
+    schedules: list[Schedule] | None = None,
+    discretisation: Discretisation | None = None,
+    device: str | None = None,
+    mixed_precision: str = "no",
+    progress: bool = True,
+) -> None:
+    """Search an architecture and write its run directory with a report.
+
+    Args:
+        space: a space (see `archgrad list spaces`), or `package.module:function` that returns a network with choices
+        method: a method (see `archgrad list methods`)
+        data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
+        out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default; an interrupted run there is continued exactly
+        channels: channels of the supernet; the published number by default
+        cells: cells of the supernet (NAS-Bench-201: per stage); the published number by default
+        epochs: epochs of the search; the method's published number by default
+        batch_size: images per batch and process; the method's by default
+        seed: everything random follows from it
+        order: alphas-first or weights-first; the method's by default
+        train_fraction: share of the training set that trains weights; the rest trains alphas
+        executor: how cells are computed; auto chooses by device
+        relaxation: instead of the method's
+        architecture_gradient: instead of the method's
+        weight_gradient: instead of the method's
+        modifiers: instead of the method's
+        regularisers: instead of the method's
+        schedules: instead of the method's
+        discretisation: instead of the method's
+        device: cpu, cuda, cuda:1, mps; the best there is by default
+        mixed_precision: no or bf16
+        progress: show a progress bar on terminals
+    """
+    network: str | nn.Module = _imported(space) if ":" in space else space
+    if network == space and space not in spaces.SPACES:
+        raise unknown("space", space, spaces.SPACES)
+    changes: dict[str, Any] = {
+        "relaxation": relaxation,
+        "architecture_gradient": architecture_gradient,
+        "weight_gradient": weight_gradient,
+        "modifiers": None if modifiers is None else tuple(modifiers),
+        "regularisers": None if regularisers is None else tuple(regularisers),
+        "schedules": None if schedules is None else tuple(schedules),
+        "discretisation": discretisation,
+        "order": order,
+    }
+    chosen = methods.get(method, space)
+    chosen = replace(chosen, **{role: value for role, value in changes.items() if value is not None})
+    slug = "-".join(part.replace("/", "_").replace(":", "_").strip("._") for part in (space, method, data))
+    directory = Path(out) if out else Path("runs") / f"{slug}-{seed}"
+    result = archgrad.search(
+        network,
+        chosen,
+        data,
+        channels=channels,
+        cells=cells,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        train_fraction=train_fraction,
+        executor=executor,
+        out=directory,
+        device=device,
+        mixed_precision=mixed_precision,
+        progress=progress,
+    )
+    if _main_process():
+        from archgrad import report
+
+        page = report.write(directory)
+        console = Console()
+        console.print(str(result.genotype), highlight=False)
+        console.print(f"run: {directory}   report: {page}", highlight=False, soft_wrap=True)
+
+
+def train(
+    run: str | None = None,
+    genotype: str | None = None,
+    space: str = "nasbench201",
+    data: str | None = None,
+    random: int = 0,
+    recipe: str = "quick",
+    channels: int | None = None,
+    cells: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    validation: float = 0.0,
+    seed: int = 0,
+    out: str | None = None,
+    device: str | None = None,
+    mixed_precision: str = "no",
+    progress: bool = True,
+) -> None:
+    """Train what a search found, or a genotype, from scratch; with random genotypes beside it for comparison.
+
+    Args:
+        run: run directory of a search; results go to RUN/train/
+        genotype: a genotype in the space's notation, instead of a run
+        space: the space of the genotype
+        data: a dataset; that of the search by default
+        random: how many random genotypes are trained alike
+        recipe: darts, nasbench201 or quick
+        channels: channels of the network; those of the search by default
+        cells: cells of the network; those of the search by default
+        epochs: instead of the recipe's
+        batch_size: instead of the recipe's
+        validation: share of the training set held out to choose the best epoch; 0 takes the last epoch
+        seed: everything random follows from it
+        out: run directory of a genotype's training
+        device: cpu, cuda, cuda:1, mps; the best there is by default
+        mixed_precision: no or bf16
+        progress: show a progress bar on terminals
+    """
+    shared: dict[str, Any] = {
+        "recipe": recipe,
+        "channels": channels,
+        "cells": cells,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "validation": validation,
+        "seed": seed,
+        "device": device,
+        "mixed_precision": mixed_precision,
+        "progress": progress,
+    }
+    console = Console()
+    if (run is None) == (genotype is None):
+        raise ArchgradError("train: give either the run directory of a search, or --genotype with its --space")
+    if genotype is not None:
+        result = comparison.train_genotype(space, genotype, data or "digits", out=out, **shared)
+        if _main_process():
+            console.print(
+                f"test accuracy {result.test.accuracy:.2%}, {result.parameters:,} parameters", highlight=False
+            )
+        return
+    assert run is not None
+    found, *others = comparison.train_found(run, random=random, data=data, **shared)
+    if not _main_process():
+        return
+    console.print(f"found: test accuracy {found.test.accuracy:.2%}, {found.parameters:,} parameters", highlight=False)
+    if others:
+        accuracies = torch.tensor([other.test.accuracy for other in others], dtype=torch.float64)
+        better = int((accuracies > found.test.accuracy).sum())
+        spread = f" ± {accuracies.std():.2%}" if len(others) > 1 else ""
+        console.print(
+            f"{len(others)} random genotypes: {accuracies.mean():.2%}{spread}, best {accuracies.max():.2%}; "
+            f"{better} of them are better than the found one",
+            highlight=False,
+        )
+    from archgrad import report as reports
+
+    console.print(f"report: {reports.write(run)}", highlight=False, soft_wrap=True)
+
+
+def evaluate(run: str, data: str | None = None, split: str = "test", device: str | None = None) -> None:
+    """Evaluate a trained network.
+
+    Args:
+        run: run directory of a training, or of a search whose found network has been trained
+        data: a dataset; that of the training by default
+        split: test or train
+        device: cpu, cuda, cuda:1, mps; the best there is by default
+    """
+    network = comparison.load(run)
+    found = evaluation.evaluate(network, data or comparison.data_of(run), split, device=device)
+    Console().print(
+        f"{split}: accuracy {found.accuracy:.2%}, top-5 {found.top5:.2%}, loss {found.loss:.4f}, {found.count:,} images",
+        highlight=False,
+    )
+
+
+def report(run: str) -> None:
+    """Write the report of a run and print its path.
+
+    Args:
+        run: run directory of a search
+    """
+    from archgrad import report as reports
+
+    Console().print(str(reports.write(run)), highlight=False, soft_wrap=True)
+
+
+def list_(section: str | None = None) -> None:
+    """List spaces, methods, components and datasets.
+
+    Args:
+        section: one of them; all by default
+    """
+    if section is not None and section not in SECTIONS:
+        raise unknown("section", section, SECTIONS)
+    console = Console()
+    for name in [section] if section else SECTIONS:
+        table = Table(name.capitalize(), "", title_justify="left", box=None, header_style="bold", pad_edge=False)
+        for entry, text in _entries(name):
+            table.add_row(entry, text)
+        console.print(table)
+        console.print()
+
+
+def _entries(section: str) -> list[tuple[str, str]]:
+    if section == "spaces":
+        return [
+            (name, f"{_first_line(spaces.get(name))} {spaces.get(name).size:.4g} genotypes.") for name in spaces.SPACES
+        ]
+    if section == "methods":
+        return [(name, _first_line(methods.METHODS.get(name))) for name in methods.names()]
+    if section == "datasets":
+        return [(name, "") for name in datasets.NAMES] + [
+            ("PATH", "An image folder, or a directory of train-*.parquet and test-*.parquet files.")
+        ]
+    import archgrad.discretise
+    import archgrad.gradient
+    import archgrad.schedules
+
+    modules = (relaxation, archgrad.gradient, archgrad.schedules, archgrad.discretise)
+    return [(f"{m.__name__}.{name}", _first_line(getattr(m, name))) for m in modules for name in m.__all__]
+
+
+def show(genotype: str, space: str = "nasbench201", channels: int | None = None, cells: int | None = None) -> None:
+    """Show a genotype: its decisions, notation, parameters and FLOPs.
+
+    Args:
+        genotype: in the space's notation or JSON, or a run directory of a search
+        space: the space of the genotype
+        channels: channels of the settled network; the published number by default
+        cells: cells of the settled network; the published number by default
+    """
+    if Path(genotype).is_dir():
+        from archgrad.runs import Run
+
+        run = Run.open(genotype)
+        space, genotype = run.config["space"], str(run.read_json("genotype.json")["text"])
+    where = spaces.get(space)
+    parsed = where.parse(genotype)
+    size = {key: value for key, value in {"channels": channels, "cells": cells}.items() if value is not None}
+    size = {**where.network_size, **size}
+    cost = where.cost(parsed, unreached=False, **size)
+    console = Console()
+    console.print(str(parsed), highlight=False)
+    console.print(where.format(parsed), highlight=False, soft_wrap=True)
+    shown = ", ".join(f"{name} {value}" for name, value in size.items())
+    console.print(
+        f"{cost.parameters:,} parameters, {cost.flops / 1e6:,.2f} M FLOPs per 32×32 image ({shown})", highlight=False
+    )
+
+
+COMMANDS = {"search": search, "train": train, "evaluate": evaluate, "report": report, "list": list_, "show": show}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a mistake is one line on standard error and exit code 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    warnings.showwarning = _show_warning
+    try:
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+            raise unknown("command", arguments[0], COMMANDS)
+        if arguments == ["--version"]:
+            print(archgrad.__version__)
+            return
+        jsonargparse.auto_cli(
+            COMMANDS,
+            args=_positional_first(arguments),
+            as_positional=True,
+            exit_on_error=False,
+            prog="archgrad",
+            description="Gradient-based neural architecture search.",
+        )
+    except ArchgradError as error:
+        _fail(str(error))
+    except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
+        _fail(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        print("archgrad: interrupted; the same command continues the run", file=sys.stderr)
+        sys.exit(130)
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _positional_first(arguments: list[str]) -> list[str]:
+    """``archgrad train RUN …``: the run may stand where a person expects it, although it can be left out."""
+    if len(arguments) > 1 and arguments[0] in ("train", "list") and not arguments[1].startswith("-"):
+        name = "run" if arguments[0] == "train" else "section"
+        return [arguments[0], f"--{name}", *arguments[1:]]
+    return arguments
+
+
+def _fail(message: str) -> None:
+    print(f"archgrad: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    print(f"archgrad: {message}", file=sys.stderr) if issubclass(category, archgrad.ArchgradWarning) else None
+
+
+def _main_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _first_line(thing: Any) -> str:
+    return (getattr(thing, "__doc__", None) or "").strip().split("\n\n")[0].replace("\n    ", " ")
+
+
+def _imported(path: str) -> nn.Module:
+    module, _, name = path.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        made = getattr(importlib.import_module(module), name)()
+    except (ImportError, AttributeError) as error:
+        raise ArchgradError(f"space {path!r}: {error}") from None
+    if not isinstance(made, nn.Module):
+        raise ArchgradError(f"space {path!r}: expected a function that returns a torch.nn.Module, got {made!r}")
+    return made

@@ -1,0 +1,127 @@
+"""Training what a search found, and random genotypes alike: what the search is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from archgrad import data as datasets
+from archgrad import spaces
+from archgrad.data import Dataset
+from archgrad.errors import ArchgradError
+from archgrad.evaluation import load_weights
+from archgrad.genotype import Genotype
+from archgrad.randomness import generator, isolated
+from archgrad.recipes import Recipe
+from archgrad.runs import Run
+from archgrad.spaces import Space
+from archgrad.train import TrainResult, train
+
+FOUND = "found"
+
+
+def train_genotype(
+    space: str | Space,
+    genotype: Genotype | str,
+    data: str | Path | Dataset = "digits",
+    *,
+    channels: int | None = None,
+    cells: int | None = None,
+    recipe: str | Recipe = "quick",
+    seed: int = 0,
+    out: Path | str | None = None,
+    **options: Any,
+) -> TrainResult:
+    """Train the settled network of a genotype from scratch; ``options`` as in `train`.
+
+    ``channels`` and ``cells`` default to the published size of the space's settled networks. The recipe of DARTS adds
+    the auxiliary head to networks of the DARTS spaces.
+    """
+    space = spaces.get(space) if isinstance(space, str) else space
+    genotype = space.parse(genotype) if isinstance(genotype, str) else space.check(genotype)
+    dataset = datasets.load(data)
+    size = {key: value for key, value in {"channels": channels, "cells": cells}.items() if value is not None}
+    size = {**space.network_size, **size}
+    settings = {"space": space.name, "genotype": space.format(genotype), **size}
+    settings |= {"classes": dataset.classes, "in_channels": dataset.channels}
+    if isinstance(space, spaces.Darts) and recipe == "darts":
+        settings["auxiliary"] = True
+    network = _network(space, genotype, settings, seed)
+    source = {"source": str(data)} if isinstance(data, str | Path) else {}
+    return train(network, dataset, recipe=recipe, seed=seed, out=out, settings={**settings, **source}, **options)
+
+
+def train_found(
+    run: Path | str,
+    *,
+    random: int = 0,
+    recipe: str | Recipe = "quick",
+    channels: int | None = None,
+    cells: int | None = None,
+    data: str | Path | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> list[TrainResult]:
+    """Train what a search found, and ``random`` genotypes drawn uniformly, all alike, in ``RUN/train/``.
+
+    Sizes and data default to those of the search. The first result is that of the found genotype.
+    """
+    searched = Run.open(run)
+    config = searched.config
+    if config.get("command") != "search":
+        raise ArchgradError(f"{run} is not the run of a search, but of {config.get('command')!r}")
+    if config["space"] not in spaces.SPACES:
+        raise ArchgradError(
+            f"{run}: a network of your own was searched ({config['space']}): build it in Python with "
+            "supernet.settle(genotype) and use archgrad.train"
+        )
+    space = spaces.get(config["space"])
+    found = space.check(Genotype.from_dict(searched.read_json("genotype.json")))
+    draw = generator(seed, "random genotypes")
+    genotypes = {FOUND: found} | {f"random-{number:02}": space.random(draw) for number in range(random)}
+    return [
+        train_genotype(
+            space,
+            genotype,
+            data or config["data"],
+            channels=channels or config["channels"],
+            cells=cells or config["cells"],
+            recipe=recipe,
+            seed=seed,
+            out=Path(run) / "train" / name,
+            **options,
+        )
+        for name, genotype in genotypes.items()
+    ]
+
+
+def load(run: Path | str) -> nn.Module:
+    """The trained network of a training run, or of the found genotype of a search run, in evaluation mode."""
+    directory = Path(run)
+    opened = Run.open(directory)
+    if opened.config.get("command") == "search":
+        directory = directory / "train" / FOUND
+        if not directory.is_dir():
+            raise ArchgradError(f"{run}: the found network has not been trained yet: archgrad train {run}")
+        opened = Run.open(directory)
+    config = opened.config
+    if "genotype" not in config or config.get("space") not in spaces.SPACES:
+        raise ArchgradError(f"{directory}: not a network of a space: build it and use archgrad.evaluation.load_weights")
+    space = spaces.get(config["space"])
+    network = _network(space, space.parse(config["genotype"]), config, config["seed"])
+    return load_weights(network, directory).eval()
+
+
+def _network(space: Space, genotype: Genotype, settings: dict[str, Any], seed: int) -> nn.Module:
+    names = ("channels", "cells", "classes", "in_channels", "auxiliary")
+    size = {name: settings[name] for name in names if name in settings}
+    with isolated(seed, "network"):
+        return space.network(genotype, **size)
+
+
+def data_of(run: Path | str) -> str:
+    """The dataset that a run used, as it was named."""
+    config = Run.open(run).config
+    return str(config.get("source") or config["data"])

@@ -1,0 +1,104 @@
+"""A method of architecture search as a composition of components."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from archgrad.components import (
+    ArchitectureGradient,
+    Discretisation,
+    Modifier,
+    Regulariser,
+    Relaxation,
+    Schedule,
+    WeightGradient,
+)
+from archgrad.discretise import Strongest
+from archgrad.errors import ArchgradError, require_positive
+from archgrad.gradient import FirstOrder, Plain
+from archgrad.relaxation import Softmax
+
+
+@dataclass(frozen=True)
+class WeightOptimiser:
+    """SGD with momentum; the learning rate falls from ``lr`` to ``lr_min`` along a cosine over the epochs.
+
+    ``clip``: largest common norm of the gradients before each step, None for any.
+    """
+
+    lr: float = 0.025
+    lr_min: float = 0.001
+    momentum: float = 0.9
+    weight_decay: float = 3e-4
+    nesterov: bool = False
+    clip: float | None = 5.0
+
+    def __post_init__(self) -> None:
+        require_positive("WeightOptimiser", lr=self.lr)
+
+
+@dataclass(frozen=True)
+class AlphaOptimiser:
+    """Adam with a constant learning rate."""
+
+    lr: float = 3e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    weight_decay: float = 1e-3
+
+    def __post_init__(self) -> None:
+        require_positive("AlphaOptimiser", lr=self.lr)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One component per role, the two optimisers, and the published length of the search.
+
+    ``order``: which of the two steps on a pair of batches comes first.
+    """
+
+    name: str = "custom"
+    relaxation: Relaxation = field(default_factory=Softmax)
+    architecture_gradient: ArchitectureGradient = field(default_factory=FirstOrder)
+    weight_gradient: WeightGradient = field(default_factory=Plain)
+    modifiers: tuple[Modifier, ...] = ()
+    regularisers: tuple[Regulariser, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+    discretisation: Discretisation = field(default_factory=Strongest)
+    weight_optimiser: WeightOptimiser = field(default_factory=WeightOptimiser)
+    alpha_optimiser: AlphaOptimiser = field(default_factory=AlphaOptimiser)
+    order: Literal["alphas-first", "weights-first"] = "alphas-first"
+    epochs: int = 50
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        roles: dict[str, type] = {
+            "relaxation": Relaxation,
+            "architecture_gradient": ArchitectureGradient,
+            "weight_gradient": WeightGradient,
+            "discretisation": Discretisation,
+        }
+        for role, kind in roles.items():
+            if not isinstance(getattr(self, role), kind):
+                raise ArchgradError(
+                    f"method {self.name!r}: {role} must be a {kind.__name__}, got {getattr(self, role)!r}"
+                )
+        if self.order not in ("alphas-first", "weights-first"):
+            raise ArchgradError(
+                f"method {self.name!r}: order must be 'alphas-first' or 'weights-first', got {self.order!r}"
+            )
+        if self.epochs < 0:
+            raise ArchgradError(f"method {self.name!r}: epochs must be 0 or more, got {self.epochs}")
+        require_positive(f"method {self.name!r}", batch_size=self.batch_size)
+
+
+def describe(value: Any) -> Any:
+    """A component, or anything made of components, as plain data that names its classes."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kind = type(value)
+        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": fields}
+    if isinstance(value, tuple | list):
+        return [describe(item) for item in value]
+    return value

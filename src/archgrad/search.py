@@ -1,0 +1,529 @@
+"""The bilevel search: alternating steps of alphas and weights, epoch by epoch, exactly resumable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from archgrad import data as datasets
+from archgrad import methods, spaces
+from archgrad.components import Clock, Context, Score
+from archgrad.data import Batches, Dataset, Subset
+from archgrad.distributed import World, synchronise_batch_norm
+from archgrad.errors import ArchgradError
+from archgrad.evaluation import evaluate_subset, load_shared, require_fitting, widened
+from archgrad.genotype import Genotype
+from archgrad.method import Method, describe
+from archgrad.objective import Descent, Objective, detached_buffers
+from archgrad.optim import Averages, clip, cosine, set_lr
+from archgrad.progress import Progress
+from archgrad.randomness import derive
+from archgrad.runs import Run
+from archgrad.spaces import Space
+from archgrad.supernet import Supernet
+
+
+@dataclass
+class State:
+    """What schedules may look at and change.
+
+    ``alphas_rest``: no alpha steps in this epoch; false again at the start of the next one.
+    ``stop``: the reason to end the search after this epoch.
+    ``masks``: group → ``[edges, ops]`` on the host, the candidates still open.
+    """
+
+    supernet: Supernet
+    masks: dict[str, Tensor]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    alphas_rest: bool = False
+    stop: str | None = None
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found. ``alphas``: group → ``[epochs+1, edges, ops]``, the initial ones first."""
+
+    genotype: Genotype
+    alphas: dict[str, np.ndarray[Any, Any]]
+    history: list[dict[str, Any]]
+    directory: Path | None
+    supernet: Supernet = field(repr=False)
+    build: Callable[..., nn.Module] = field(repr=False)
+    """The settled network, freshly initialised; a space's network takes its size (``channels``, ``cells``)."""
+
+
+def search(
+    network: str | Space | Supernet | nn.Module = "nasbench201",
+    method: str | Method = "darts",
+    data: str | Path | Dataset = "digits",
+    *,
+    channels: int | None = None,
+    cells: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    train_fraction: float = 0.5,
+    executor: str = "auto",
+    out: Path | str | None = None,
+    device: str | torch.device | None = None,
+    mixed_precision: str = "no",
+    resume: bool = True,
+    progress: bool = True,
+    checkpoint_seconds: float = 60.0,
+) -> SearchResult:
+    """Search an architecture.
+
+    ``network``: a space or its name, or any module with choices (which then brings its own size).
+    ``method``: a `Method`, or the name of one, then with its published settings for the space.
+    ``channels``, ``cells``: size of the supernet (the space's published one). ``epochs``, ``batch_size``: the method's.
+    ``batch_size`` is that of one process. ``train_fraction`` of the training set trains the weights, the rest the
+    alphas; the split is stratified and follows from ``seed``.
+    ``out``: run directory; a search that was interrupted there is continued exactly. None writes nothing.
+
+    Raises ArchgradError for unusable settings, and when the loss stops being finite; the last good checkpoint stays.
+    """
+    world = World.start(device, mixed_precision)
+    dataset = load_shared(data, world)
+    space = spaces.get(network) if isinstance(network, str) else network if isinstance(network, Space) else None
+    if isinstance(method, str):
+        method = methods.get(method, space.name if space else "")
+    method = replace(
+        method,
+        epochs=method.epochs if epochs is None else epochs,
+        batch_size=method.batch_size if batch_size is None else batch_size,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(seed, "weights"))
+        supernet = _supernet(network, space, dataset, channels, cells, executor, seed)
+        config = {
+            "command": "search",
+            "space": space.name if space else type(supernet.network).__name__,
+            "data": str(data) if isinstance(data, str | Path) else dataset.name,
+            "channels": channels,
+            "cells": cells,
+            "seed": seed,
+            "train_fraction": train_fraction,
+            "executor": executor,
+            "mixed_precision": mixed_precision,
+            "processes": world.size,
+            "method": describe(method),
+        }
+        run: Run | None = None
+
+        def begin() -> None:
+            nonlocal run
+            run = Run.start(out, config, resume) if out is not None else None
+
+        world.from_main(begin)
+        with run or nullcontext():
+            loop = Search(supernet, method, dataset, world, run, seed, train_fraction)
+            loop.resume()
+            loop.fit(progress, checkpoint_seconds)
+            return loop.finish(space, {"channels": channels, "cells": cells})
+
+
+def _supernet(
+    network: str | Space | Supernet | nn.Module,
+    space: Space | None,
+    dataset: Dataset,
+    channels: int | None,
+    cells: int | None,
+    executor: str,
+    seed: int,
+) -> Supernet:
+    if space is not None:
+        size = {"channels": channels, "cells": cells}
+        chosen = {key: value for key, value in size.items() if value is not None}
+        return space.supernet(
+            **chosen, classes=dataset.classes, in_channels=dataset.channels, executor=executor, seed=seed
+        )
+    if channels is not None or cells is not None:
+        raise ArchgradError("search: channels and cells are sizes of a space; a network of one's own has its own size")
+    if isinstance(network, Supernet):
+        return network
+    if not isinstance(network, nn.Module):
+        raise ArchgradError(f"search: expected a space, its name or a torch.nn.Module, got {type(network).__name__}")
+    return Supernet(network, seed=seed)
+
+
+class Search:
+    """One search: its state and transitions. Everything that a checkpoint must hold is in `payload`."""
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        method: Method,
+        dataset: Dataset,
+        world: World,
+        run: Run | None,
+        seed: int,
+        train_fraction: float,
+    ):
+        self.method, self.dataset, self.world, self.run, self.seed = method, dataset, world, run, seed
+        require_fitting(_Mixed(supernet, supernet.uniform()), dataset)
+        for modifier in method.modifiers:
+            modifier.prepare(supernet)
+        synchronise_batch_norm(supernet.network, world)
+        self.supernet = supernet.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.state = State(self.supernet, dict(self.supernet.masks))
+        first, second = datasets.split(dataset.train, train_fraction, derive(seed, "split"))
+        self.architecture_part = second
+        self.weight_batches = self._batches(first, "weight batches")
+        self.alpha_batches = self._batches(second, "alpha batches")
+        weights, alphas = method.weight_optimiser, method.alpha_optimiser
+        self.weight_optimiser = torch.optim.SGD(
+            self.supernet.weights(),
+            lr=weights.lr,
+            momentum=weights.momentum,
+            weight_decay=weights.weight_decay,
+            nesterov=weights.nesterov,
+            foreach=True,
+        )
+        self.alpha_optimiser = torch.optim.Adam(
+            self.supernet.alphas.values(), lr=alphas.lr, betas=alphas.betas, weight_decay=alphas.weight_decay
+        )
+        self.epoch = self.step = 0
+        self.seconds = 0.0
+        self.averages = {"train": Averages(), "validation": Averages()}
+        self.memory: dict[str, Any] = {}
+        self.alpha_history = [self._alphas()]
+
+    def _batches(self, part: Subset, purpose: str) -> Batches:
+        return Batches(
+            part,
+            self.method.batch_size,
+            seed=derive(self.seed, purpose),
+            augment=self.dataset.augmentation,
+            shuffle=True,
+            drop_last=True,
+            device=self.world.device,
+            rank=self.world.rank,
+            world=self.world.size,
+        )
+
+    # The way of the data
+
+    def fit(self, progress: bool, checkpoint_seconds: float) -> None:
+        """Run the epochs that are left."""
+        steps, epochs = len(self.weight_batches), self.method.epochs
+        with Progress(f"search {self.method.name}", epochs, steps, progress and self.world.main) as bar:
+            while self.epoch < epochs and self.state.stop is None:
+                self._start_epoch()
+                started = saved = time.monotonic()
+                alpha_batches = self.alpha_batches.stream(self.epoch * steps + self.step)
+                for weight_batch in self.weight_batches.epoch(self.epoch, self.step):
+                    self._step(weight_batch, next(alpha_batches))
+                    self.step += 1
+                    bar.at(self.epoch, self.step, self._shown)
+                    if self.step < steps and time.monotonic() - saved >= checkpoint_seconds and self.world.size == 1:
+                        self.seconds += time.monotonic() - started
+                        started = saved = time.monotonic()
+                        self._save()
+                self.seconds += time.monotonic() - started
+                self._end_epoch()
+
+    def _step(self, weight_batch: tuple[Tensor, Tensor], alpha_batch: tuple[Tensor, Tensor]) -> None:
+        train = self._objective("train", weight_batch)
+        if self.method.order == "weights-first":
+            self._weight_step(train)
+        if not self.state.alphas_rest:
+            self._alpha_step(self._objective("validation", alpha_batch, inner=train))
+        if self.method.order == "alphas-first":
+            self._weight_step(train)
+
+    def _objective(self, purpose: str, batch: tuple[Tensor, Tensor], inner: Objective | None = None) -> Objective:
+        return Objective(
+            self.supernet,
+            self.method.relaxation,
+            batch,
+            self._context("relaxation", purpose),
+            modifiers=self.method.modifiers,
+            regularisers=self.method.regularisers,
+            criterion=_cross_entropy,
+            autocast=self.world.autocast,
+            averaged=self._averaged,
+            purpose=f"{purpose} {self.world.rank}",
+            inner=inner,
+            descent=self._descent() if inner else None,
+        )
+
+    def _alpha_step(self, objective: Objective) -> None:
+        context = self._context("architecture_gradient", "validation")
+        gradient = self.method.architecture_gradient(objective, dict(self.supernet.alphas.items()), context)
+        if gradient is None:
+            return
+        for group, alpha in self.supernet.alphas.items():
+            alpha.grad = gradient[group]
+        self.alpha_optimiser.step()
+        self._measure("validation", objective)
+
+    def _weight_step(self, objective: Objective) -> None:
+        context = self._context("weight_gradient", "train")
+        gradients = self.method.weight_gradient(objective, dict(self.supernet.alphas.items()), context)
+        if self.method.weight_optimiser.clip is not None:
+            clip(gradients, self.method.weight_optimiser.clip)
+        for weight, gradient in zip(self.supernet.weights(), gradients, strict=True):
+            weight.grad = gradient
+        self.weight_optimiser.step()
+        self._measure("train", objective)
+
+    def _measure(self, part: str, objective: Objective) -> None:
+        _, y = objective.batch
+        if objective.loss_value is None or objective.logits is None:
+            return
+        hits = (objective.logits.argmax(1) == y).sum()
+        self.averages[part].add(
+            len(y), loss=objective.loss_value * len(y), accuracy=hits.to(objective.loss_value.dtype)
+        )
+
+    def _averaged(self, gradients: list[Tensor]) -> list[Tensor]:
+        self.world.average(gradients)
+        return gradients
+
+    def _descent(self) -> Descent:
+        settings = self.method.weight_optimiser
+        states = [self.weight_optimiser.state.get(weight, {}) for weight in self.supernet.weights()]
+        rate = self.weight_optimiser.param_groups[0]["lr"]
+        return Descent(rate, settings.momentum, settings.weight_decay, [s.get("momentum_buffer") for s in states])
+
+    def _context(self, role: str, purpose: str = "") -> Context:
+        clock = Clock(self.epoch, self.method.epochs, self.step, len(self.weight_batches))
+        memory = self.memory.setdefault(role, {})
+        return Context(self.supernet, clock, self.state.masks, memory, derive(self.seed, purpose))
+
+    # Between epochs
+
+    def _start_epoch(self) -> None:
+        self.supernet.train()
+        self.state.alphas_rest = False
+        for number, schedule in enumerate(self.method.schedules):
+            schedule.epoch_start(self.state, self._context(f"schedule {number}"))
+        settings = self.method.weight_optimiser
+        set_lr(self.weight_optimiser, cosine(settings.lr, settings.lr_min, self.epoch / self.method.epochs))
+
+    def _end_epoch(self) -> None:
+        record: dict[str, Any] = {"epoch": self.epoch}
+        for part, averages in self.averages.items():
+            record |= {f"{part}_{name}": value for name, value in self._means(averages).items()}
+        self._require_finite(record)
+        with torch.no_grad():
+            mixture = self._objective("evaluation", _nothing()).mixture(dict(self.supernet.alphas.items()))
+        found = evaluate_subset(_Mixed(self.supernet, mixture), self.architecture_part, self.world)
+        genotype = self._argmax()
+        record |= {
+            "evaluation_loss": found.loss,
+            "evaluation_accuracy": found.accuracy,
+            "weight_lr": self.weight_optimiser.param_groups[0]["lr"],
+            "seconds": self.seconds,
+            "genotype": None if genotype is None else self._text(genotype),
+        }
+        self.state.history.append(record)
+        for number, schedule in enumerate(self.method.schedules):
+            schedule.epoch_end(self.state, self._context(f"schedule {number}"))
+        self.alpha_history.append(self._alphas())
+        self.epoch, self.step = self.epoch + 1, 0
+        self.averages = {part: Averages() for part in self.averages}
+        if self.run:
+            self.run.log(record)
+            self.run.write_arrays("alphas.npz", self._alpha_arrays())
+        self._save()
+
+    def _means(self, averages: Averages) -> dict[str, float]:
+        self.world.average(averages.sums.values())
+        return averages.means()
+
+    def _require_finite(self, record: Mapping[str, Any]) -> None:
+        finite = all(np.isfinite(v) for v in record.values() if isinstance(v, float))
+        if finite and all(bool(torch.isfinite(alpha).all()) for alpha in self.supernet.alphas.values()):
+            return
+        saved = f"; the last good checkpoint in {self.run.directory} is kept" if self.run else ""
+        raise ArchgradError(
+            f"search: the loss is not finite in epoch {self.epoch} of {self.method.name} "
+            f"(try a smaller learning rate than {self.method.weight_optimiser.lr}){saved}"
+        )
+
+    def _shown(self) -> dict[str, float]:
+        return self.averages["train"].means()
+
+    def _argmax(self) -> Genotype | None:
+        """What would be found now, where that costs nothing."""
+        return None if self._needs_score() else self.method.discretisation(*self._settling())
+
+    def _needs_score(self) -> bool:
+        return getattr(self.method.discretisation, "candidates", 1) > 1
+
+    def _settling(self) -> tuple[dict[str, Tensor], Context]:
+        return dict(self.supernet.alphas.items()), self._context("discretisation")
+
+    def _text(self, genotype: Genotype) -> str:
+        space = self.supernet.space
+        return space.format(genotype) if space else genotype.to_json()
+
+    def _alphas(self) -> dict[str, Tensor]:
+        return {group: alpha.detach().cpu().clone() for group, alpha in self.supernet.alphas.items()}
+
+    def _alpha_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        return {g: np.stack([alphas[g].numpy() for alphas in self.alpha_history]) for g in self.supernet.groups}
+
+    # Checkpoints
+
+    def payload(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "supernet": self.supernet.state_dict(),
+            "weight_optimiser": self.weight_optimiser.state_dict(),
+            "alpha_optimiser": self.alpha_optimiser.state_dict(),
+            "averages": {part: averages.state() for part, averages in self.averages.items()},
+            "alpha_history": self.alpha_history,
+            "memory": self.memory,
+            "masks": self.state.masks,
+            "stop": self.state.stop,
+            "history": self.state.history,
+        }
+
+    def _save(self) -> None:
+        if self.run:
+            if not all(bool(torch.isfinite(s).all()) for a in self.averages.values() for s in a.sums.values()):
+                self._require_finite({"loss": float("nan")})
+            self.run.save_checkpoint(self.payload(), self.epoch * len(self.weight_batches) + self.step)
+
+    def resume(self) -> None:
+        """Continue from the newest undamaged checkpoint, if there is one; its history is the one that counts."""
+        saved = self.world.from_main(lambda: self.run.load_checkpoint() if self.run else None)
+        if saved is None:
+            if self.run:
+                self.run.truncate_history(0)
+            return
+        self.epoch, self.step, self.seconds = saved["epoch"], saved["step"], saved["seconds"]
+        self.supernet.load_state_dict(saved["supernet"])
+        self.weight_optimiser.load_state_dict(saved["weight_optimiser"])
+        self.alpha_optimiser.load_state_dict(saved["alpha_optimiser"])
+        for part, averages in self.averages.items():
+            averages.restore(saved["averages"][part], self.world.device)
+        self.alpha_history, self.memory = saved["alpha_history"], saved["memory"]
+        self.state.masks, self.state.stop, self.state.history = saved["masks"], saved["stop"], saved["history"]
+        if self.run:
+            self.run.truncate_history(0)
+            for record in self.state.history:
+                self.run.log(record)
+
+    # The end
+
+    def finish(self, space: Space | None, size: Mapping[str, int | None]) -> SearchResult:
+        """Settle the alphas and write the results."""
+        score = _Accuracy(self.supernet, self.alpha_batches, self.world) if self._needs_score() else None
+        genotype = self.method.discretisation(*self._settling(), score)
+        build = _builder(space, self.supernet, genotype, self.dataset, size)
+        result = SearchResult(
+            genotype,
+            self._alpha_arrays(),
+            self.state.history,
+            self.run.directory if self.run else None,
+            self.supernet,
+            build,
+        )
+        if self.run:
+            self._write(result, space, size)
+        return result
+
+    def _write(self, result: SearchResult, space: Space | None, size: Mapping[str, int | None]) -> None:
+        assert self.run is not None
+        last = self.state.history[-1] if self.state.history else {}
+        text = self._text(result.genotype)
+        summary: dict[str, Any] = {
+            "genotype": text,
+            "space": space.name if space else type(self.supernet.network).__name__,
+            "method": self.method.name,
+            "data": self.dataset.name,
+            "parameters": sum(p.numel() for p in result.build().parameters()),
+            "validation_accuracy": last.get("evaluation_accuracy"),
+            "seconds": self.seconds,
+            "epochs": self.epoch,
+            "stopped": self.state.stop,
+            "groups": {
+                name: {
+                    "operations": list(group.operations),
+                    "edges": [[edge.source, edge.target] for edge in group.edges],
+                    "inputs": min(edge.target for edge in group.edges),
+                }
+                for name, group in self.supernet.groups.items()
+            },
+        }
+        if space and self.dataset.image_size:
+            chosen = {key: value for key, value in size.items() if value is not None} or dict(space.search_size)
+            summary["flops"] = space.flops(
+                result.genotype,
+                **chosen,
+                classes=self.dataset.classes,
+                in_channels=self.dataset.channels,
+                image_size=self.dataset.image_size,
+                unreached=False,
+            )
+        self.run.write_arrays("alphas.npz", result.alphas)
+        self.run.write_json("genotype.json", {**result.genotype.to_dict(), "text": text})
+        self.run.write_json("result.json", summary)
+
+
+class _Mixed(nn.Module):
+    """A supernet at one mixture, as a plain network."""
+
+    def __init__(self, supernet: Supernet, mixture: Any):
+        super().__init__()
+        self.supernet, self.mixture = supernet, mixture
+
+    def forward(self, x: Any) -> Any:
+        return self.supernet(x, self.mixture)
+
+
+class _Accuracy(Score):
+    """Accuracy of a genotype on alpha batches, with the supernet's weights and the statistics of the batch.
+
+    Running statistics belong to the mixture of all trained paths and say little about one of them.
+    """
+
+    def __init__(self, supernet: Supernet, batches: Batches, world: World, steps: int = 8):
+        self.supernet, self.batches, self.world, self.steps = supernet, batches, world, steps
+
+    @torch.no_grad()
+    def __call__(self, genotype: Genotype) -> float:
+        self.supernet.train()
+        mixture, sums = self.supernet.one_hot(genotype), torch.zeros(2, device=self.world.device)
+        with detached_buffers(self.supernet):
+            for (x, y), _ in zip(self.batches.epoch(), range(self.steps), strict=False):
+                hits = (self.supernet(x, mixture).argmax(1) == y).sum()
+                sums += torch.stack([hits, torch.full_like(hits, len(y))])
+        self.world.sum([sums])
+        right, count = sums.tolist()
+        return right / max(1, count)
+
+
+def _builder(
+    space: Space | None, supernet: Supernet, genotype: Genotype, dataset: Dataset, size: Mapping[str, int | None]
+) -> Callable[..., nn.Module]:
+    def build(**options: Any) -> nn.Module:
+        if space is None:
+            return supernet.settle(genotype, **options)
+        chosen = {key: value for key, value in size.items() if value is not None} or dict(space.search_size)
+        fixed = {"classes": dataset.classes, "in_channels": dataset.channels}
+        return space.network(genotype, **{**chosen, **fixed, **options})
+
+    return build
+
+
+def _cross_entropy(logits: Any, y: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(widened(logits), y)
+
+
+def _nothing() -> tuple[Tensor, Tensor]:
+    return torch.empty(0), torch.empty(0)
