@@ -1,0 +1,48 @@
+# `make demo` and `make test` are all a new user needs; both create .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+# The demo's networks are too small to share among threads: one thread each is faster.
+ONE_THREAD := OMP_NUM_THREADS=1
+
+.PHONY: demo test test-all bench lint types format docs clean
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch torchvision
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(ONE_THREAD) $(BIN)/archgrad search --space nasbench201 --data digits --channels 8 --cells 1 --epochs 25 --out $(DEMO)
+	$(ONE_THREAD) $(BIN)/archgrad train $(DEMO) --random 10
+	@echo "Open $(CURDIR)/$(DEMO)/report.html in a browser."
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/step.py
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
