@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from archgrad.errors import ArchgradError
-from archgrad.kernels.rows import add_scaled, affine, as_maps, as_rows, column_moments, column_products
+from archgrad.kernels.rows import as_maps, as_rows, column_moments, column_products
 
 
 class Term(NamedTuple):
@@ -96,22 +96,28 @@ def update_running_statistics(statistics: Sequence[BatchStatistics]) -> None:
     running ← (1 − momentum)·running + momentum·batch, with the unbiased variance; without a momentum the average over
     all batches. BNs in evaluation mode or without running statistics stay as they are.
     """
-    by_momentum: dict[float | None, list[BatchStatistics]] = {}
+    alike: dict[tuple[float | None, int], list[BatchStatistics]] = {}
     for seen in statistics:
         if seen.norm.training and seen.norm.running_mean is not None:
-            by_momentum.setdefault(seen.norm.momentum, []).append(seen)
-    for momentum, group in by_momentum.items():
+            alike.setdefault((seen.norm.momentum, seen.values), []).append(seen)
+    for (momentum, values), group in alike.items():
         batches = [s.norm.num_batches_tracked for s in group if s.norm.num_batches_tracked is not None]
         torch._foreach_add_(batches, 1)
-        unbiased = torch._foreach_mul([s.variance for s in group], [s.values / (s.values - 1) for s in group])
-        for running, batch in (
-            ([s.norm.running_mean for s in group if s.norm.running_mean is not None], [s.mean for s in group]),
-            ([s.norm.running_var for s in group if s.norm.running_var is not None], list(unbiased)),
+        for running, batch, bias in (
+            ([s.norm.running_mean for s in group if s.norm.running_mean is not None], [s.mean for s in group], 1.0),
+            (
+                [s.norm.running_var for s in group if s.norm.running_var is not None],
+                [s.variance for s in group],
+                values / (values - 1),
+            ),
         ):
             if momentum is not None:
-                torch._foreach_lerp_(running, batch, momentum)
+                torch._foreach_mul_(running, 1 - momentum)
+                torch._foreach_add_(running, batch, alpha=bias * momentum)
             else:
-                step = torch._foreach_div(torch._foreach_sub(batch, running), batches)
+                step = torch._foreach_mul(batch, bias)
+                torch._foreach_sub_(step, running)
+                torch._foreach_div_(step, batches)
                 torch._foreach_add_(running, step)
 
 
@@ -162,7 +168,8 @@ class _MixedSum(torch.autograd.Function):
         *tensors: Tensor | None,
     ) -> Tensor:
         total: Tensor | None = None
-        shifts: Tensor | None = None
+        shift: Tensor | None = None  # of all terms but the first, whose own is added on the way
+        mixture = [None] * len(norms) if weights is None else weights.unbind()
         saved: list[Tensor | None] = []
         keep_z = []
         for k, norm in enumerate(norms):
@@ -170,8 +177,9 @@ class _MixedSum(torch.autograd.Function):
             assert z is not None
             y = as_rows(z) if weight is None else as_rows(z) @ weight.t()
             mean = deviation = None
+            w = mixture[k]
             if norm is None:
-                scale = y.new_ones(y.shape[1]) if weights is None else weights[k].expand(y.shape[1])
+                scale = y.new_ones(y.shape[1]) if w is None else w.expand(y.shape[1])
             else:
                 if _uses_batch(norm):
                     mean, variance = column_moments(y)
@@ -182,21 +190,22 @@ class _MixedSum(torch.autograd.Function):
                     mean, variance = norm.running_mean, norm.running_var
                 deviation = (variance + norm.eps).rsqrt_()
                 scale = deviation if gamma is None else deviation * gamma
-                shift = -mean * scale if beta is None else torch.addcmul(beta, mean, scale, value=-1)
-                if weights is not None:
-                    scale, shift = scale * weights[k], shift * weights[k]
-                shifts = shift if shifts is None else shifts + shift
+                if w is not None:
+                    scale = scale * w
+                    beta = None if beta is None else beta * w
+                if beta is not None:
+                    shift = beta.clone() if shift is None else shift.add_(beta)
+                shift = -mean * scale if shift is None else shift.addcmul_(mean, scale, value=-1)
             if total is None:
-                total = affine(y, scale, shifts)
-                shifts = None
+                total, shift = y * scale if shift is None else torch.addcmul(shift, y, scale), None
             else:
-                add_scaled(total, y, scale)
+                total.addcmul_(y, scale)
             keep_z.append(weight is not None and ctx.needs_input_grad[4 + 4 * k + 1])
             saved += [z if keep_z[-1] or weight is None else as_maps(y, z), mean, deviation]
         assert total is not None
         assert tensors[0] is not None
-        if shifts is not None:
-            total = total.add_(shifts)
+        if shift is not None:
+            total.add_(shift)
         out = as_maps(total.relu_() if relu else total, tensors[0])
         ctx.batch = [norm is not None and _uses_batch(norm) for norm in norms]
         ctx.keep_z = keep_z
@@ -215,6 +224,7 @@ class _MixedSum(torch.autograd.Function):
         g = as_rows(grad).contiguous()
         pixels = g.shape[0]
         needs = ctx.needs_input_grad
+        mixture = [None] * terms if weights is None else weights.unbind()
         products: list[Tensor] = []
         grads: list[Tensor | None] = []
         for k in range(terms):
@@ -223,7 +233,7 @@ class _MixedSum(torch.autograd.Function):
             needs_z, needs_weight, needs_gamma, needs_beta = needs[4 + 4 * k : 8 + 4 * k]
             rows = as_rows(saved)
             y = rows @ weight.t() if ctx.keep_z[k] else rows
-            w = None if weights is None else weights[k]
+            w = mixture[k]
             d_gamma = d_beta = None
             if mean is None:
                 if ctx.relu:
@@ -236,7 +246,7 @@ class _MixedSum(torch.autograd.Function):
                 if ctx.relu:
                     if out is None:
                         shift = -mean * scale if beta is None else torch.addcmul(beta, mean, scale, value=-1)
-                        positive = affine(y, scale, shift)
+                        positive = torch.addcmul(shift, y, scale)
                     else:
                         positive = as_rows(out)
                     g = torch.ops.aten.threshold_backward(g, positive, 0)
@@ -251,11 +261,12 @@ class _MixedSum(torch.autograd.Function):
             d_z = d_weight = None
             if needs_z or needs_weight:
                 if ctx.batch[k]:
-                    slope = scale * deviation * q / -pixels
-                    d_y = affine(y, slope, torch.addcmul(scale * sums / -pixels, slope, mean, value=-1))
-                    add_scaled(d_y, g, scale)
+                    share = scale / -pixels
+                    slope = (share * deviation).mul_(q)
+                    d_y = torch.addcmul((share * sums).addcmul_(slope, mean, value=-1), y, slope)
+                    d_y.addcmul_(g, scale)
                 else:
-                    d_y = affine(g, scale, None)
+                    d_y = g * scale
                 if needs_weight:
                     d_weight = d_y.t() @ rows
                 if needs_z:
@@ -273,7 +284,7 @@ class _Standardise(torch.autograd.Function):
         rows = as_rows(z)
         mean, variance = column_moments(rows)
         deviation = (variance + eps).rsqrt_()
-        result = as_maps(affine(rows, deviation, -mean * deviation), z)
+        result = as_maps(torch.addcmul(-mean * deviation, rows, deviation), z)
         ctx.save_for_backward(result, deviation)
         ctx.mark_non_differentiable(mean, variance)
         ctx.set_materialize_grads(False)
@@ -288,6 +299,6 @@ class _Standardise(torch.autograd.Function):
         g, y = as_rows(grad).contiguous(), as_rows(result)
         sums, products = column_products(g, y, torch.zeros_like(deviation), torch.ones_like(deviation))
         scale = deviation / -g.shape[0]
-        d_z = affine(y, scale * products, scale * sums)
-        add_scaled(d_z, g, deviation)
+        d_z = torch.addcmul(scale * sums, y, scale * products)
+        d_z.addcmul_(g, deviation)
         return as_maps(d_z, grad), None

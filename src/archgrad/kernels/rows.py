@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_WIDTH = 256  # columns from which torch's per-column CPU kernels run at full vector speed
+_WIDTH = 64  # columns from which torch's per-column CPU kernels run at full vector speed
 
 
 def as_rows(x: Float[Tensor, "images channels height width"]) -> Float[Tensor, "pixels channels"]:
@@ -26,7 +26,7 @@ def repeats(rows: Float[Tensor, "pixels channels"]) -> int:
     """How many neighbouring rows may be read as one: narrow rows make per-column kernels up to four times slower."""
     pixels, channels = rows.shape
     count = 1
-    while rows.is_contiguous() and 2 * count * channels <= _WIDTH and pixels % (4 * count) == 0:
+    while count * channels < _WIDTH and pixels % (4 * count) == 0 and rows.is_contiguous():
         count *= 2
     return count
 
@@ -42,9 +42,10 @@ def column_moments(
     if rows.device.type != "cpu":
         variance, mean = torch.var_mean(rows, 0, correction=0)
         return mean, variance
-    wide = rows.view(-1, repeats(rows) * channels) if rows.is_contiguous() else rows
+    count = repeats(rows)
+    wide = rows.view(-1, count * channels) if count > 1 else rows
     means, variances = torch.ops.aten.batch_norm_update_stats(wide[:, :, None, None], None, None, 0.0)
-    if wide.shape[1] == channels:
+    if count == 1:
         return means, variances
     between, mean = torch.var_mean(means.view(-1, channels), 0, correction=0)
     return mean, variances.view(-1, channels).mean(0).add_(between)
@@ -63,7 +64,7 @@ def column_products(
     count = min(repeats(g), repeats(y))
     if count > 1:
         g, y = g.view(-1, count * channels), y.view(-1, count * channels)
-        mean, deviation = mean.repeat(count), deviation.repeat(count)
+        mean, deviation = torch.cat([mean] * count), torch.cat([deviation] * count)
     _, products, sums = torch.ops.aten.native_batch_norm_backward(
         g[:, :, None, None], y[:, :, None, None], None, None, None, mean, deviation, True, 0.0, [False, True, True]
     )
@@ -71,29 +72,3 @@ def column_products(
         both = torch.stack((sums, products)).view(2, count, channels).sum(1)
         return both[0], both[1]
     return sums, products
-
-
-def add_scaled(
-    total: Float[Tensor, "pixels channels"], rows: Float[Tensor, "pixels channels"], scale: Float[Tensor, " channels"]
-) -> None:
-    """``total += rows * scale`` in place, column by column."""
-    count = min(repeats(total), repeats(rows))
-    width = count * scale.shape[0]
-    if count > 1:
-        total, rows, scale = total.view(-1, width), rows.view(-1, width), scale.repeat(count)
-    total.addcmul_(rows, scale)
-
-
-def affine(
-    rows: Float[Tensor, "pixels channels"],
-    scale: Float[Tensor, " channels"],
-    shift: Float[Tensor, " channels"] | None,
-) -> Float[Tensor, "pixels channels"]:
-    """``rows * scale + shift``, column by column, as a new contiguous matrix."""
-    shape = rows.shape
-    count = repeats(rows)
-    if count > 1:
-        rows, scale = rows.view(-1, count * shape[1]), scale.repeat(count)
-        shift = None if shift is None else shift.repeat(count)
-    result = rows * scale if shift is None else torch.addcmul(shift, rows, scale)
-    return result.contiguous().view(shape)
