@@ -1,0 +1,176 @@
+"""Where the found architecture stands among random ones trained alike."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from archgrad.report.charts import ticks
+from archgrad.report.markup import Markup, element, join, table
+from archgrad.report.rundata import RunData, Training
+from archgrad.report.section import Section, count, duration, note, percent
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The found test accuracy among random ones; accuracies are shares between 0 and 1."""
+
+    found: float
+    others: tuple[float, ...]
+
+    @classmethod
+    def of(cls, data: RunData) -> Standing | None:
+        """None where the found network or all random ones have no test accuracy yet."""
+        others = tuple(t.test_accuracy for t in data.random if t.test_accuracy is not None)
+        found = data.found.test_accuracy if data.found else None
+        return cls(found, others) if others and found is not None else None
+
+    @property
+    def size(self) -> int:
+        """How many networks are compared, the found one among them."""
+        return len(self.others) + 1
+
+    @property
+    def rank(self) -> int:
+        """1 for the best; networks that are equally good share the better rank."""
+        return 1 + sum(other > self.found for other in self.others)
+
+    @property
+    def percentile(self) -> float:
+        """Share of the random networks that the found one beats, in percent; a tie counts half."""
+        beaten = sum((other < self.found) + 0.5 * (other == self.found) for other in self.others)
+        return 100 * beaten / len(self.others)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the random networks."""
+        return statistics.fmean(self.others)
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation (n − 1) of the random networks; None for a single one."""
+        return statistics.stdev(self.others) if len(self.others) > 1 else None
+
+    @property
+    def best(self) -> float:
+        """The best random network."""
+        return max(self.others)
+
+
+def ordinal(rank: int) -> str:
+    """1st, 2nd, 3rd, 4th …, 11th, 21st."""
+    ending = "th" if rank % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
+    return f"{rank}{ending}"
+
+
+def comparison(data: RunData) -> Section:
+    """A dot per network, and a table."""
+    title = "Comparison with random genotypes"
+    command = element("code", f"archgrad train {data.name} --random 10")
+    advice = element("p", command, " trains the found genotype and ten random ones alike.", class_="note")
+    trained = sorted(
+        (t for t in data.trainings if t.test_accuracy is not None), key=lambda t: -(t.test_accuracy or 0.0)
+    )
+    if not trained:
+        return Section(title, join(note("No network has been trained yet."), advice))
+    standing = Standing.of(data)
+    plot = strip_plot(trained, standing) if standing else advice
+    return Section(title, join(plot, _remark(data, standing) if standing else None, _table(trained)))
+
+
+def _remark(data: RunData, standing: Standing) -> Markup:
+    better = standing.found - standing.mean
+    text = (
+        f"The found architecture is {abs(100 * better):.2f} percentage points "
+        f"{'above' if better >= 0 else 'below'} the mean of {len(standing.others)} random genotypes. "
+        "Each network was trained once, so the differences contain the noise of training"
+    )
+    images = data.found.test_images if data.found else None
+    if images:
+        p = standing.found
+        error = 100 * math.sqrt(p * (1 - p) / images)
+        text += f" and of a test set of {images:.0f} images (standard error {error:.2f} points)"
+    return element("p", text + ".", class_="lead")
+
+
+def strip_plot(trained: Sequence[Training], standing: Standing) -> Markup:
+    """Accuracies on one axis: random networks as dots, stacked where they would overlap, the found one as a diamond."""
+    width, middle, radius = 1040, 70.0, 6.0
+    accuracies = [t.test_accuracy for t in trained if t.test_accuracy is not None]
+    marks = ticks(100 * min(accuracies), 100 * max(accuracies), 8)
+
+    def at(accuracy: float) -> float:
+        return 30 + (width - 60) * (100 * accuracy - marks[0]) / (marks[-1] - marks[0])
+
+    parts = [element("line", x1=30, x2=width - 30, y1=112, y2=112, class_="axis")]
+    for mark in marks:
+        parts.append(element("line", x1=at(mark / 100), x2=at(mark / 100), y1=112, y2=117, class_="axis"))
+        parts.append(element("text", f"{mark:g} %", x=at(mark / 100), y=132, class_="tick middle"))
+    low, high = standing.mean - (standing.std or 0), standing.mean + (standing.std or 0)
+    start, end = max(at(low), 10.0), min(at(high), width - 10.0)
+    spread = "" if standing.std is None else f" ± {100 * standing.std:.2f}"
+    parts.append(
+        element(
+            "g",
+            element("title", f"random: mean {100 * standing.mean:.2f}{spread} %"),
+            element("rect", x=start, y=34, width=max(end - start, 1.0), height=72, rx=6),
+            element("line", x1=at(standing.mean), x2=at(standing.mean), y1=34, y2=106),
+            class_="spread",
+        )
+    )
+    dots = [t for t in trained if t.kind != "found"]
+    places = _stacked([at(t.test_accuracy or 0.0) for t in dots], 2 * radius)
+    for training, (x, offset) in zip(dots, places, strict=True):
+        label = element("title", f"{training.name}: {percent(training.test_accuracy)}")
+        parts.append(element("circle", label, cx=x, cy=middle + offset, r=radius, class_=f"dot {training.kind}"))
+    x = at(standing.found)
+    anchor = "end" if x > 0.9 * width else "start" if x < 0.1 * width else "middle"
+    parts.append(
+        element(
+            "g",
+            element("title", f"found: {percent(standing.found)}"),
+            element("line", x1=x, x2=x, y1=24, y2=112),
+            element("path", d=f"M{x:.1f} {middle - 10}l10 10l-10 10l-10 -10Z"),
+            element("text", f"found {percent(standing.found)}", x=x, y=18, class_=anchor),
+            class_="found",
+        )
+    )
+    told = (
+        f"found {percent(standing.found)}, rank {standing.rank} of {standing.size}; "
+        f"random mean {percent(standing.mean)}, best {percent(standing.best)}"
+    )
+    svg = element("svg", parts, viewBox=f"0 0 {width} 140", role="img", aria_label=told, class_="strip")
+    return element("figure", element("figcaption", "Test accuracy"), svg)
+
+
+def _stacked(positions: Sequence[float], distance: float) -> list[tuple[float, float]]:
+    """Each position with the offset from the axis, 0 or as near to it as possible, that keeps all apart."""
+    placed: list[tuple[float, float]] = []
+    for x in positions:
+        offsets = (sign * step * distance / 4 for step in itertools.count() for sign in (1, -1))
+        offset = next(o for o in offsets if all(math.hypot(x - a, o - b) >= distance for a, b in placed))
+        placed.append((x, offset))
+    return placed
+
+
+def _table(trained: Sequence[Training]) -> Markup:
+    rows: list[list[object]] = []
+    for training in trained:
+        rank = 1 + sum((t.test_accuracy or 0.0) > (training.test_accuracy or 0.0) for t in trained)
+        name = element("strong", training.name) if training.kind == "found" else training.name
+        rows.append(
+            [
+                rank,
+                name,
+                percent(training.test_accuracy),
+                count(training.value("parameters")),
+                count(training.value("flops")),
+                duration(training.value("seconds")),
+                element("code", training.genotype) if training.genotype else "–",
+            ]
+        )
+    header = ["Rank", "Network", "Test accuracy", "Parameters", "FLOPs", "Time", "Genotype"]
+    return table(header, rows, numeric=(0, 2, 3, 4, 5))

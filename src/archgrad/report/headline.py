@@ -1,0 +1,79 @@
+"""The top of the page: what was found, and the numbers that matter."""
+
+from __future__ import annotations
+
+from archgrad.report.comparison import Standing, ordinal
+from archgrad.report.markup import Markup, element, join
+from archgrad.report.rundata import RunData, number
+from archgrad.report.section import Section, count, duration, note, percent
+
+
+def headline(data: RunData) -> Section:
+    """The found architecture and its figures."""
+    parts = [
+        _tiles(data),
+        element("pre", element("code", data.text), class_="genotype", tabindex="0") if data.text else None,
+        *_notes(data),
+    ]
+    return Section("Result", join(parts))
+
+
+def seconds(data: RunData) -> float | None:
+    """The time of the search so far; the records of a run count it from its start."""
+    result = number(data.result.get("seconds"))
+    return number(data.history[-1].get("seconds")) if result is None and data.history else result
+
+
+def _tiles(data: RunData) -> Markup:
+    tiles = []
+    if standing := Standing.of(data):
+        spread = "" if standing.std is None else f" ± {100 * standing.std:.2f}"
+        tiles += [
+            _tile("Test accuracy", percent(standing.found), "of the found architecture"),
+            _tile("Random genotypes", f"{100 * standing.mean:.2f}{spread} %", f"best {percent(standing.best)}"),
+            _tile(
+                "Rank",
+                f"{ordinal(standing.rank)} of {standing.size}",
+                f"better than {standing.percentile:.0f} % of the random ones",
+            ),
+        ]
+    elif data.found:
+        tiles.append(_tile("Test accuracy", percent(data.found.test_accuracy), "of the found architecture"))
+    if (accuracy := _last(data, "evaluation_accuracy")) is not None:
+        tiles.append(_tile("Supernet accuracy", percent(accuracy), "on the validation part, after the search"))
+    for name, shown in (("parameters", "Parameters"), ("flops", "FLOPs")):
+        value = data.found.value(name) if data.found else None
+        value, of = (
+            (value, "network as trained") if value is not None else (number(data.result.get(name)), "settled network")
+        )
+        if value is not None:
+            tiles.append(_tile(shown, count(value), of))
+    epochs = number(data.result.get("epochs")) or len(data.history)
+    if (time := seconds(data)) is not None:
+        tiles.append(_tile("Search time", duration(time), f"{epochs:.0f} epoch{'s' if epochs != 1 else ''}"))
+    return element("dl", tiles, class_="tiles") if tiles else note("There are no results yet.")
+
+
+def _tile(name: str, value: str, remark: str) -> Markup:
+    return element(
+        "div", element("dt", name), element("dd", value, class_="value"), element("dd", remark, class_="remark")
+    )
+
+
+def _notes(data: RunData) -> list[Markup]:
+    notes = []
+    if not data.finished:
+        total = number(data.config.get("epochs"))
+        of = f" of {total:.0f}" if total else ""
+        notes.append(
+            note(f"The search has not finished ({len(data.history)}{of} epochs are recorded): this is what is there.")
+        )
+    if reason := data.result.get("stopped"):
+        notes.append(note(f"The search stopped early: {reason}"))
+    notes += [note(f"Damaged: {problem}") for problem in data.problems.values()]
+    notes += [note(f"Damaged: {problem}") for training in data.trainings for problem in training.problems.values()]
+    return notes
+
+
+def _last(data: RunData, name: str) -> float | None:
+    return next((value for record in reversed(data.history) if (value := number(record.get(name))) is not None), None)

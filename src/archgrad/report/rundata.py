@@ -1,0 +1,220 @@
+"""What a run directory holds, read so that a missing or damaged piece never hides the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from archgrad import spaces
+from archgrad.errors import ArchgradError
+from archgrad.genotype import Genotype
+from archgrad.runs import CONFIG, METRICS, Run
+
+ALPHAS, GENOTYPE, RESULT = "alphas.npz", "genotype.json", "result.json"
+T = TypeVar("T")
+Alphas = np.ndarray[Any, np.dtype[np.float64]]  # [epochs + 1, edges, ops]
+
+
+def number(value: Any) -> float | None:
+    """The value if it is a finite number, else None."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class GroupShape:
+    """The edges (source, target) of a group, its candidates, and how many of its states are inputs."""
+
+    operations: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...]
+    inputs: int
+
+    @classmethod
+    def of(cls, data: Any) -> GroupShape:
+        """From the entry in ``result.json``."""
+        edges = tuple((int(source), int(target)) for source, target in data["edges"])
+        return cls(tuple(str(name) for name in data["operations"]), edges, int(data.get("inputs", 1)))
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files that searches and trainings have in common; ``problems``: file → what is wrong with it."""
+
+    directory: Path
+    config: dict[str, Any]
+    history: list[dict[str, Any]]
+    result: dict[str, Any]
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of the directory."""
+        return self.directory.name
+
+
+@dataclass(frozen=True)
+class Training(Files):
+    """A settled network that was trained: the found one, a random one, or another of the user's."""
+
+    @property
+    def kind(self) -> str:
+        """``found``, ``random`` or ``other``."""
+        return "found" if self.name == "found" else "random" if self.name.startswith("random") else "other"
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """Share of the test images that are classified rightly, once the training is done."""
+        return self._measure("test", "accuracy")
+
+    @property
+    def test_images(self) -> float | None:
+        """How many images the test set has."""
+        return self._measure("test", "count")
+
+    @property
+    def genotype(self) -> str:
+        """Its notation, empty if unknown."""
+        return str(self.result.get("genotype") or self.config.get("genotype") or "")
+
+    def value(self, name: str) -> float | None:
+        """A number of the result or, failing that, of the settings."""
+        found = number(self.result.get(name))
+        return number(self.config.get(name)) if found is None else found
+
+    def _measure(self, split: str, name: str) -> float | None:
+        nested = self.result.get(split)
+        return number(nested.get(name)) if isinstance(nested, dict) else number(self.result.get(f"{split}_{name}"))
+
+
+@dataclass(frozen=True)
+class RunData(Files):
+    """A search run and the trainings in it."""
+
+    alphas: dict[str, Alphas] = field(default_factory=dict)
+    genotype_file: Any = None
+    trainings: list[Training] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, directory: Path | str) -> RunData:
+        """Read what is there; ArchgradError if the directory is no run at all."""
+        directory = Path(directory).resolve()
+        if not any((directory / name).is_file() for name in (CONFIG, METRICS, RESULT)):
+            raise ArchgradError(f"{directory} is not a run directory: it has no {CONFIG}")
+        run, common = _files(directory)
+        trained = directory / "train"
+        folders = sorted(folder for folder in trained.iterdir() if folder.is_dir()) if trained.is_dir() else []
+        return cls(
+            **common,
+            alphas=_attempt(common["problems"], run, ALPHAS, lambda: _alphas(run.read_arrays(ALPHAS)), {}),
+            genotype_file=_attempt(common["problems"], run, GENOTYPE, lambda: run.read_json(GENOTYPE), None),
+            trainings=[Training(**_files(folder)[1]) for folder in folders],
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the search has written its result."""
+        return bool(self.result)
+
+    @property
+    def space(self) -> str:
+        """The name of the space, empty if unknown."""
+        return str(self.result.get("space") or self.config.get("space") or "")
+
+    @cached_property
+    def groups(self) -> dict[str, GroupShape]:
+        """The groups as the result describes them; before there is one, those of a space known by name."""
+        described = self.result.get("groups")
+        if isinstance(described, dict):
+            return {str(name): GroupShape.of(data) for name, data in described.items()}
+        if self.space not in spaces.SPACES:
+            return {}
+        groups = spaces.get(self.space).groups.values()
+        return {
+            g.name: GroupShape(
+                g.operations, tuple((e.source, e.target) for e in g.edges), min(e.target for e in g.edges)
+            )
+            for g in groups
+        }
+
+    @cached_property
+    def text(self) -> str:
+        """The found genotype's notation or, in a run in progress, the latest one; empty if there is none yet."""
+        if isinstance(self.genotype_file, dict) and self.genotype_file.get("text"):
+            return str(self.genotype_file["text"])
+        known = [self.result.get("genotype"), *(record.get("genotype") for record in reversed(self.history))]
+        return next((str(text) for text in known if text), "")
+
+    @cached_property
+    def genotype(self) -> Genotype | None:
+        """The found genotype or, in a run in progress, the latest one; None where it cannot be told."""
+        try:
+            if self.genotype_file is not None:
+                return Genotype.from_dict(self.genotype_file)
+            if self.space in spaces.SPACES:
+                return spaces.get(self.space).parse(self.text)
+            return Genotype.from_json(self.text)
+        except ArchgradError:
+            return None
+
+    @property
+    def found(self) -> Training | None:
+        """The training of the found genotype, if it has a test accuracy."""
+        return next((t for t in self.trainings if t.kind == "found" and t.test_accuracy is not None), None)
+
+    @property
+    def random(self) -> list[Training]:
+        """The trainings of random genotypes that have a test accuracy."""
+        return [t for t in self.trainings if t.kind == "random" and t.test_accuracy is not None]
+
+
+def _files(directory: Path) -> tuple[Run, dict[str, Any]]:
+    problems: dict[str, str] = {}
+    try:
+        run = Run.open(directory)
+    except ArchgradError as error:
+        run = Run(directory, {}, None)
+        problems[CONFIG] = str(error)
+    nothing: list[dict[str, Any]] = []
+    empty: dict[str, Any] = {}
+    history = _attempt(problems, run, METRICS, run.history, nothing)
+    result = _attempt(problems, run, RESULT, lambda: _mapping(run.read_json(RESULT), directory / RESULT), empty)
+    records = [record for record in history if isinstance(record, dict)]
+    return run, {
+        "directory": directory,
+        "config": run.config,
+        "history": records,
+        "result": result,
+        "problems": problems,
+    }
+
+
+def _attempt(problems: dict[str, str], run: Run, name: str, read: Callable[[], T], otherwise: T) -> T:
+    """What ``read`` gives; where the file is not there yet, or damaged (which is then noted), something else."""
+    if not run.has(name):
+        return otherwise
+    try:
+        return read()
+    except (ArchgradError, OSError, ValueError) as error:
+        problems[name] = str(error)
+        return otherwise
+
+
+def _mapping(data: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise ArchgradError(f"{path} is not a JSON object")
+    return data
+
+
+def _alphas(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Alphas]:
+    for name, array in arrays.items():
+        if array.ndim != 3 or array.dtype.kind not in "fiu":
+            raise ArchgradError(
+                f"{ALPHAS}: group {name!r} should be numbers [epochs + 1, edges, ops], got {array.dtype} "
+                f"of shape {list(array.shape)}"
+            )
+    return {name: array.astype(np.float64) for name, array in arrays.items()}
