@@ -49,7 +49,7 @@ class Cell(Site):
     def settle(self, kept: Kept) -> nn.Module:
         """The kept operations without those that do not reach an output."""
         terms = [
-            (number, self.operations[number][name])
+            (number, self.operations.get_submodule(f"{number}.{name}"))
             for number, name in reached(self.group, kept, self.inputs, self.outputs)
         ]
         return SettledCell(self.group, self.inputs, self.outputs, self.strides, terms)

@@ -22,7 +22,7 @@ def plain(cell: Cell, inputs: Sequence[Tensor], row: Row) -> dict[int, Tensor]:
     for target, incoming in cell.group.incoming.items():
         total: Tensor | None = None
         for number in incoming:
-            for name, operation in cell.operations[number].items():
+            for name, operation in cell.operations[number].named_children():
                 column = columns[name]
                 if isinstance(operation, Zero) or (row.active is not None and not row.active[number][column]):
                     continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from archgrad.components import Alphas, ArchitectureGradient, Context
 from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
-from archgrad.objective import Objective, filled, frozen, leaf
+from archgrad.objective import Descent, Objective, filled, frozen, leaf
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,7 @@ class Unrolled(ArchitectureGradient):
         with torch.no_grad():
             mixture = train.mixture(alphas)
         gradients = train.weight_gradient(mixture)
-        ahead = self._ahead(
-            weights, gradients, descent.momentum, descent.weight_decay, descent.buffers, descent.learning_rate
-        )
+        ahead = self._ahead(weights, gradients, descent)
 
         leaves = leaf(alphas)
         value = objective(leaves, weights=dict(zip(names, ahead, strict=True)))
@@ -65,14 +64,21 @@ class Unrolled(ArchitectureGradient):
         return {group: direct[group] - descent.learning_rate * second[group] for group in direct}
 
     @staticmethod
-    def _ahead(weights, gradients, momentum, weight_decay, buffers, rate):  # type: ignore[no-untyped-def]
-        padded = [*buffers, *[None] * (len(weights) - len(buffers))]
-        return [
-            (w.detach() - rate * (g + weight_decay * w.detach() + (0 if b is None else momentum * b))).requires_grad_()
-            for w, g, b in zip(weights, gradients, padded, strict=True)
-        ]
+    def _ahead(weights: Sequence[Tensor], gradients: Sequence[Tensor], descent: Descent) -> list[Tensor]:
+        """ω', cut from any graph; a missing momentum buffer counts as zero."""
 
-    def _exact(self, train: Objective, alphas: Alphas, weights: list[Tensor], v: list[Tensor]) -> dict[str, Tensor]:
+        def step(weight: Tensor, gradient: Tensor, buffer: Tensor | None) -> Tensor:
+            direction = gradient + descent.weight_decay * weight
+            if buffer is not None:
+                direction = direction + descent.momentum * buffer
+            return weight - descent.learning_rate * direction
+
+        buffers = descent.buffers or [None] * len(weights)
+        with torch.no_grad():
+            ahead = [step(*parts) for parts in zip(weights, gradients, buffers, strict=True)]
+        return [weight.requires_grad_() for weight in ahead]
+
+    def _exact(self, train: Objective, alphas: Alphas, weights: Sequence[Tensor], v: list[Tensor]) -> dict[str, Tensor]:
         leaves = leaf(alphas)
         with forced("plain"):
             loss = train.loss(train.mixture(leaves))
@@ -82,7 +88,7 @@ class Unrolled(ArchitectureGradient):
         return filled(leaves, train.averaged([_or_zero(g, a) for g, a in zip(found, leaves.values(), strict=True)]))
 
     def _finite_difference(
-        self, train: Objective, alphas: Alphas, weights: list[Tensor], v: list[Tensor]
+        self, train: Objective, alphas: Alphas, weights: Sequence[Tensor], v: list[Tensor]
     ) -> dict[str, Tensor]:
         radius = self.radius / torch.stack(torch._foreach_norm(v)).norm().clamp_min(torch.finfo(v[0].dtype).tiny)
         originals = [weight.detach().clone() for weight in weights]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -188,20 +188,20 @@ STEMS: dict[str, Callable[[int, CellPlan], nn.Module]] = {"cifar": CifarStem, "i
 
 @dataclass(frozen=True)
 class Darts(Space):
-    """The DARTS space: ``steps`` nodes per cell, each keeping its two strongest inputs; the last ``multiplier`` nodes leave.
+    """The DARTS space: ``steps`` nodes per cell that keep two inputs each; the last ``multiplier`` nodes leave.
 
     With 7 selectable operations and 4 nodes, (180·7⁸)² ≈ 1.1e18 architectures.
 
     *Source:* Liu, Simonyan, Yang, DARTS, arXiv 1806.09055.
     """
 
-    name: str = "darts"  # type: ignore[misc]
+    name: str = "darts"
     candidates: tuple[str, ...] = OPERATIONS
     steps: int = 4
     multiplier: int = 4
 
-    search_size = {"channels": 16, "cells": 8}
-    network_size = {"channels": 36, "cells": 20}
+    search_size: ClassVar[Mapping[str, int]] = {"channels": 16, "cells": 8}
+    network_size: ClassVar[Mapping[str, int]] = {"channels": 36, "cells": 20}
 
     def __post_init__(self) -> None:
         for name in self.candidates:
@@ -211,7 +211,7 @@ class Darts(Space):
             raise ArchgradError(f"darts: multiplier must be between 1 and steps={self.steps}, got {self.multiplier}")
 
     @cached_property
-    def groups(self) -> dict[str, Group]:  # type: ignore[override]
+    def groups(self) -> Mapping[str, Group]:
         """``normal`` and ``reduce``: edges (source, target) with all sources below the target."""
         targets = range(INPUTS, INPUTS + self.steps)
         edges = tuple(Edge(source, target, self.candidates) for target in targets for source in range(target))
@@ -376,7 +376,8 @@ class Darts(Space):
             fields = {keyword.arg: _plain(keyword.value) for keyword in call.keywords}
         except (SyntaxError, AttributeError, IndexError, ValueError, TypeError):
             raise ArchgradError(
-                f"darts: {_short(text)} is not of the form Genotype(normal=[('op', input), …], normal_concat=range(2, 6), …)"
+                f"darts: {_short(text)} is not of the form "
+                "Genotype(normal=[('op', input), …], normal_concat=range(2, 6), …)"
             ) from None
         return self._from_fields(fields)
 
@@ -388,9 +389,10 @@ class Darts(Space):
                 raise ArchgradError(f"darts: the genotype lacks {name!r}; it has {sorted(map(str, fields))}")
             choices[name] = self._kept(name, fields[name])
             outputs = fields.get(f"{name}_concat", self.outputs)
-            if sorted(outputs) != list(self.outputs):
+            if not isinstance(outputs, Iterable) or set(outputs) != set(self.outputs):
+                shown = list(outputs) if isinstance(outputs, range) else outputs
                 raise ArchgradError(
-                    f"darts: {name}_concat is {list(outputs)}, but cells of this space leave through {list(self.outputs)}"
+                    f"darts: {name}_concat is {shown!r}, but cells of this space leave through {list(self.outputs)}"
                 )
         if extra := sorted(map(str, set(fields) - known)):
             raise unknown("field of a DARTS genotype", extra[0], known)

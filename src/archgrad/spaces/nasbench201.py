@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ PAIRS = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(source, target) of the six edges, in the order of the digits."""
 
 GROUP = "cell"
+GROUPS = {GROUP: Group(GROUP, tuple(Edge(s, t, OPERATIONS) for s, t in PAIRS))}
 
 
 class Residual(nn.Module):
@@ -92,9 +94,13 @@ class NASBench201(Space):
     """
 
     name = "nasbench201"
-    groups = {GROUP: Group(GROUP, tuple(Edge(s, t, OPERATIONS) for s, t in PAIRS))}
-    search_size = {"channels": 16, "cells": 5}
-    network_size = {"channels": 16, "cells": 5}
+    search_size: ClassVar[Mapping[str, int]] = {"channels": 16, "cells": 5}
+    network_size: ClassVar[Mapping[str, int]] = {"channels": 16, "cells": 5}
+
+    @property
+    def groups(self) -> Mapping[str, Group]:
+        """``cell``: six edges with all five operations each."""
+        return GROUPS
 
     def _parse(self, text: str) -> Genotype:
         if re.fullmatch(r"[0-9]+", text):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -19,14 +19,18 @@ from archgrad.supernet import Supernet
 class Space(ABC):
     """A set of architectures with a notation, a supernet that holds them all, and a network for each.
 
-    Spaces are immutable values. ``groups`` says what is decided; counting, sampling and neighbourhoods follow from it.
-    ``defaults`` are the size of the published supernet (``channels``, ``cells``) and of its settled network.
+    Spaces are immutable values. ``search_size`` and ``network_size`` are the ``channels`` and ``cells`` of the
+    published supernet and of its settled network.
     """
 
     name: str
-    groups: Mapping[str, Group]
-    search_size: Mapping[str, int]
-    network_size: Mapping[str, int]
+    search_size: ClassVar[Mapping[str, int]]
+    network_size: ClassVar[Mapping[str, int]]
+
+    @property
+    @abstractmethod
+    def groups(self) -> Mapping[str, Group]:
+        """What is decided, by group; counting, sampling and neighbourhoods follow from it."""
 
     @property
     def operations(self) -> tuple[str, ...]:
