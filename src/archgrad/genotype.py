@@ -198,10 +198,12 @@ def check(genotype: Genotype, groups: Mapping[str, Group]) -> None:
         if len(kept) != len(group.edges):
             raise ArchgradError(f"genotype: group {name!r} has {len(group.edges)} edges, got {len(kept)}")
         for number, (names, edge) in enumerate(zip(kept, group.edges, strict=True)):
+            place = f"edge {number} ({edge.source}→{edge.target}) of group {name!r}"
             for candidate in names:
                 if candidate not in edge.candidates:
-                    place = f"operation at edge {number} ({edge.source}→{edge.target}) of group {name!r}"
-                    raise unknown(place, candidate, edge.candidates)
+                    raise unknown(f"operation at {place}", candidate, edge.candidates)
+                if names.count(candidate) > 1:
+                    raise ArchgradError(f"genotype: {place} keeps {candidate!r} more than once")
 
 
 def settle_slots(settings: Mapping[str, list[Setting]], groups: Mapping[str, Group], space: str = "") -> Genotype:

@@ -145,7 +145,7 @@ def filled(alphas: Alphas, gradients: Sequence[Tensor | None]) -> dict[str, Tens
 @contextmanager
 def frozen(supernet: Supernet) -> Iterator[None]:
     """Let no weight of the supernet require a gradient for a while."""
-    thawed = [weight for weight in supernet.weights() if weight.requires_grad]
+    thawed = supernet.weights()
     for weight in thawed:
         weight.requires_grad_(False)
     try:

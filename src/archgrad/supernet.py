@@ -90,8 +90,8 @@ class Supernet(nn.Module):
         return {name: group.mask for name, group in self.groups.items()}
 
     def weights(self) -> list[nn.Parameter]:
-        """The network's own parameters: everything but the alphas."""
-        return list(self.network.parameters())
+        """The network's own parameters that are trained: everything but the alphas and what the user froze."""
+        return [weight for weight in self.network.parameters() if weight.requires_grad]
 
     def forward(self, x: Any, mixture: Mixture) -> Any:
         with self._bind(mixture):
@@ -163,7 +163,7 @@ class Supernet(nn.Module):
         if not inherit:
             with isolated(seed, "settle"):
                 _reset(network)
-        return network.requires_grad_()
+        return network
 
 
 def _settled(module: nn.Module, choices: Mapping[str, genotypes.Kept]) -> nn.Module:

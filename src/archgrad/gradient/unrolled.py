@@ -44,7 +44,8 @@ class Unrolled(ArchitectureGradient):
         train, descent = objective.inner, objective.descent
         if train is None or descent is None:
             raise ArchgradError("Unrolled needs the training batch and the weight optimiser of the step")
-        names = [name for name, _ in objective.supernet.network.named_parameters()]
+        named = dict(objective.supernet.network.named_parameters())
+        names = [name for name, weight in named.items() if weight.requires_grad]
         weights = objective.weights
         with torch.no_grad():
             mixture = train.mixture(alphas)
