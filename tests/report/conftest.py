@@ -65,7 +65,10 @@ def plant_run(
         }
         for e in range(epochs)
     ]
-    settings = {"command": "search", "space": space, "method": "darts", "epochs": epochs, "data": "digits"}
+    settings = {"command": "search", "space": space, "data": "digits"}
+    relaxation = {"class_path": "archgrad.relaxation.softmax.Softmax", "init_args": {}}
+    method = {"name": "darts", "epochs": epochs, "relaxation": relaxation}
+    settings |= {"method": {"class_path": "archgrad.method.Method", "init_args": method}}
     settings |= {"weights": {"lr": 0.025, "nesterov": False, "clip": 5.0}, "seed": seed} | dict(config or {})
     (directory / "config.yaml").write_text(yaml.safe_dump(settings))
     write_lines(directory, records)

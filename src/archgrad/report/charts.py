@@ -28,11 +28,14 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
     >>> ticks(0.0, 0.93)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     """
-    span = high - low or abs(high) or 1.0
+    scale = max(1.0, abs(low), abs(high))
+    span = high - low if high - low > 1e-9 * scale else scale
     size = 10.0 ** math.floor(math.log10(span / wanted))
     step = size * next(factor for factor in (1, 2, 5, 10) if factor * size * wanted >= 0.9 * span)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(step * i, 12) for i in range(first, max(last, first + 1) + 1)]
+    if first == last:  # one value needs a second tick: below it, since above 100 % there is nothing
+        first, last = (first - 1, last) if last > 0 else (first, last + 1)
+    return [round(step * i, 12) for i in range(first, last + 1)]
 
 
 def line_chart(
@@ -43,7 +46,7 @@ def line_chart(
     x_name: str = "epoch",
     y_ticks: Sequence[float] | None = None,
     shown: Callable[[float], str] = plain,
-    size: tuple[int, int] = (520, 260),
+    size: tuple[int, int] = (460, 240),
 ) -> Markup:
     """Lines over x, an axis of round numbers, and per x a band whose title lists the values, largest first."""
     width, height = size

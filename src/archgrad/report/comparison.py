@@ -13,6 +13,8 @@ from archgrad.report.markup import Markup, element, join, table
 from archgrad.report.rundata import RunData, Training
 from archgrad.report.section import Section, count, duration, note, percent
 
+LINE = 100  # characters of a genotype that a table shows
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -70,15 +72,17 @@ def comparison(data: RunData) -> Section:
     """A dot per network, and a table."""
     title = "Comparison with random genotypes"
     command = element("code", f"archgrad train {data.name} --random 10")
-    advice = element("p", command, " trains the found genotype and ten random ones alike.", class_="note")
+    advice = ["To train the found genotype and ten random ones alike: ", command]
     trained = sorted(
         (t for t in data.trainings if t.test_accuracy is not None), key=lambda t: -(t.test_accuracy or 0.0)
     )
     if not trained:
-        return Section(title, join(note("No network has been trained yet."), advice))
+        return Section(title, note("No network has been trained yet. ", advice))
     standing = Standing.of(data)
-    plot = strip_plot(trained, standing) if standing else advice
-    return Section(title, join(plot, _remark(data, standing) if standing else None, _table(trained)))
+    plot = strip_plot(trained, standing) if standing else note(advice)
+    unfinished = [t.name for t in data.trainings if t.test_accuracy is None]
+    waiting = note(f"Without a test accuracy yet: {', '.join(unfinished)}.") if unfinished else None
+    return Section(title, join(plot, _remark(data, standing) if standing else None, waiting, _table(trained)))
 
 
 def _remark(data: RunData, standing: Standing) -> Markup:
@@ -143,7 +147,7 @@ def strip_plot(trained: Sequence[Training], standing: Standing) -> Markup:
         f"random mean {percent(standing.mean)}, best {percent(standing.best)}"
     )
     svg = element("svg", parts, viewBox=f"0 0 {width} 140", role="img", aria_label=told, class_="strip")
-    return element("figure", element("figcaption", "Test accuracy"), svg)
+    return element("figure", element("figcaption", "Test accuracy"), element("div", svg, class_="scroll", tabindex="0"))
 
 
 def _stacked(positions: Sequence[float], distance: float) -> list[tuple[float, float]]:
@@ -160,7 +164,7 @@ def _table(trained: Sequence[Training]) -> Markup:
     rows: list[list[object]] = []
     for training in trained:
         rank = 1 + sum((t.test_accuracy or 0.0) > (training.test_accuracy or 0.0) for t in trained)
-        name = element("strong", training.name) if training.kind == "found" else training.name
+        name = element("strong" if training.kind == "found" else "span", training.name, class_="nowrap")
         rows.append(
             [
                 rank,
@@ -169,8 +173,16 @@ def _table(trained: Sequence[Training]) -> Markup:
                 count(training.value("parameters")),
                 count(training.value("flops")),
                 duration(training.value("seconds")),
-                element("code", training.genotype) if training.genotype else "–",
+                _genotype(training.genotype),
             ]
         )
     header = ["Rank", "Network", "Test accuracy", "Parameters", "FLOPs", "Time", "Genotype"]
     return table(header, rows, numeric=(0, 2, 3, 4, 5))
+
+
+def _genotype(text: str) -> Markup:
+    """On one line; a long one opens on demand, so that the table stays readable."""
+    if len(text) <= LINE:
+        return element("code", text or "–", class_="nowrap")
+    summary = element("summary", element("code", text[: LINE // 2] + "…", class_="nowrap"))
+    return element("details", summary, element("code", text))

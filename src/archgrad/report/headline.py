@@ -34,7 +34,7 @@ def _tiles(data: RunData) -> Markup:
             _tile(
                 "Rank",
                 f"{ordinal(standing.rank)} of {standing.size}",
-                f"better than {standing.percentile:.0f} % of the random ones",
+                f"percentile {standing.percentile:.0f} of the random ones",
             ),
         ]
     elif data.found:
@@ -63,8 +63,7 @@ def _tile(name: str, value: str, remark: str) -> Markup:
 def _notes(data: RunData) -> list[Markup]:
     notes = []
     if not data.finished:
-        total = number(data.config.get("epochs"))
-        of = f" of {total:.0f}" if total else ""
+        of = f" of {data.planned_epochs:.0f}" if data.planned_epochs else ""
         notes.append(
             note(f"The search has not finished ({len(data.history)}{of} epochs are recorded): this is what is there.")
         )

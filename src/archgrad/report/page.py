@@ -52,7 +52,7 @@ def render(data: RunData) -> str:
         element("section", element("h2", section.title), section.body, id=name)
         for section, name in zip(sections, names, strict=True)
     ]
-    about = " · ".join(str(data.result.get(k) or data.config.get(k) or "") for k in ("space", "method", "data"))
+    about = [data.space, data.method, str(data.result.get("data") or data.config.get("data") or "")]
     head = join(
         element("title", f"{data.name} · archgrad"),
         element("style", Markup(resources.files(__package__).joinpath("style.css").read_text())),
@@ -61,7 +61,7 @@ def render(data: RunData) -> str:
         "header",
         element("p", "archgrad search report", class_="eyebrow"),
         element("h1", data.name),
-        element("p", about.strip(" ·"), class_="about"),
+        element("p", " · ".join(filter(None, about)), class_="about"),
         element("nav", links, aria_label="Sections"),
     )
     footer = element("footer", _environment())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,8 +21,8 @@ Alphas = np.ndarray[Any, np.dtype[np.float64]]  # [epochs + 1, edges, ops]
 
 
 def number(value: Any) -> float | None:
-    """The value if it is a finite number, else None."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
+    """The value if it is a number that can be calculated with (a damaged file may hold any), else None."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e100 else None
 
 
 @dataclass(frozen=True)
@@ -35,10 +34,13 @@ class GroupShape:
     inputs: int
 
     @classmethod
-    def of(cls, data: Any) -> GroupShape:
-        """From the entry in ``result.json``."""
-        edges = tuple((int(source), int(target)) for source, target in data["edges"])
-        return cls(tuple(str(name) for name in data["operations"]), edges, int(data.get("inputs", 1)))
+    def of(cls, data: Any) -> GroupShape | None:
+        """From the entry in ``result.json``; None if that is damaged."""
+        try:
+            edges = tuple((int(source), int(target)) for source, target in data["edges"])
+            return cls(tuple(str(name) for name in data["operations"]), edges, int(data.get("inputs", 1)))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,14 @@ class Training(Files):
     @property
     def test_accuracy(self) -> float | None:
         """Share of the test images that are classified rightly, once the training is done."""
-        return self._measure("test", "accuracy")
+        accuracy = self._measure("test", "accuracy")
+        return accuracy if accuracy is not None and 0 <= accuracy <= 1 else None
 
     @property
     def test_images(self) -> float | None:
         """How many images the test set has."""
-        return self._measure("test", "count")
+        count = self._measure("test", "count")
+        return count if count is not None and count >= 1 else None
 
     @property
     def genotype(self) -> str:
@@ -125,12 +129,29 @@ class RunData(Files):
         """The name of the space, empty if unknown."""
         return str(self.result.get("space") or self.config.get("space") or "")
 
+    @property
+    def method(self) -> str:
+        """The name of the method, empty if unknown."""
+        return str(self.result.get("method") or self._method.get("name") or "")
+
+    @property
+    def planned_epochs(self) -> float | None:
+        """How many epochs the search is meant to take."""
+        return number(self._method.get("epochs"))
+
+    @property
+    def _method(self) -> dict[str, Any]:
+        described = self.config.get("method")
+        settings = described.get("init_args") if isinstance(described, dict) else {"name": described}
+        return settings if isinstance(settings, dict) else {}
+
     @cached_property
     def groups(self) -> dict[str, GroupShape]:
         """The groups as the result describes them; before there is one, those of a space known by name."""
         described = self.result.get("groups")
         if isinstance(described, dict):
-            return {str(name): GroupShape.of(data) for name, data in described.items()}
+            shapes = {str(name): GroupShape.of(data) for name, data in described.items()}
+            return {name: shape for name, shape in shapes.items() if shape is not None}
         if self.space not in spaces.SPACES:
             return {}
         groups = spaces.get(self.space).groups.values()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archgrad.report.markup import Markup, element
+from archgrad.report.markup import Child, Markup, element
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,9 @@ class Section:
     body: Markup
 
 
-def note(text: str) -> Markup:
+def note(*text: Child) -> Markup:
     """One line that says what is missing, or how to read what follows."""
-    return element("p", text, class_="note")
+    return element("p", *text, class_="note")
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:

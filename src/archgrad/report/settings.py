@@ -21,8 +21,12 @@ def settings(data: RunData) -> Section:
 
 
 def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as (dotted name, value as YAML would show it)."""
-    if isinstance(value, dict) and value:
+    """Nested settings as (dotted name, value as YAML would show it); a component is shown as its class and fields."""
+    if isinstance(value, dict) and "class_path" in value:
+        yield name, str(value["class_path"])
+        fields = value.get("init_args")
+        yield from flat(fields, name) if fields else ()
+    elif isinstance(value, dict) and value:
         for key, item in value.items():
             yield from flat(item, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):

@@ -13,8 +13,8 @@ from archgrad.report.section import Section, note
 
 def softmax(alphas: Alphas) -> Alphas:
     """Over the last axis, in a form that cannot overflow; candidates at minus infinity get weight 0."""
-    peak = np.nanmax(alphas, axis=-1, keepdims=True)
-    powers = np.exp(np.nan_to_num(alphas - peak, nan=-np.inf, neginf=-np.inf))
+    finite = np.nan_to_num(alphas, nan=-1e300, posinf=1e300, neginf=-1e300)
+    powers = np.exp(finite - finite.max(axis=-1, keepdims=True))
     result: Alphas = powers / powers.sum(axis=-1, keepdims=True)
     return result
 
