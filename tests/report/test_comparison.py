@@ -59,7 +59,7 @@ def test_dots_do_not_cover_each_other(plant: Callable[..., Path]) -> None:
     dots = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', body)]
     assert len(dots) == 12
     gaps = [math.dist(a, b) for i, a in enumerate(dots) for b in dots[:i]]
-    assert min(gaps) >= 11.8  # the diameter is 12; coordinates are written with one decimal
+    assert min(gaps) >= 12  # the diameter
 
 
 def test_without_trainings_the_command_is_shown(plant: Callable[..., Path]) -> None:

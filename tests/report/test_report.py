@@ -152,7 +152,7 @@ def test_damage_is_said_in_one_line(plant: Plant) -> None:
     assert re.search(r'class="note">The weights cannot be shown: cannot read [^<\n]*alphas.npz', written(directory))
 
 
-@pytest.mark.parametrize("odd", [None, "many", [], {"a": 1}, -1, 1e99, 10**400, True], ids=lambda v: f"{v!r:.9}")
+@pytest.mark.parametrize("odd", [None, "many", [], {"a": 1}, -1, 1e14, 1e99, 10**400, True], ids=lambda v: f"{v!r:.9}")
 def test_odd_values_in_a_result_do_no_harm(plant: Plant, odd: object) -> None:
     directory = plant()
     for path in (directory / "result.json", directory / "train/found/result.json"):

@@ -94,9 +94,7 @@ def _remark(data: RunData, standing: Standing) -> Markup:
     )
     images = data.found.test_images if data.found else None
     if images:
-        p = standing.found
-        error = 100 * math.sqrt(p * (1 - p) / images)
-        text += f" and of a test set of {images:.0f} images (standard error {error:.2f} points)"
+        text += f" and of a test set of {images:.0f} images, where one image is {100 / images:.2g} points"
     return element("p", text + ".", class_="lead")
 
 
@@ -126,7 +124,7 @@ def strip_plot(trained: Sequence[Training], standing: Standing) -> Markup:
         )
     )
     dots = [t for t in trained if t.kind != "found"]
-    places = _stacked([at(t.test_accuracy or 0.0) for t in dots], 2 * radius)
+    places = _stacked([at(standing.found), *(at(t.test_accuracy or 0.0) for t in dots)], 2 * radius + 2)[1:]
     for training, (x, offset) in zip(dots, places, strict=True):
         label = element("title", f"{training.name}: {percent(training.test_accuracy)}")
         parts.append(element("circle", label, cx=x, cy=middle + offset, r=radius, class_=f"dot {training.kind}"))

@@ -22,7 +22,7 @@ Alphas = np.ndarray[Any, np.dtype[np.float64]]  # [epochs + 1, edges, ops]
 
 def number(value: Any) -> float | None:
     """The value if it is a number that can be calculated with (a damaged file may hold any), else None."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e100 else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 else None
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def _panel(
         element("i", title=f"kept: {operation}", class_=f"dot {colour.get(operation, '')}")
         for operation in (kept[edge] if edge < len(kept) else ())
     ]
-    chart = line_chart(f"Weights of {name} {label}", range(len(values)), lines, y_ticks=y_ticks, size=(230, 128))
+    chart = line_chart(f"Weights of {name} {label}", range(len(values)), lines, y_ticks=y_ticks, size=(180, 112))
     return element("figure", element("figcaption", label, dots), chart)
 
 
