@@ -68,14 +68,25 @@ class Objective:
             mixture = modifier.mix(mixture, self.context)
         return mixture
 
-    def loss(self, mixture: Mixture, *, inputs: Any = None, weights: Mapping[str, Tensor] | None = None) -> Tensor:
-        """The loss of a mixture, without regularisers; with other inputs or other weights (by name) on request."""
+    def loss(
+        self,
+        mixture: Mixture,
+        *,
+        inputs: Any = None,
+        weights: Mapping[str, Tensor] | None = None,
+        precise: bool = False,
+    ) -> Tensor:
+        """The loss of a mixture, without regularisers; with other inputs or other weights (by name) on request.
+
+        ``precise``: no reduced precision, for differences of nearby values.
+        """
         x, y = self.batch
         x = x if inputs is None else inputs
         clock = self.context.clock
         torch.manual_seed(derive(self.context.seed, "forward", self.purpose, clock.epoch, clock.step))
         first = self.loss_value is None
-        with nullcontext() if first else detached_buffers(self.supernet), self.autocast():
+        statistics = nullcontext() if first else detached_buffers(self.supernet)
+        with statistics, nullcontext() if precise else self.autocast():
             if weights is None:
                 logits = self.supernet(x, mixture)
             else:
@@ -124,11 +135,21 @@ class Objective:
         through = torch.autograd.grad(outputs, list(leaves.values()), gradients, allow_unused=True)
         return filled(leaves, through)
 
-    def weight_gradient(self, mixture: Mixture, *, inputs: Any = None) -> list[Tensor]:
-        """∇ℓ in the weights at a given mixture, zeros for weights that took no part, averaged over processes."""
+    def weight_gradient(self, mixture: Mixture, *, inputs: Any = None, precise: bool = False) -> list[Tensor]:
+        """∇ℓ in the weights at a given mixture, zeros for weights that took no part, averaged over processes.
+
+        Groups of the mixture that collect gradients leave theirs in ``site_gradients``.
+        """
         weights = self.weights
-        found = torch.autograd.grad(self.loss(mixture, inputs=inputs), weights, allow_unused=True)
-        return self.averaged([torch.zeros_like(w) if g is None else g for w, g in zip(weights, found, strict=True)])
+        watched = {group: w for group, w in mixture.items() if w.requires_grad}
+        tensors = [*weights, *watched.values()]
+        found = torch.autograd.grad(self.loss(mixture, inputs=inputs, precise=precise), tensors, allow_unused=True)
+        gradients = self.averaged(
+            [torch.zeros_like(t) if g is None else g for t, g in zip(tensors, found, strict=True)]
+        )
+        if watched:
+            self.site_gradients = dict(zip(watched, gradients[len(weights) :], strict=True))
+        return gradients[: len(weights)]
 
 
 def leaf(alphas: Alphas) -> dict[str, Tensor]:
