@@ -100,17 +100,21 @@ def _remark(data: RunData, standing: Standing) -> Markup:
 
 def strip_plot(trained: Sequence[Training], standing: Standing) -> Markup:
     """Accuracies on one axis: random networks as dots, stacked where they would overlap, the found one as a diamond."""
-    width, middle, radius = 1040, 70.0, 6.0
+    width, radius, top = 1040, 6.0, 34.0
     accuracies = [t.test_accuracy for t in trained if t.test_accuracy is not None]
     marks = ticks(100 * min(accuracies), 100 * max(accuracies), 8)
 
     def at(accuracy: float) -> float:
         return 30 + (width - 60) * (100 * accuracy - marks[0]) / (marks[-1] - marks[0])
 
-    parts = [element("line", x1=30, x2=width - 30, y1=112, y2=112, class_="axis")]
+    dots = [t for t in trained if t.kind != "found"]
+    places = _stacked([at(standing.found), *(at(t.test_accuracy or 0.0) for t in dots)], 2 * radius + 3)[1:]
+    reach = max(36.0, 14 + max(abs(offset) for _, offset in places))
+    middle, bottom, axis = top + reach, top + 2 * reach, top + 2 * reach + 6
+    parts = [element("line", x1=30, x2=width - 30, y1=axis, y2=axis, class_="axis")]
     for mark in marks:
-        parts.append(element("line", x1=at(mark / 100), x2=at(mark / 100), y1=112, y2=117, class_="axis"))
-        parts.append(element("text", f"{mark:g} %", x=at(mark / 100), y=132, class_="tick middle"))
+        parts.append(element("line", x1=at(mark / 100), x2=at(mark / 100), y1=axis, y2=axis + 5, class_="axis"))
+        parts.append(element("text", f"{mark:g} %", x=at(mark / 100), y=axis + 20, class_="tick middle"))
     low, high = standing.mean - (standing.std or 0), standing.mean + (standing.std or 0)
     start, end = max(at(low), 10.0), min(at(high), width - 10.0)
     spread = "" if standing.std is None else f" ± {100 * standing.std:.2f}"
@@ -118,13 +122,11 @@ def strip_plot(trained: Sequence[Training], standing: Standing) -> Markup:
         element(
             "g",
             element("title", f"random: mean {100 * standing.mean:.2f}{spread} %"),
-            element("rect", x=start, y=34, width=max(end - start, 1.0), height=72, rx=6),
-            element("line", x1=at(standing.mean), x2=at(standing.mean), y1=34, y2=106),
+            element("rect", x=start, y=top, width=max(end - start, 1.0), height=2 * reach, rx=6),
+            element("line", x1=at(standing.mean), x2=at(standing.mean), y1=top, y2=bottom),
             class_="spread",
         )
     )
-    dots = [t for t in trained if t.kind != "found"]
-    places = _stacked([at(standing.found), *(at(t.test_accuracy or 0.0) for t in dots)], 2 * radius + 2)[1:]
     for training, (x, offset) in zip(dots, places, strict=True):
         label = element("title", f"{training.name}: {percent(training.test_accuracy)}")
         parts.append(element("circle", label, cx=x, cy=middle + offset, r=radius, class_=f"dot {training.kind}"))
@@ -134,7 +136,7 @@ def strip_plot(trained: Sequence[Training], standing: Standing) -> Markup:
         element(
             "g",
             element("title", f"found: {percent(standing.found)}"),
-            element("line", x1=x, x2=x, y1=24, y2=112),
+            element("line", x1=x, x2=x, y1=24, y2=axis),
             element("path", d=f"M{x:.1f} {middle - 10}l10 10l-10 10l-10 -10Z"),
             element("text", f"found {percent(standing.found)}", x=x, y=18, class_=anchor),
             class_="found",
@@ -144,7 +146,7 @@ def strip_plot(trained: Sequence[Training], standing: Standing) -> Markup:
         f"found {percent(standing.found)}, rank {standing.rank} of {standing.size}; "
         f"random mean {percent(standing.mean)}, best {percent(standing.best)}"
     )
-    svg = element("svg", parts, viewBox=f"0 0 {width} 140", role="img", aria_label=told, class_="strip")
+    svg = element("svg", parts, viewBox=f"0 0 {width} {axis + 28:.0f}", role="img", aria_label=told, class_="strip")
     return element("figure", element("figcaption", "Test accuracy"), element("div", svg, class_="scroll", tabindex="0"))
 
 

@@ -44,7 +44,9 @@ def _tiles(data: RunData) -> Markup:
     for name, shown in (("parameters", "Parameters"), ("flops", "FLOPs")):
         value = data.found.value(name) if data.found else None
         value, of = (
-            (value, "network as trained") if value is not None else (number(data.result.get(name)), "settled network")
+            (value, "of the network as trained")
+            if value is not None
+            else (number(data.result.get(name)), "at the size of the search")
         )
         if value is not None:
             tiles.append(_tile(shown, count(value), of))
