@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from archgrad.choice import Site
 from archgrad.engine.executor import executor_for
-from archgrad.engine.graph import empty_state, reached
+from archgrad.engine.graph import reached
+from archgrad.engine.loop import loop, settled_loop
+from archgrad.engine.plain import settled_plain
 from archgrad.genotype import Edge, Group, Kept
 
 MakeOperation = Callable[[str, Edge, int], nn.Module]
@@ -75,9 +77,6 @@ class SettledCell(nn.Module):
         self.operations = nn.ModuleList(operation for _, operation in terms)
 
     def forward(self, *inputs: Tensor) -> list[Tensor]:
-        states = dict(enumerate(inputs))
-        for number, operation in zip(self.places, self.operations, strict=True):
-            edge = self.group.edges[number]
-            term = operation(states[edge.source])
-            states[edge.target] = states[edge.target] + term if edge.target in states else term
-        return [states[s] if s in states else empty_state(self.group, self.strides, inputs, s) for s in self.outputs]
+        compute = settled_loop if executor_for("auto", inputs[0]) is loop else settled_plain
+        states = compute(self, inputs)
+        return [states[state] for state in self.outputs]

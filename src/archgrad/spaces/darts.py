@@ -389,7 +389,7 @@ class Darts(Space):
                 raise ArchgradError(f"darts: the genotype lacks {name!r}; it has {sorted(map(str, fields))}")
             choices[name] = self._kept(name, fields[name])
             outputs = fields.get(f"{name}_concat", self.outputs)
-            if not isinstance(outputs, Iterable) or set(outputs) != set(self.outputs):
+            if not isinstance(outputs, Iterable) or sorted(map(repr, outputs)) != sorted(map(repr, self.outputs)):
                 shown = list(outputs) if isinstance(outputs, range) else outputs
                 raise ArchgradError(
                     f"darts: {name}_concat is {shown!r}, but cells of this space leave through {list(self.outputs)}"

@@ -1,0 +1,151 @@
+"""Facts that hold in every space."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from archgrad import spaces
+from archgrad.engine import SettledCell
+from archgrad.errors import ArchgradError
+from archgrad.genotype import Genotype
+from archgrad.spaces import Darts, Space
+
+SMALL = {"channels": 4, "cells": 3}
+EVERY = {"nasbench201": spaces.get("nasbench201"), "darts": spaces.get("darts"),
+         "darts_without_none": spaces.get("darts_without_none")}  # fmt: skip
+
+
+@pytest.fixture(params=EVERY)
+def space(request: pytest.FixtureRequest) -> Space:
+    return EVERY[request.param]
+
+
+def draw(space: Space, count: int, seed: int = 0) -> list[Genotype]:
+    generator = torch.Generator().manual_seed(seed)
+    return [space.random(generator) for _ in range(count)]
+
+
+def images(size: int = 8) -> torch.Tensor:
+    return torch.randn(4, 3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def test_text_and_json_give_the_genotype_back(space: Space) -> None:
+    for genotype in draw(space, 200):
+        assert space.parse(space.format(genotype)) == genotype
+        assert space.parse(genotype.to_json()) == genotype
+        assert genotype.space == space.name
+
+
+def test_the_same_seed_draws_the_same_genotypes(space: Space) -> None:
+    assert draw(space, 5, seed=3) == draw(space, 5, seed=3) != draw(space, 5, seed=4)
+
+
+def test_distance_is_a_metric(space: Space) -> None:
+    drawn = draw(space, 12)
+    for a in drawn:
+        assert space.distance(a, a) == 0
+        for b in drawn:
+            assert space.distance(a, b) == space.distance(b, a)
+            assert (space.distance(a, b) == 0) == (a == b)
+            for c in drawn:
+                assert space.distance(a, c) <= space.distance(a, b) + space.distance(b, c)
+
+
+def genotypes_with_every_operation(space: Space) -> list[Genotype]:
+    """Random genotypes in each of which some candidate stays that none before it kept."""
+    missing = {name for group in space.groups.values() for e in range(len(group.edges)) for name in group.selectable(e)}
+    chosen = []
+    for genotype in draw(space, 100):
+        kept = {name for group in genotype.choices.values() for names in group for name in names}
+        if kept & missing:
+            chosen.append(genotype)
+            missing -= kept
+    assert not missing
+    return chosen
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_supernet_at_a_one_hot_mixture_equals_the_settled_network(space: Space, training: bool) -> None:
+    supernet = space.supernet(**SMALL).double()
+    with torch.no_grad():
+        supernet(images(), supernet.uniform())  # running statistics that differ from their first values
+    supernet.train(training)
+    for genotype in genotypes_with_every_operation(space):
+        settled = supernet.settle(genotype, inherit=True).train(training)
+        with torch.no_grad():
+            expected = settled(images())
+            state = {name: value.clone() for name, value in supernet.state_dict().items()}
+            found = supernet(images(), supernet.one_hot(genotype))
+            supernet.load_state_dict(state)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def test_one_hot_weights_equal_a_dense_mixture_of_zeros_and_ones(space: Space) -> None:
+    supernet = space.supernet(**SMALL).double().eval()
+    mixture = supernet.one_hot(draw(space, 1)[0])
+    with torch.no_grad():
+        dense = supernet(images(), type(mixture)(mixture.weights))
+        torch.testing.assert_close(dense, supernet(images(), mixture), rtol=0, atol=1e-10)
+
+
+def structure(module: nn.Module) -> list[str]:
+    """The operations in order, whatever wraps them, with their settings."""
+    parts = (nn.Conv2d, nn.Linear, nn.Identity, nn.ReLU)
+    return [
+        repr(m) for m in module.modules() if isinstance(m, parts) or type(m).__name__ in ("Pool", "FactorizedReduce")
+    ]
+
+
+def test_the_network_of_a_space_is_the_settled_supernet_with_affine_norms() -> None:
+    space = EVERY["nasbench201"]
+    for genotype in draw(space, 10):
+        settled = space.supernet(**SMALL, affine=True).settle(genotype)
+        network = space.network(genotype, **SMALL)
+        assert [(n, p.shape) for n, p in network.named_parameters()] == [
+            (n, p.shape) for n, p in settled.named_parameters()
+        ]
+        assert network.load_state_dict(settled.state_dict(), strict=True)
+        assert structure(network) == structure(settled)
+
+
+def test_darts_networks_differ_from_the_settled_supernet_in_pool_norms_and_drop_path_only() -> None:
+    space = EVERY["darts"]
+    for genotype in draw(space, 4):
+        settled = space.supernet(**SMALL, affine=True).settle(genotype).double().eval()
+        network = space.network(genotype, **SMALL).double().eval()
+        assert [p.shape for p in network.parameters()] == [p.shape for p in settled.parameters()]
+        for ours, theirs in zip(network.parameters(), settled.parameters(), strict=True):
+            ours.data.copy_(theirs)
+        for module in settled.modules():
+            if type(module).__name__ == "Pool":
+                module.norm = None
+        torch.testing.assert_close(network(images(16)), settled(images(16)), rtol=0, atol=1e-10)
+
+
+def settled_cells(network: nn.Module) -> list[SettledCell]:
+    return [module for module in network.modules() if isinstance(module, SettledCell)]
+
+
+@pytest.mark.parametrize("space", [EVERY["nasbench201"], Darts(multiplier=1)], ids=["nasbench201", "darts"])
+def test_removing_what_is_not_reached_leaves_the_output(space: Space) -> None:
+    removed = 0
+    for genotype in draw(space, 12, seed=5):
+        network = space.network(genotype, **SMALL, unreached=True).double().eval()
+        shorter = space.network(genotype, **SMALL, unreached=False)
+        before = network(images())
+        for cell, short in zip(settled_cells(network), settled_cells(shorter), strict=True):
+            removed += len(cell.places) - len(short.places)
+            operations = dict(zip(cell.places, cell.operations, strict=True))
+            cell.places, cell.operations = short.places, nn.ModuleList(operations[place] for place in short.places)
+        assert structure(network) == structure(shorter)
+        torch.testing.assert_close(network(images()), before, rtol=0, atol=1e-10)
+    assert removed > 0
+
+
+def test_an_unknown_space_or_option_is_refused() -> None:
+    with pytest.raises(ArchgradError, match=r"unknown space 'dart': did you mean 'darts'"):
+        spaces.get("dart")
+    with pytest.raises(ArchgradError, match=r"space 'darts': .*stepps"):
+        spaces.get("darts", stepps=3)
