@@ -26,7 +26,7 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
     """Round numbers that cover [low, high], in steps of 1, 2 or 5 times a power of ten.
 
     >>> ticks(0.0, 0.93)
-    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    [0.0, 0.5, 1.0]
     """
     scale = max(1.0, abs(low), abs(high))
     span = high - low if high - low > 1e-9 * scale else scale
