@@ -27,7 +27,7 @@ def norm(affine: bool = False, training: bool = True, track: bool = True, moment
 
 def literal(terms: list[Term], weights: Tensor | None) -> Tensor:
     total = torch.zeros(())
-    for k, (z, weight, bn) in enumerate(terms):
+    for k, (z, weight, bn, _) in enumerate(terms):
         y = z if weight is None else F.conv2d(z, weight.flatten(1)[:, :, None, None])
         y = y if bn is None else bn(y)
         total = total + (y if weights is None else weights[k] * y)
@@ -43,7 +43,7 @@ def every_kind(size: tuple[int, int, int] = (4, 8, 4), training: bool = True) ->
     terms = [
         Term(z[0]),
         Term(z[0], None, norms[0]),
-        Term(z[0], W[0], norms[1]),
+        Term(z[0], W[0], norms[1], shared=True),
         Term(z[1], W[1][:, :, None, None], norms[2]),
         Term(z[2], W[2]),
         Term(z[0], None, norms[3]),
@@ -102,11 +102,12 @@ def test_pointwise_bn_relu_equals_torch(weight_gradient: bool, with_norm: bool) 
 
 
 @pytest.mark.parametrize("wanted", range(3))
-def test_any_single_gradient_is_the_same(wanted: int) -> None:
+@pytest.mark.parametrize("shared", [True, False])
+def test_any_single_gradient_is_the_same(wanted: int, shared: bool) -> None:
     values = [maps(4, 5, 4, 4), maps(CHANNELS, 5), maps(1)]
     leaves = [v.clone().requires_grad_(i == wanted) for i, v in enumerate(values)]
     z, W, w = leaves
-    ours, theirs = mixed_sum([Term(z, W, norm())], w)[0], literal([Term(z, W, norm())], w)
+    ours, theirs = mixed_sum([Term(z, W, norm(), shared)], w)[0], literal([Term(z, W, norm())], w)
     g = maps(*ours.shape, seed=2)
     a, b = (torch.autograd.grad(y, leaves[wanted], g)[0] for y in (ours, theirs))
     torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
@@ -129,25 +130,30 @@ def test_large_mean_keeps_float32_precise(mean: float) -> None:
         assert error <= max(1e-4, torchs / 2)
 
 
+def kept(terms: list[Term], weights: Tensor) -> float:
+    """How many maps the sum keeps for backward, shared storage counted once."""
+    storages: dict[int, int] = {}
+
+    def pack(t: Tensor) -> Tensor:
+        storages[t.untyped_storage().data_ptr()] = t.numel()
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        out, _ = mixed_sum(terms, weights)
+    return round(sum(storages.values()) / out.numel(), 1)
+
+
 def test_one_map_per_term_is_kept() -> None:
-    z = [maps(8, CHANNELS, 8, 8, seed=i).requires_grad_() for i in range(3)]
+    z = [maps(8, CHANNELS, 16, 16, seed=i).requires_grad_() for i in range(3)]
     W = [maps(CHANNELS, CHANNELS, seed=i) for i in range(3)]
-    weights = maps(4)
-
-    def kept(train_weights: bool) -> float:
-        storages: dict[int, int] = {}
-
-        def pack(t: Tensor) -> Tensor:
-            storages[t.untyped_storage().data_ptr()] = t.numel()
-            return t
-
-        terms = [Term(x, w.requires_grad_(train_weights), norm()) for x, w in zip(z, W, strict=True)]
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-            out, _ = mixed_sum([*terms, Term(z[0])], weights)
-        return sum(storages.values()) / out.numel()
-
-    assert kept(train_weights=True) < 3.2  # the three z, one of them shared with the identity term
-    assert kept(train_weights=False) < 4.2  # three y and the z of the identity term
+    terms = [Term(x, w, norm()) for x, w in zip(z, W, strict=True)]
+    alphas = maps(4).requires_grad_()
+    assert kept([*terms, Term(z[0])], alphas) == 4  # three y and the identity's z
+    assert kept([*(t._replace(shared=True) for t in terms), Term(z[0])], alphas) == 3  # three z
+    for w in W:
+        w.requires_grad_()
+    assert kept([*terms, Term(z[0])], alphas.detach()) == 3  # three z
+    assert kept([Term(z[0]), Term(z[1])], alphas.detach()[:2]) == 0  # the gradients are w·g
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])

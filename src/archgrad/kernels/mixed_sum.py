@@ -21,12 +21,14 @@ from archgrad.kernels.rows import as_maps, as_rows, column_moments, column_produ
 class Term(NamedTuple):
     """One summand BN(W z) of :func:`mixed_sum`; without ``weight`` it is BN(z), without ``norm`` W z, without both z.
 
-    ``weight`` is the weight of a 1×1 convolution, ``[out, in]`` or ``[out, in, 1, 1]``.
+    ``weight`` is the weight of a 1×1 convolution, ``[out, in]`` or ``[out, in, 1, 1]``. ``shared`` says that z is kept
+    for backward by others anyway (such as a ReLU whose result feeds many terms): then y is computed again, not kept.
     """
 
     z: Float[Tensor, "images channels_in height width"]
     weight: Tensor | None = None
     norm: nn.BatchNorm2d | None = None
+    shared: bool = False
 
 
 class BatchStatistics(NamedTuple):
@@ -46,8 +48,8 @@ def mixed_sum(
     s = Σₖ wₖ · BNₖ(Wₖ zₖ)
 
     Differentiable once, with respect to the weights, z, W and the parameters of each BN; equal to convolution,
-    ``F.batch_norm`` and sum up to rounding. Per term, one map is kept for backward: z where W needs a gradient
-    (then y is computed again), y otherwise; z that several terms share is kept once. The BN outputs and the scaled
+    ``F.batch_norm`` and sum up to rounding. At most one map per term is kept for backward: z where W needs a
+    gradient (then y is computed again), y otherwise; z that several terms share is kept once. BN outputs and scaled
     outputs are never stored.
 
     A BN in training mode (or without running statistics) uses the batch's statistics and returns them: hand all of
@@ -143,12 +145,12 @@ def _sum(
     terms: Sequence[Term], weights: Tensor | None, relu: bool, statistics: list[BatchStatistics]
 ) -> Float[Tensor, "images channels height width"]:
     tensors: list[Tensor | None] = []
-    for z, weight, norm in terms:
+    for z, weight, norm, _ in terms:
         _check(z)
         _count(z, norm)
         tensors += [z, None if weight is None else weight.flatten(1)]
         tensors += [None, None] if norm is None else [norm.weight, norm.bias]
-    result: Tensor = _MixedSum.apply([term.norm for term in terms], relu, statistics, weights, *tensors)
+    result: Tensor = _MixedSum.apply(terms, relu, statistics, weights, *tensors)
     return result
 
 
@@ -161,7 +163,7 @@ class _MixedSum(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        norms: Sequence[nn.BatchNorm2d | None],
+        terms: Sequence[Term],
         relu: bool,
         statistics: list[BatchStatistics],
         weights: Tensor | None,
@@ -169,10 +171,10 @@ class _MixedSum(torch.autograd.Function):
     ) -> Tensor:
         total: Tensor | None = None
         shift: Tensor | None = None  # of all terms but the first, whose own is added on the way
-        mixture = [None] * len(norms) if weights is None else weights.unbind()
+        mixture = [None] * len(terms) if weights is None else weights.unbind()
         saved: list[Tensor | None] = []
         keep_z = []
-        for k, norm in enumerate(norms):
+        for k, (_, _, norm, shared) in enumerate(terms):
             z, weight, gamma, beta = tensors[4 * k : 4 * k + 4]
             assert z is not None
             y = as_rows(z) if weight is None else as_rows(z) @ weight.t()
@@ -200,17 +202,19 @@ class _MixedSum(torch.autograd.Function):
                 total, shift = y * scale if shift is None else torch.addcmul(shift, y, scale), None
             else:
                 total.addcmul_(y, scale)
-            keep_z.append(weight is not None and ctx.needs_input_grad[4 + 4 * k + 1])
-            saved += [z if keep_z[-1] or weight is None else as_maps(y, z), mean, deviation]
+            keep_z.append(weight is not None and (shared or ctx.needs_input_grad[4 + 4 * k + 1]))
+            constant = norm is None and weight is None and not (relu or ctx.needs_input_grad[3])
+            kept = None if constant else z if keep_z[-1] or weight is None else as_maps(y, z)
+            saved += [kept, mean, deviation]
         assert total is not None
         assert tensors[0] is not None
         if shift is not None:
             total.add_(shift)
         out = as_maps(total.relu_() if relu else total, tensors[0])
-        ctx.batch = [norm is not None and _uses_batch(norm) for norm in norms]
+        ctx.batch = [term.norm is not None and _uses_batch(term.norm) for term in terms]
         ctx.keep_z = keep_z
         ctx.relu = relu
-        small = [t for k in range(len(norms)) for t in tensors[4 * k + 1 : 4 * k + 4]]
+        small = [t for k in range(len(terms)) for t in tensors[4 * k + 1 : 4 * k + 4]]
         # where the weights train, the convolution behind a ReLU keeps its input anyway; elsewhere the sign is cheap
         ctx.save_for_backward(weights, out if relu and any(keep_z) else None, *saved, *small)
         return out
@@ -231,7 +235,7 @@ class _MixedSum(torch.autograd.Function):
             saved, mean, deviation = maps[3 * k : 3 * k + 3]
             weight, gamma, beta = small[3 * k : 3 * k + 3]
             needs_z, needs_weight, needs_gamma, needs_beta = needs[4 + 4 * k : 8 + 4 * k]
-            rows = as_rows(saved)
+            rows = g if saved is None else as_rows(saved)  # only a term whose gradient is w·g keeps no map
             y = rows @ weight.t() if ctx.keep_z[k] else rows
             w = mixture[k]
             d_gamma = d_beta = None
@@ -270,7 +274,7 @@ class _MixedSum(torch.autograd.Function):
                 if needs_weight:
                     d_weight = d_y.t() @ rows
                 if needs_z:
-                    d_z = as_maps(d_y if weight is None else d_y @ weight, saved)
+                    d_z = as_maps(d_y if weight is None else d_y @ weight, grad)
             grads += [d_z, d_weight, d_gamma, d_beta]
         d_weights = torch.stack(products) if needs[3] else None
         return (None, None, None, d_weights, *grads)
