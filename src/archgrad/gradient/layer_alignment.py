@@ -39,10 +39,11 @@ def alignment(g: Float[Tensor, "sites d"], kind: Kind = "corr") -> Float[Tensor,
 
 
 def alignment_gradient(g: Float[Tensor, "sites d"], kind: Kind = "corr") -> Float[Tensor, "sites d"]:
-    """δ_l = ∂Λ/∂g_l in closed form: orthogonal to g_l, zero for a single site and for vanishing gradients.
+    """δ_l = ∂Λ/∂g_l in closed form: orthogonal to g_l, zero for one site and for vanishing gradients.
 
     ``corr``: δ_l = (w/‖g_l‖)(I − u_l u_lᵀ) Σ_j u_j.
-    ``signcorr``: δ_l = w Σ_{j≠l} (1 − r_lj sign g_l ∘ sign g_j) ∘ g_j / m_lj, m_lj = |g_l|·|g_j|, r_lj = g_l·g_j / m_lj.
+    ``signcorr``: δ_l = w Σ_{j≠l} (1 − r_lj sign g_l ∘ sign g_j) ∘ g_j / m_lj with m_lj = |g_l|·|g_j| and
+    r_lj = g_l·g_j / m_lj.
     """
     _check(g, kind)
     sites = len(g)
