@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from archgrad.components import Alphas, Context, Discretisation, Score
@@ -27,13 +28,15 @@ class Strongest(Discretisation):
         if supernet is None:
             raise ArchgradError("Strongest needs a supernet in its context")
         masks = {**supernet.masks, **context.masks}
-        choices = {name: settle(group, alphas[name], masks[name]) for name, group in supernet.groups.items()}
+        choices = {}
+        for name, group in supernet.groups.items():
+            logits = alphas[name].detach().cpu().double().masked_fill(~masks[name], -torch.inf)
+            choices[name] = settle(group, logits.softmax(-1))
         return Genotype.of(choices, supernet.space.name if supernet.space else "")
 
 
-def settle(group: Group, alpha: Tensor, mask: Tensor) -> Kept:
-    """The strongest candidates of one group; ties go to the one listed first."""
-    strength = alpha.detach().cpu().double().masked_fill(~mask, -torch.inf).softmax(-1)
+def settle(group: Group, strength: Float[Tensor, "edges ops"]) -> Kept:
+    """The strongest candidates of one group by the group's own rule; ties go to the one listed first."""
     kept: list[tuple[str, ...]] = []
     best: list[float] = []
     for number in range(len(group.edges)):

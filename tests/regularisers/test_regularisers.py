@@ -1,0 +1,61 @@
+"""Regularisers against values computed by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from archgrad.components import Clock, Context, Regulariser
+from archgrad.regularisers import BetaDecay, DirichletAnchor, Entropy, ZeroOne
+from archgrad.relaxation import Softmax
+
+DOUBLE = torch.float64
+
+
+def value(regulariser: Regulariser, rows: list[list[float]], context: Context | None = None) -> float:
+    alphas = {"cell": torch.tensor(rows, dtype=DOUBLE)}
+    context = context or Context()
+    found: Tensor = regulariser(alphas, Softmax()(alphas, {"cell": 2}, context), context)
+    return found.item()
+
+
+def test_zero_one_is_the_mean_square_distance_of_the_sigmoid_from_a_half() -> None:
+    sigmoid = 1 / (1 + math.exp(-2))
+    assert value(ZeroOne(weight=10), [[2.0, 0.0]]) == pytest.approx(-10 * (sigmoid - 0.5) ** 2 / 2)
+
+
+def test_zero_one_counts_existing_candidates_only() -> None:
+    context = Context(masks={"cell": torch.tensor([[True, False]])})
+    assert value(ZeroOne(weight=1), [[2.0, 9.0]], context) == pytest.approx(value(ZeroOne(weight=1), [[2.0]]))
+
+
+def test_beta_decay_grows_with_the_epoch_not_with_the_step() -> None:
+    """Known error of a published library: the step number was passed as the epoch."""
+    rows = [[0.0, 0.0], [1.0, 1.0]]
+    mean = (math.log(2) + 1 + math.log(2)) / 2
+    for epoch, step, weight in ((0, 5, 0.0), (25, 0, 25.0), (25, 99, 25.0), (50, 7, 50.0)):
+        context = Context(clock=Clock(epoch, 51, step, 100))
+        assert value(BetaDecay(), rows, context) == pytest.approx(weight * mean)
+
+
+def test_entropy_of_uniform_and_certain_rows() -> None:
+    assert value(Entropy(weight=1), [[0.0, 0.0, 0.0]]) == pytest.approx(math.log(3))
+    assert value(Entropy(weight=1), [[0.0, 500.0]]) == pytest.approx(0, abs=1e-12)
+    assert value(Entropy(weight=0.5), [[0.0, 0.0], [0.0, 900.0]]) == pytest.approx(0.5 * math.log(2) / 2)
+
+
+def test_dirichlet_anchor_is_the_divergence_from_the_uniform_distribution() -> None:
+    assert value(DirichletAnchor(weight=1), [[0.0, 0.0, 0.0]]) == pytest.approx(0, abs=1e-12)
+    # KL(Beta(2, 1) ‖ Beta(1, 1)) = ∫ 2x log 2x dx = log 2 − 1/2
+    assert value(DirichletAnchor(weight=1), [[1.0, 0.0]]) == pytest.approx(math.log(2) - 0.5)
+    shrunk = math.expm1(-1)
+    assert value(DirichletAnchor(weight=1, distance="l2"), [[1.0, -1.0]]) == pytest.approx(1 + shrunk**2)
+
+
+def test_dirichlet_anchor_counts_existing_candidates_only() -> None:
+    context = Context(masks={"cell": torch.tensor([[True, True, False]])})
+    expected = value(DirichletAnchor(weight=1), [[1.0, 0.5]])
+    assert value(DirichletAnchor(weight=1), [[1.0, 0.5, 3.0]], context) == pytest.approx(expected)
