@@ -1,0 +1,173 @@
+"""Tables as Parquet or CSV files. Reading one never runs code that it contains."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from jaxtyping import Int
+
+from archgrad import spaces
+from archgrad.errors import ArchgradError
+from archgrad.runs import atomic_write
+from archgrad.spaces.space import Space
+from archgrad.tables import nasbench201
+from archgrad.tables.coding import Coding
+from archgrad.tables.table import Table
+
+SUFFIXES = (".parquet", ".csv")
+KEYS = ("architecture", "ops", "normal", "reduce", "index", "isomorph", "uid")
+"""Columns that say which architecture a row is; all other numeric columns are values."""
+
+_METADATA = b"archgrad"
+
+
+def read(path: Path, *, space: Space | None = None, scale: float = 1.0) -> Table:
+    """A table from a Parquet or CSV file.
+
+    A row's architecture is ``architecture`` (the space's notation), ``ops`` (six NAS-Bench-201 digits), ``normal`` and
+    ``reduce`` (DARTS, JSON lists of [operation, input]), ``index`` alone (NAS-Bench-201) or ``uid`` (a NAS-Bench-201
+    isomorphism class: one row stands for all its cells). ``scale`` multiplies every value, as for accuracies that are
+    not in %.
+    """
+    data = _read_columns(path)
+    metadata = _metadata(data, path)
+    numeric = [field.name for field in data.schema if _is_number(field.type) and field.name not in KEYS]
+    columns = {name: np.asarray(data[name].to_numpy(), dtype=np.float64) * scale for name in numeric}
+    name, source = path.stem, str(metadata.get("source", path.name))
+    if space is None and "space" in metadata:
+        space = spaces.get(str(metadata["space"]))
+    keys = set(data.column_names)
+    if "uid" in keys:
+        index = _integers(data, "uid", path)
+        values = {c: dict(zip(index.tolist(), v.tolist(), strict=True)) for c, v in columns.items()}
+        if len(set(index.tolist())) < len(index):
+            raise ArchgradError(f"{path}: a uid stands in more than one row")
+        return nasbench201.table(name, values, source=source, per_class=True)
+    if space is None:
+        if not keys & {"ops", "normal"} and not ("index" in keys and "architecture" not in keys):
+            raise ArchgradError(
+                f"{path}: say which space its architectures belong to (space: {', '.join(spaces.SPACES)})"
+            )
+        space = spaces.get("darts" if "normal" in keys else "nasbench201")
+    codes = _codes(data, space, path)
+    index = _integers(data, "index", path) if "index" in keys else _index(codes, space)
+    if "isomorph" in keys:
+        isomorph = _integers(data, "isomorph", path)
+    else:
+        isomorph = nasbench201.isomorphs()[index] if space.name == "nasbench201" else index
+    return Table(name, space, codes, index, isomorph, columns, source)
+
+
+def write(table: Table, path: Path) -> Path:
+    """Write a table as Parquet, or as CSV, which keeps no space and source; replaces the file in one step."""
+    if table.space.name not in spaces.SPACES or spaces.get(table.space.name).groups != table.space.groups:
+        raise ArchgradError(f"table {table.name!r}: only tables of a space that is known by name can be written")
+    data = pa.table(
+        {
+            "index": table.index,
+            "isomorph": table.isomorph,
+            "architecture": [table.text(row) for row in range(len(table))],
+            **table.columns,
+        }
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sink = pa.BufferOutputStream()
+    if path.suffix == ".csv":
+        pa.csv.write_csv(data, sink)
+    else:
+        about = json.dumps({"space": table.space.name, "source": table.source}).encode()
+        pa.parquet.write_table(data.replace_schema_metadata({_METADATA: about}), sink)
+    atomic_write(path, sink.getvalue().to_pybytes())
+    return path
+
+
+def _read_columns(path: Path) -> Any:
+    if path.suffix not in SUFFIXES:
+        raise ArchgradError(f"{path}: a table is a file of kind {' or '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise ArchgradError(f"{path}: no such file")
+    try:
+        if path.suffix == ".parquet":
+            return pa.parquet.read_table(path)
+        # Digits such as 041210 are text, whatever they look like.
+        as_text = dict.fromkeys(("architecture", "ops"), pa.string())
+        return pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=as_text))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ArchgradError(f"{path}: cannot be read as {path.suffix[1:]} ({' '.join(str(error).split())})") from None
+
+
+def _metadata(data: Any, path: Path) -> dict[str, Any]:
+    raw = (data.schema.metadata or {}).get(_METADATA, b"{}")
+    try:
+        metadata = json.loads(raw)
+    except ValueError:
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise ArchgradError(f"{path}: its archgrad metadata are damaged")
+    return metadata
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _integers(data: Any, name: str, path: Path) -> Int[np.ndarray, " rows"]:
+    column = data[name]
+    if not pa.types.is_integer(column.type) or column.null_count:
+        raise ArchgradError(f"{path}: the column {name!r} must hold a whole number in every row")
+    return np.asarray(column.to_numpy(), dtype=np.int64)
+
+
+def _codes(data: Any, space: Space, path: Path) -> Int[np.ndarray, "rows slots"]:
+    names = set(data.column_names)
+    if "ops" in names or "architecture" in names:
+        texts = data["ops" if "ops" in names else "architecture"].to_pylist()
+        to_code = _text_reader(space)
+    elif {"normal", "reduce"} <= names:
+        pairs = zip(data["normal"].to_pylist(), data["reduce"].to_pylist(), strict=True)
+        texts = [f'{{"normal": {normal}, "reduce": {reduce}}}' for normal, reduce in pairs]
+        to_code = _text_reader(space)
+    else:
+        index = _integers(data, "index", path)
+        if index.size and (index.min() < 0 or index.max() >= nasbench201.CELLS):
+            raise ArchgradError(f"{path}: an index lies outside 0 to {nasbench201.CELLS - 1}")
+        chosen: Int[np.ndarray, "rows slots"] = nasbench201.cells()[index]
+        return chosen
+    codes = []
+    for number, text in enumerate(texts):
+        try:
+            codes.append(to_code(str(text)))
+        except ArchgradError as error:
+            raise ArchgradError(f"{path}, row {number}: {error}") from None
+    return np.array(codes, dtype=np.int64).reshape(len(codes), len(Coding(space).slots))
+
+
+def _text_reader(space: Space) -> Callable[[str], tuple[int, ...]]:
+    coding = Coding(space)
+    digits = frozenset("01234")
+
+    def to_code(text: str) -> tuple[int, ...]:
+        # Parsing 15,625 cells one by one takes a second; digits are the code already.
+        if space.name == "nasbench201" and len(text) == 6 and digits.issuperset(text):
+            return tuple(map(int, text))
+        return coding.encode(space.parse(text))
+
+    return to_code
+
+
+def _index(codes: Int[np.ndarray, "rows slots"], space: Space) -> Int[np.ndarray, " rows"]:
+    """The benchmark's numbers where it has any, else those of the rows."""
+    if space.name != "nasbench201":
+        return np.arange(len(codes))
+    powers = 5 ** np.arange(5, -1, -1)
+    index_of = np.empty(nasbench201.CELLS, dtype=np.int64)
+    index_of[nasbench201.cells() @ powers] = np.arange(nasbench201.CELLS)
+    found: Int[np.ndarray, " rows"] = index_of[codes @ powers]
+    return found

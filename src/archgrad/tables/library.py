@@ -1,0 +1,88 @@
+"""The user's tables: found by name in one directory, imported into it from published files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from archgrad import spaces
+from archgrad.errors import ArchgradError, unknown
+from archgrad.spaces.space import Space
+from archgrad.tables import files
+from archgrad.tables.natsbench import read_natsbench
+from archgrad.tables.robustness import read_robbench, read_robustness_data
+from archgrad.tables.table import Table
+
+
+def directory() -> Path:
+    """Where tables are looked for by name: ``ARCHGRAD_DATA``, or ``~/.cache/archgrad/data``."""
+    return Path(os.environ.get("ARCHGRAD_DATA") or Path.home() / ".cache" / "archgrad" / "data")
+
+
+def available() -> dict[str, Path]:
+    """Name → file of all tables in the data directory and its sub-directories."""
+    root = directory()
+    found = [path for suffix in files.SUFFIXES for pattern in ("*", "*/*") for path in root.glob(pattern + suffix)]
+    return {path.stem: path for path in sorted(found, reverse=True)}
+
+
+def load(path: str | Path, *, space: str | Space | None = None, scale: float = 1.0) -> Table:
+    """A table from a Parquet or CSV file, or by its name in the data directory.
+
+    ``space``: needed where the file does not say it. ``scale``: multiplies all values, as 100 for fractions; accuracies
+    in a table are in %. Raises ArchgradError for unknown names and damaged files; never runs code from a file.
+    """
+    given = Path(path).expanduser()
+    if given.suffix not in files.SUFFIXES and not given.exists():
+        known = available()
+        if str(path) not in known:
+            if not known:
+                raise ArchgradError(
+                    f"no table {str(path)!r}: {directory()} holds none; import one or set ARCHGRAD_DATA"
+                )
+            raise unknown("table", str(path), known)
+        given = known[str(path)]
+    return files.read(given, space=spaces.get(space) if isinstance(space, str) else space, scale=scale)
+
+
+def save(table: Table, path: str | Path | None = None) -> Path:
+    """Write a table, by default into the data directory under its name; returns the file."""
+    return files.write(table, Path(path) if path else directory() / "tables" / f"{table.name}.parquet")
+
+
+def import_table(
+    source: str | Path,
+    name: str | None = None,
+    *,
+    space: str | Space | None = None,
+    scale: float = 1.0,
+    trust: bool = False,
+) -> Table:
+    """Read published files of any known layout, write them into the data directory, and return the table.
+
+    Known are Parquet and CSV files of our schema, the directory of the robustness data set (``meta.json``), the JSON
+    file of NAS-RobBench-201, and the files of NATS-Bench and NAS-Bench-201 (``trust``: see `read_natsbench`). ``scale``
+    applies to Parquet and CSV only; the others are brought to % by themselves.
+    """
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise ArchgradError(f"{path}: no such file or directory")
+    if name is not None and (not name or Path(name).name != name):
+        raise ArchgradError(f"a table's name must be a plain file name, got {name!r}")
+    if (path / "meta.json").exists():
+        table = read_robustness_data(path)
+    elif path.suffix == ".json":
+        table = read_robbench(path)
+    elif path.suffix in files.SUFFIXES:
+        table = load(path, space=space, scale=scale)
+    elif path.suffix in (".pth", ".pbz2") or (path / "meta.pickle.pbz2").exists():
+        table = read_natsbench(path, trust=trust)
+    else:
+        raise ArchgradError(
+            f"{path}: not a known layout: .parquet or .csv, a directory with meta.json (robustness data set), "
+            ".json (NAS-RobBench-201), .pickle.pbz2 or a directory of them (NATS-Bench), .pth (NAS-Bench-201)"
+        )
+    table = table if name is None else replace(table, name=name)
+    save(table)
+    return table
