@@ -12,7 +12,7 @@ from archgrad.genotype import Genotype, Kept
 
 @dataclass(frozen=True)
 class Threshold(Discretisation):
-    """The strongest candidates by σ(α), of which those with σ(α) ≥ ``threshold`` stay: a node may end with fewer inputs.
+    """Of the strongest candidates by σ(α), those with σ(α) ≥ ``threshold`` stay: a node may end with fewer inputs.
 
     Groups that keep every edge (NAS-Bench-201) have no smaller genotypes, and only take the strongest.
 

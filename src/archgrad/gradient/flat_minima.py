@@ -153,4 +153,5 @@ def _plus(a: Sequence[Tensor], factor: float, b: Sequence[Tensor]) -> Point:
 
 
 def _norm(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.stack([t.norm() for t in tensors]).norm()
+    size: Tensor = torch.stack([t.norm() for t in tensors]).norm()
+    return size

@@ -1,0 +1,33 @@
+"""The single-level gradient is the base's on the batch of the weight step."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from archgrad import spaces
+from archgrad.components import Context
+from archgrad.errors import ArchgradError
+from archgrad.gradient import FirstOrder, SingleLevel
+from archgrad.objective import Objective
+from archgrad.relaxation import Softmax
+
+
+def test_it_looks_at_the_training_batch_only() -> None:
+    torch.manual_seed(0)
+    supernet = spaces.get("nasbench201").supernet(channels=2, cells=1)
+    alphas = dict(supernet.alphas.items())
+
+    def objective() -> Objective:
+        batch = torch.randn(4, 3, 8, 8), torch.randint(10, (4,))
+        return Objective(supernet, Softmax(), batch, Context(supernet))
+
+    validation, train = objective(), objective()
+    with pytest.raises(ArchgradError, match="training batch"):
+        SingleLevel()(validation, alphas, validation.context)
+    validation.inner = train
+    found = SingleLevel()(validation, alphas, validation.context)
+    assert found is not None
+    assert validation.loss_value is None, "the validation batch is never looked at"
+    assert torch.equal(found["cell"], FirstOrder()(train, alphas, train.context)["cell"])
+    assert not torch.equal(found["cell"], FirstOrder()(validation, alphas, validation.context)["cell"])
