@@ -221,6 +221,9 @@ def test_errors_name_the_choice() -> None:
         choice(torch.zeros(1))
     with pytest.raises(ArchgradError, match=r"choice 'g': candidate 'a' must be a torch\.nn\.Module, got builtin"):
         Choice({"a": torch.relu}, group="g")
+    for name in ("", "conv.3", "half", "keys"):
+        with pytest.raises(ArchgradError, match=f"choice 'g': candidate: '{name}' cannot be a name here"):
+            Choice({name: nn.Identity()}, group="g")
     with pytest.raises(ArchgradError, match="has no candidates"):
         Choice({}, group="g")
     shapes = Supernet(Choice({"a": nn.Identity(), "b": nn.Linear(4, 3)}, group="g"))

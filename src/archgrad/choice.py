@@ -63,6 +63,15 @@ class Sum(nn.Module):
         return total
 
 
+def check_name(owner: str, name: str) -> None:
+    """Refuse a name under which torch cannot store a module or a parameter."""
+    if not name or "." in name or hasattr(nn.ModuleDict(), name) or hasattr(nn.ParameterDict(), name):
+        raise ArchgradError(
+            f"{owner}: {name!r} cannot be a name here, since torch's containers use it themselves: "
+            "take one without dots that is none of their attributes"
+        )
+
+
 class Choice(Site):
     """One open decision among candidate modules that take the same inputs and return tensors of one shape.
 
@@ -74,6 +83,7 @@ class Choice(Site):
 
     def __init__(self, candidates: Mapping[str, nn.Module], group: str = ""):
         for name, module in candidates.items():
+            check_name(f"choice {group!r}: candidate", name)
             if not isinstance(module, nn.Module):
                 raise ArchgradError(
                     f"choice {group!r}: candidate {name!r} must be a torch.nn.Module, got {type(module).__name__}"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import genotype as genotypes
-from archgrad.choice import Row, Site
+from archgrad.choice import Row, Site, check_name
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype, Group
 from archgrad.mixture import Mixture
@@ -69,8 +69,7 @@ class Supernet(nn.Module):
         if not site.group.name:
             site.group = replace(site.group, name=path.replace(".", "/") or "choice")
         name = site.group.name
-        if "." in name:
-            raise ArchgradError(f"group {name!r}: a dot cannot stand in a group's name, use '/' instead")
+        check_name("group", name)
         known = self.groups.setdefault(name, site.group)
         if known != site.group:
             raise ArchgradError(

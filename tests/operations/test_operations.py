@@ -67,6 +67,8 @@ def test_factorized_reduce_splits_an_odd_number_of_channels() -> None:
                                              ("nor_conv_3x3", 1), ("conv_7x1_1x7", 3)])  # fmt: skip
 def test_receptive_field(name: str, reach: int) -> None:
     operation = build(name, Setting(2)).double().eval()
+    for weight in operation.parameters():
+        weight.data.abs_()  # so that no ReLU hides a pixel
     x = maps(1, 2, 17, 17).abs().requires_grad_()
     (gradient,) = torch.autograd.grad(operation(x)[..., 8, 8].sum(), x)
     rows, columns = gradient.abs().sum((0, 1)).nonzero(as_tuple=True)
