@@ -7,9 +7,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+import torch
+import torch.distributed as dist
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from archgrad.choice import Row
+from archgrad.engine.loop import loop
 from archgrad.engine.plain import plain
 from archgrad.errors import unknown
 
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 Executor = Callable[["Cell", Sequence[Tensor], Row], dict[int, Tensor]]
 """(cell, input states, the site's part of the mixture) → every state that was computed."""
 
-EXECUTORS: dict[str, Executor] = {"plain": plain}
+EXECUTORS: dict[str, Executor] = {"plain": plain, "loop": loop}
 
 _forced: ContextVar[str | None] = ContextVar("archgrad_executor", default=None)
 
@@ -35,10 +39,20 @@ def forced(name: str) -> Iterator[None]:
 
 
 def executor_for(name: str, x: Tensor) -> Executor:
-    """The executor of that name; ``"auto"`` picks one by the device of ``x``."""
+    """The executor of that name; ``"auto"`` picks one by where ``x`` is and what is done to it."""
     name = _forced.get() or name
     if name == "auto":
-        name = "plain"
+        name = _fastest(x)
     if name not in EXECUTORS:
         raise unknown("executor", name, ["auto", *EXECUTORS])
     return EXECUTORS[name]
+
+
+def _fastest(x: Tensor) -> str:
+    """``loop`` where its kernels can run: images in full precision on a CPU, gradients by plain backward passes."""
+    maps = x.dim() == 4 and x.dtype in (torch.float32, torch.float64)
+    if x.device.type != "cpu" or not maps or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+        return "plain"
+    transformed = forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
+    several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return "plain" if transformed or several else "loop"

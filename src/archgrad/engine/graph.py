@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from archgrad.choice import Row
 from archgrad.genotype import Group, Kept
 from archgrad.operations import Zero
+
+if TYPE_CHECKING:
+    from archgrad.engine.cell import Cell
+
+
+def computed(cell: Cell, row: Row) -> Iterator[tuple[int, int, nn.Module]]:
+    """The candidates that cost anything, as (edge, column of the mixture, operation), by ascending target."""
+    columns = {name: column for column, name in enumerate(cell.group.operations)}
+    for incoming in cell.group.incoming.values():
+        for number in incoming:
+            for name, operation in cell.operations[number].named_children():
+                active = row.active is None or row.active[number][columns[name]]
+                if active and not isinstance(operation, Zero):
+                    yield number, columns[name], operation
 
 
 def empty_state(group: Group, strides: Sequence[int], inputs: Sequence[Tensor], target: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch import nn
 
 from archgrad.errors import unknown
 from archgrad.operations.convolution import DilatedConv, FactorizedConv, ReLUConvBN, SeparableConv
+from archgrad.operations.declaration import Declaration, Hidden, Shared, chain, declaration
 from archgrad.operations.drop_path import DropPath
 from archgrad.operations.identity import FactorizedReduce, Zero
 from archgrad.operations.norm import batch_norm
@@ -77,15 +78,20 @@ def build(name: str, setting: Setting) -> nn.Module:
 
 __all__ = [
     "OPERATIONS",
+    "Declaration",
     "DilatedConv",
     "DropPath",
     "FactorizedConv",
     "FactorizedReduce",
+    "Hidden",
     "Pool",
     "ReLUConvBN",
     "SeparableConv",
     "Setting",
+    "Shared",
     "Zero",
     "batch_norm",
     "build",
+    "chain",
+    "declaration",
 ]

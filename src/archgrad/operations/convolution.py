@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from torch import nn
 
+from archgrad.operations.declaration import Declaration, chain
 from archgrad.operations.norm import batch_norm
 
 
-class ReLUConvBN(nn.Sequential):
+class Chain(nn.Sequential):
+    """Modules that follow each other and declare themselves as such."""
+
+    def declare(self) -> Declaration:
+        """The modules one by one."""
+        return chain(*self)
+
+
+class ReLUConvBN(Chain):
     """ReLU, convolution, BN."""
 
     def __init__(
@@ -26,7 +35,7 @@ class ReLUConvBN(nn.Sequential):
         )
 
 
-class DilatedConv(nn.Sequential):
+class DilatedConv(Chain):
     """ReLU, depthwise convolution (dilated), pointwise convolution, BN."""
 
     def __init__(
@@ -47,7 +56,7 @@ class DilatedConv(nn.Sequential):
         )
 
 
-class SeparableConv(nn.Sequential):
+class SeparableConv(Chain):
     """Twice ReLU, depthwise convolution, pointwise convolution, BN; the first one carries the stride."""
 
     def __init__(
@@ -65,7 +74,7 @@ class SeparableConv(nn.Sequential):
         )
 
 
-class FactorizedConv(nn.Sequential):
+class FactorizedConv(Chain):
     """ReLU, 1×7 convolution, 7×1 convolution, BN: the stride is shared between the two."""
 
     def __init__(self, channels: int, channels_out: int, stride: int = 1, affine: bool = True, track: bool = True):

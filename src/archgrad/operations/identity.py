@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from archgrad.operations.declaration import Declaration, Shared, is_batch_norm, is_convolution
 from archgrad.operations.norm import batch_norm
 
 
@@ -44,3 +45,18 @@ class FactorizedReduce(nn.Module):
         shifted = F.pad(x, (0, width % 2, 0, height % 2))[..., 1:, 1:]
         normed: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
         return normed
+
+    def declare(self) -> Declaration:
+        """One pointwise convolution of both halves of the pixels, each of which reaches half of the channels."""
+        if not (is_convolution(self.even) and is_convolution(self.odd) and is_batch_norm(self.norm)):
+            return Declaration((self,))
+        even, odd = self.even.weight.flatten(1), self.odd.weight.flatten(1)
+        weight = torch.cat([F.pad(even, (0, odd.shape[1])), F.pad(odd, (even.shape[1], 0))])
+        return Declaration((Shared(F.relu), Shared(halves)), weight, self.norm)
+
+
+def halves(x: Tensor) -> Tensor:
+    """The pixels at even places, and those one row and column further, as one map of twice the channels."""
+    height, width = x.shape[-2:]
+    shifted = F.pad(x, (0, width % 2, 0, height % 2))[..., 1::2, 1::2]
+    return torch.cat([x[..., ::2, ::2], shifted], dim=1)
