@@ -119,19 +119,20 @@ class Objective:
         with frozen(self.supernet):
             mixture = self.mixture(leaves)
             groups = [group for group in mixture if mixture[group].requires_grad]
-            if not groups:
-                return {group: torch.zeros_like(alpha) for group, alpha in alphas.items()}
             cut = mixture.leaf()
-            found = torch.autograd.grad(self.loss(cut), [cut[group] for group in groups], allow_unused=True)
+            loss = self.loss(cut)
+            found = torch.autograd.grad(loss, [cut[group] for group in groups], allow_unused=True) if groups else ()
         rows = [torch.zeros_like(cut[g]) if r is None else r for g, r in zip(groups, found, strict=True)]
-        rows = self.averaged(rows)
+        rows = self.averaged(rows) if rows else rows
         if not self.site_gradients:
             self.site_gradients = dict(zip(groups, rows, strict=True))
         outputs, gradients = [mixture[group] for group in groups], list(rows)
         penalty = self.penalty(leaves, mixture)
-        if penalty is not None:
+        if penalty is not None and penalty.requires_grad:
             outputs.append(penalty)
             gradients.append(torch.ones_like(penalty))
+        if not outputs:
+            return filled(leaves, [None] * len(leaves))
         through = torch.autograd.grad(outputs, list(leaves.values()), gradients, allow_unused=True)
         return filled(leaves, through)
 
