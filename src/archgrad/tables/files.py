@@ -95,10 +95,13 @@ def _read_columns(path: Path) -> Any:
         raise ArchgradError(f"{path}: no such file")
     try:
         if path.suffix == ".parquet":
-            return pa.parquet.read_table(path)
-        # Digits such as 041210 are text, whatever they look like.
-        as_text = dict.fromkeys(("architecture", "ops"), pa.string())
-        return pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=as_text))
+            data = pa.parquet.read_table(path)
+        else:
+            # Digits such as 041210 are text, whatever they look like.
+            as_text = dict.fromkeys(("architecture", "ops"), pa.string())
+            data = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=as_text))
+        _ = data.column_names  # decoded only now, which may fail
+        return data
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ArchgradError(f"{path}: cannot be read as {path.suffix[1:]} ({' '.join(str(error).split())})") from None
 
