@@ -54,15 +54,23 @@ def test_distance_is_a_metric(space: Space) -> None:
 
 
 def genotypes_with_every_operation(space: Space) -> list[Genotype]:
-    """Random genotypes in each of which some candidate stays that none before it kept."""
-    missing = {name for group in space.groups.values() for e in range(len(group.edges)) for name in group.selectable(e)}
-    chosen = []
-    for genotype in draw(space, 100):
-        kept = {name for group in genotype.choices.values() for names in group for name in names}
-        if kept & missing:
+    """Random genotypes that, between them, keep every candidate in every group, at cell inputs and inside."""
+
+    def kept(genotype: Genotype) -> set[tuple[str, bool, str]]:
+        return {
+            (name, edge.source < 2, candidate)
+            for name, group in space.groups.items()
+            for edge, candidates in zip(group.edges, genotype.choices[name], strict=True)
+            for candidate in candidates
+        }
+
+    drawn, seen, chosen = draw(space, 200), set(), []
+    everything = set().union(*map(kept, drawn))
+    for genotype in drawn:
+        if kept(genotype) - seen:
             chosen.append(genotype)
-            missing -= kept
-    assert not missing
+            seen |= kept(genotype)
+    assert len(everything) == sum(2 * len(group.selectable(0)) for group in space.groups.values())
     return chosen
 
 
