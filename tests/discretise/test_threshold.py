@@ -47,3 +47,9 @@ def test_nasbench201_keeps_one_operation_per_edge() -> None:
     supernet = space.supernet(channels=2, cells=1)
     genotype = Threshold()(dict(supernet.alphas.items()), Context(supernet))
     assert space.digits(genotype) == space.digits(Strongest()(dict(supernet.alphas.items()), Context(supernet)))
+
+
+def test_a_node_with_fewer_inputs_is_written_as_json_and_read_back() -> None:
+    supernet = SPACE.supernet(channels=2, cells=3)
+    genotype = Threshold()({g: torch.full_like(a, -3.0) for g, a in supernet.alphas.items()}, Context(supernet))
+    assert SPACE.parse(SPACE.format(genotype)) == genotype

@@ -342,7 +342,10 @@ class Darts(Space):
         return cost.total(*parts, cost.linear(self.multiplier * plans[-1].channels, classes))
 
     def format(self, genotype: Genotype) -> str:
-        """``Genotype(normal=[('op', input), …], normal_concat=range(2, 6), reduce=…, reduce_concat=…)``."""
+        """``Genotype(normal=[('op', input), …], normal_concat=range(2, 6), reduce=…, reduce_concat=…)``.
+
+        A genotype that keeps more or fewer than two operations at a node, which that notation cannot say, as JSON.
+        """
         self.check(genotype)
         outputs = f"range({self.outputs.start}, {self.outputs.stop})"
         shown = []
@@ -352,10 +355,7 @@ class Darts(Space):
             for target, incoming in group.incoming.items():
                 node = [(op, group.edges[e].source) for e in incoming for op in kept[e]]
                 if len(node) != 2:
-                    raise ArchgradError(
-                        f"darts: node {target} of the {name} cell keeps {len(node)} operations; "
-                        "the Genotype(...) notation needs two per node, use JSON"
-                    )
+                    return genotype.to_json()
                 pairs += node
             shown.append(f"{name}={pairs!r}, {name}_concat={outputs}")
         return f"Genotype({', '.join(shown)})"
