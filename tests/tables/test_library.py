@@ -181,3 +181,19 @@ def test_unknown_layout(tmp_path: Path):
         tables.import_table(tmp_path)
     with pytest.raises(ArchgradError, match="no such file or directory"):
         tables.import_table(tmp_path / "nothing")
+
+
+def test_a_directory_of_the_same_name_is_not_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "tiny.csv").write_text("index,score\n1,1.5\n")
+    tables.import_table(tmp_path / "tiny.csv")
+    monkeypatch.chdir(tmp_path)
+    Path("tiny").mkdir()
+    assert tables.load("tiny").value(1, "score") == 1.5
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "tiny.csv").write_text("index,score\n1,1.5\n")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ARCHGRAD_DATA", str(tmp_path / "file"))
+    with pytest.raises(ArchgradError, match=r"file/tables: cannot be made \(Not a directory\)"):
+        tables.import_table(tmp_path / "tiny.csv")

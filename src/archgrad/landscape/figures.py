@@ -96,6 +96,9 @@ def save(figure: Figure, path: str | Path) -> Path:
     formats = figure.canvas.get_supported_filetypes()
     if path.suffix[1:] not in formats:
         raise ArchgradError(f"{path}: figures are written as {', '.join(sorted(formats))}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise ArchgradError(f"{path}: cannot be written ({error.strerror})") from None
     return path

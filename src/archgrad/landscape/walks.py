@@ -61,10 +61,10 @@ def autocorrelation(walks: Float[np.ndarray, "walks points"], lags: int = 10) ->
     """Of measured walks: r(k) = E[(f_t − f̄)(f_{t+k} − f̄)] / Var f, for k = 0 … ``lags``."""
     if not 0 <= lags < walks.shape[1]:
         raise ArchgradError(f"autocorrelation: walks of {walks.shape[1]} points allow lags below it, got {lags}")
+    if np.ptp(walks) == 0:
+        raise ArchgradError("autocorrelation: the accuracy is constant")
     centred = walks - walks.mean()
     variance = (centred**2).mean()
-    if variance == 0:
-        raise ArchgradError("autocorrelation: the accuracy is constant")
     points = walks.shape[1]
     return np.array([(centred[:, : points - k] * centred[:, k:]).mean() / variance for k in range(lags + 1)])
 
@@ -85,7 +85,7 @@ def exact_autocorrelation(
     weights = degrees / degrees.sum()
     centred = accuracy - weights @ accuracy
     variance = weights @ centred**2
-    if variance == 0:
+    if np.ptp(accuracy) == 0:
         raise ArchgradError("autocorrelation: the accuracy is constant")
     moved, found = centred, []
     for _ in range(lags + 1):

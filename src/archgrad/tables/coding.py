@@ -27,11 +27,6 @@ class Coding:
         """The number of settings of every slot."""
         return np.array([len(slot.settings) for slot in self.slots])
 
-    @cached_property
-    def is_hamming(self) -> bool:
-        """Whether every slot is one edge with one operation, so that the space's distance counts unequal numbers."""
-        return all(group.keep is None and group.select == 1 for group in self.space.groups.values())
-
     def encode(self, genotype: Genotype) -> tuple[int, ...]:
         """The code of a genotype; refuses genotypes outside the space."""
         found = current_settings(self.space.check(genotype), self.space.groups)

@@ -77,7 +77,10 @@ def write(table: Table, path: Path) -> Path:
             **table.columns,
         }
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArchgradError(f"{path.parent}: cannot be made ({error.strerror})") from None
     sink = pa.BufferOutputStream()
     if path.suffix == ".csv":
         pa.csv.write_csv(data, sink)

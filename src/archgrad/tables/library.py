@@ -34,15 +34,15 @@ def load(path: str | Path, *, space: str | Space | None = None, scale: float = 1
     in a table are in %. Raises ArchgradError for unknown names and damaged files; never runs code from a file.
     """
     given = Path(path).expanduser()
-    if given.suffix not in files.SUFFIXES and not given.exists():
+    if given.suffix not in files.SUFFIXES:
         known = available()
-        if str(path) not in known:
+        if str(path) in known:
+            given = known[str(path)]
+        elif not given.exists():
             if not known:
-                raise ArchgradError(
-                    f"no table {str(path)!r}: {directory()} holds none; import one or set ARCHGRAD_DATA"
-                )
+                nothing = f"{directory()} holds none; import one or set ARCHGRAD_DATA"
+                raise ArchgradError(f"no table {str(path)!r}: {nothing}")
             raise unknown("table", str(path), known)
-        given = known[str(path)]
     return files.read(given, space=spaces.get(space) if isinstance(space, str) else space, scale=scale)
 
 
