@@ -10,7 +10,7 @@ from typing import Any
 
 from archgrad.discretise import BestOfRandom, Threshold
 from archgrad.errors import ArchgradError, unknown
-from archgrad.gradient import FirstOrder, Fixed, FlatMinima, LayerAlignment, SingleLevel, Unrolled
+from archgrad.gradient import Fixed, FlatMinima, LayerAlignment, SingleLevel, Unrolled
 from archgrad.method import AlphaOptimiser, Method
 from archgrad.regularisers import BetaDecay, ZeroOne
 from archgrad.relaxation import (
@@ -18,7 +18,6 @@ from archgrad.relaxation import (
     RandomPath,
     ReinMax,
     Sigmoid,
-    Softmax,
     StraightThroughGumbel,
 )
 
@@ -28,9 +27,9 @@ def darts(space: str = "darts") -> Method:
 
     *Source:* arXiv 1806.09055: 97.00 ± 0.14 % on CIFAR-10; NAS-Bench-201 (arXiv 2001.00326): 54.30 %.
     """
-    alphas = AlphaOptimiser(lr=1e-4) if space == "nasbench201" else AlphaOptimiser()
-    order = "weights-first" if space == "nasbench201" else "alphas-first"
-    return Method("darts", Softmax(), FirstOrder(), alpha_optimiser=alphas, order=order)
+    if space == "nasbench201":
+        return Method("darts", alpha_optimiser=AlphaOptimiser(lr=1e-4), order="weights-first")
+    return Method("darts")
 
 
 def darts_second_order(space: str = "darts", exact: bool = False) -> Method:

@@ -352,7 +352,7 @@ class Darts(Space):
         for name in GROUPS:
             group, kept = self.groups[name], genotype.choices[name]
             pairs = []
-            for target, incoming in group.incoming.items():
+            for incoming in group.incoming.values():
                 node = [(op, group.edges[e].source) for e in incoming for op in kept[e]]
                 if len(node) != 2:
                     return genotype.to_json()
