@@ -99,3 +99,9 @@ def test_accurate_cells_are_neighbours(nasbench: Table):
     found = clustering(nasbench, 0.01, merge=True)
     assert (found.count, found.components) == (65, 1)
     assert found.concentration > 20
+
+
+def test_on_a_plateau_nobody_climbs(additive: Table):
+    found = local_optima(additive, metric="constant")
+    assert len(found) == 15_625
+    assert set(found.basin) == {1}
