@@ -52,7 +52,9 @@ class World:
             raise unknown("mixed precision", mixed_precision, PRECISIONS)
         try:
             chosen = None if device is None else torch.device(device)
-            state = PartialState(cpu=chosen is not None and chosen.type == "cpu")
+            # Without an accelerator accelerate has to be told: it would not join the processes of torchrun.
+            cpu = chosen.type == "cpu" if chosen is not None else not torch.accelerator.is_available()
+            state = PartialState(cpu=cpu)
             chosen = state.device if chosen is None or (state.num_processes > 1 and chosen.index is None) else chosen
             torch.empty(0, device=chosen)
         except (RuntimeError, AssertionError, ValueError) as error:
