@@ -30,6 +30,8 @@ from archgrad.runs import Run
 from archgrad.spaces import Space
 from archgrad.supernet import Supernet
 
+CHECK_EVERY = 100  # steps between two looks at whether the weights are still finite; each waits for the device
+
 
 @dataclass
 class State:
@@ -116,15 +118,14 @@ def search(
             "processes": world.size,
             "method": describe(method),
         }
-        run: Run | None = None
+        # Before the run directory is claimed: settings that cannot work leave nothing behind.
+        loop = Search(supernet, method, dataset, world, seed, train_fraction)
 
         def begin() -> None:
-            nonlocal run
-            run = Run.start(out, config, resume) if out is not None else None
+            loop.run = Run.start(out, config, resume) if out is not None else None
 
         world.from_main(begin)
-        with run or nullcontext():
-            loop = Search(supernet, method, dataset, world, run, seed, train_fraction)
+        with loop.run or nullcontext():
             loop.resume()
             loop.fit(progress, checkpoint_seconds)
             return loop.finish(space, {"channels": channels, "cells": cells})
@@ -163,16 +164,19 @@ class Search:
         method: Method,
         dataset: Dataset,
         world: World,
-        run: Run | None,
         seed: int,
         train_fraction: float,
     ):
-        self.method, self.dataset, self.world, self.run, self.seed = method, dataset, world, run, seed
+        self.method, self.dataset, self.world, self.seed = method, dataset, world, seed
+        self.run: Run | None = None
+        """Where the main process writes; None writes nothing."""
         require_fitting(_Mixed(supernet, supernet.uniform()), dataset)
         for modifier in method.modifiers:
             modifier.prepare(supernet)
+        if not supernet.weights():
+            raise ArchgradError("search: the network has no weights to train, so its candidates cannot be told apart")
         synchronise_batch_norm(supernet.network, world)
-        self.supernet = supernet.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.supernet = _placed(supernet, world.device)
         self.state = State(self.supernet, dict(self.supernet.masks))
         first, second = datasets.split(dataset.train, train_fraction, derive(seed, "split"))
         self.architecture_part = second
@@ -194,7 +198,7 @@ class Search:
         self.seconds = 0.0
         self.averages = {"train": Averages(), "validation": Averages()}
         self.memory: dict[str, Any] = {}
-        self.alpha_history = [self._alphas()]
+        self.alpha_history: list[dict[str, Tensor]] = []
 
     def _batches(self, part: Subset, purpose: str) -> Batches:
         return Batches(
@@ -223,9 +227,13 @@ class Search:
                     self._step(weight_batch, next(alpha_batches))
                     self.step += 1
                     bar.at(self.epoch, self.step, self._shown)
+                    if self.step % CHECK_EVERY == 0:
+                        self._require_finite()
                     if self.step < steps and time.monotonic() - saved >= checkpoint_seconds and self.world.size == 1:
                         self.seconds += time.monotonic() - started
                         started = saved = time.monotonic()
+                        self._require_finite(*self.averages["train"].means().values())
+                        self._require_finite(*self.averages["validation"].means().values())
                         self._save()
                 self.seconds += time.monotonic() - started
                 self._end_epoch()
@@ -313,7 +321,7 @@ class Search:
         record: dict[str, Any] = {"epoch": self.epoch}
         for part, averages in self.averages.items():
             record |= {f"{part}_{name}": value for name, value in self._means(averages).items()}
-        self._require_finite(record)
+        self._require_finite(*record.values())
         with torch.no_grad():
             mixture = self._objective("evaluation", _nothing()).mixture(dict(self.supernet.alphas.items()))
         found = evaluate_subset(_Mixed(self.supernet, mixture), self.architecture_part, self.world)
@@ -340,13 +348,14 @@ class Search:
         self.world.average(averages.sums.values())
         return averages.means()
 
-    def _require_finite(self, record: Mapping[str, Any]) -> None:
-        finite = all(np.isfinite(v) for v in record.values() if isinstance(v, float))
-        if finite and all(bool(torch.isfinite(alpha).all()) for alpha in self.supernet.alphas.values()):
+    def _require_finite(self, *values: float) -> None:
+        """Stop unless these numbers, the weights and the alphas are finite, which all processes see alike."""
+        checks = torch.stack([parameter.isfinite().all() for parameter in self.supernet.parameters()])
+        if np.isfinite(values).all() and bool(checks.all()):
             return
         saved = f"; the last good checkpoint in {self.run.directory} is kept" if self.run else ""
         raise ArchgradError(
-            f"search: the loss is not finite in epoch {self.epoch} of {self.method.name} "
+            f"search: the loss or a weight is not finite in epoch {self.epoch} of {self.method.name} "
             f"(try a smaller learning rate than {self.method.weight_optimiser.lr}){saved}"
         )
 
@@ -394,16 +403,15 @@ class Search:
 
     def _save(self) -> None:
         if self.run:
-            if not all(bool(torch.isfinite(s).all()) for a in self.averages.values() for s in a.sums.values()):
-                self._require_finite({"loss": float("nan")})
             self.run.save_checkpoint(self.payload(), self.epoch * len(self.weight_batches) + self.step)
 
     def resume(self) -> None:
         """Continue from the newest undamaged checkpoint, if there is one; its history is the one that counts."""
         saved = self.world.from_main(lambda: self.run.load_checkpoint() if self.run else None)
         if saved is None:
-            if self.run:
-                self.run.truncate_history(0)
+            self._share_weights()
+            self.alpha_history = [self._alphas()]
+            self._save()
             return
         self.epoch, self.step, self.seconds = saved["epoch"], saved["step"], saved["seconds"]
         self.supernet.load_state_dict(saved["supernet"])
@@ -418,11 +426,17 @@ class Search:
             for record in self.state.history:
                 self.run.log(record)
 
+    def _share_weights(self) -> None:
+        """Start all processes from the main process's weights: those of a user's network may differ."""
+        if self.world.size > 1:
+            state = self.world.from_main(lambda: {n: t.cpu() for n, t in self.supernet.state_dict().items()})
+            self.supernet.load_state_dict(state)
+
     # The end
 
     def finish(self, space: Space | None, size: Mapping[str, int | None]) -> SearchResult:
         """Settle the alphas and write the results."""
-        score = _Accuracy(self.supernet, self.alpha_batches, self.world) if self._needs_score() else None
+        score = _Accuracy(self.supernet, self.alpha_batches, self.world, derive(self.seed, "score"))
         genotype = self.method.discretisation(*self._settling(), score)
         build = _builder(space, self.supernet, genotype, self.dataset, size)
         result = SearchResult(
@@ -492,20 +506,21 @@ class _Accuracy(Score):
     Running statistics belong to the mixture of all trained paths and say little about one of them.
     """
 
-    def __init__(self, supernet: Supernet, batches: Batches, world: World, steps: int = 8):
-        self.supernet, self.batches, self.world, self.steps = supernet, batches, world, steps
+    def __init__(self, supernet: Supernet, batches: Batches, world: World, seed: int, steps: int = 8):
+        self.supernet, self.batches, self.world, self.seed, self.steps = supernet, batches, world, seed, steps
 
     @torch.no_grad()
     def __call__(self, genotype: Genotype) -> float:
         self.supernet.train()
+        torch.manual_seed(self.seed)  # dropout: the same for every genotype, and after any resume
         mixture, sums = self.supernet.one_hot(genotype), torch.zeros(2, device=self.world.device)
-        with detached_buffers(self.supernet):
+        with detached_buffers(self.supernet), self.world.autocast():
             for (x, y), _ in zip(self.batches.epoch(), range(self.steps), strict=False):
                 hits = (self.supernet(x, mixture).argmax(1) == y).sum()
                 sums += torch.stack([hits, torch.full_like(hits, len(y))])
         self.world.sum([sums])
         right, count = sums.tolist()
-        return right / max(1, count)
+        return float(right / max(1, count))
 
 
 def _builder(
@@ -519,6 +534,13 @@ def _builder(
         return space.network(genotype, **{**chosen, **fixed, **options})
 
     return build
+
+
+def _placed(supernet: Supernet, device: torch.device) -> Supernet:
+    """The supernet on the device, images' weights channels last; torch refuses that layout for weights of volumes."""
+    volumes = any(parameter.dim() == 5 for parameter in supernet.parameters())
+    layout = torch.preserve_format if volumes else torch.channels_last
+    return supernet.to(device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
 
 def _cross_entropy(logits: Any, y: Tensor) -> Tensor:
