@@ -36,7 +36,8 @@ class WeightOptimiser:
     clip: float | None = 5.0
 
     def __post_init__(self) -> None:
-        require_positive("WeightOptimiser", lr=self.lr)
+        require_positive("WeightOptimiser", lr=self.lr, **({} if self.clip is None else {"clip": self.clip}))
+        _require_not_negative("WeightOptimiser", self, "lr_min", "momentum", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,22 @@ class AlphaOptimiser:
 
     def __post_init__(self) -> None:
         require_positive("AlphaOptimiser", lr=self.lr)
+        _require_not_negative("AlphaOptimiser", self, "weight_decay")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ArchgradError(f"AlphaOptimiser: betas must be two numbers in [0, 1), got {self.betas!r}")
+
+
+ROLES: dict[str, type] = {
+    "relaxation": Relaxation,
+    "architecture_gradient": ArchitectureGradient,
+    "weight_gradient": WeightGradient,
+    "modifiers": Modifier,
+    "regularisers": Regulariser,
+    "schedules": Schedule,
+    "discretisation": Discretisation,
+}
+SEVERAL = ("modifiers", "regularisers", "schedules")
+"""The roles of which a method may have any number."""
 
 
 @dataclass(frozen=True)
@@ -73,24 +90,31 @@ class Method:
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        roles: dict[str, type] = {
-            "relaxation": Relaxation,
-            "architecture_gradient": ArchitectureGradient,
-            "weight_gradient": WeightGradient,
-            "discretisation": Discretisation,
-        }
-        for role, kind in roles.items():
-            if not isinstance(getattr(self, role), kind):
-                raise ArchgradError(
-                    f"method {self.name!r}: {role} must be a {kind.__name__}, got {getattr(self, role)!r}"
-                )
+        for role, kind in ROLES.items():
+            several = role in SEVERAL
+            for component in getattr(self, role) if several else [getattr(self, role)]:
+                if not isinstance(component, kind):
+                    wanted = f"of {kind.__name__}" if several else f"a {kind.__name__}"
+                    raise ArchgradError(f"method {self.name!r}: {role} must be {wanted}, got {component!r}")
+                if not dataclasses.is_dataclass(component):
+                    raise ArchgradError(
+                        f"method {self.name!r}: {type(component).__name__} must be a dataclass, "
+                        "@dataclass(frozen=True), so that a run can record its settings"
+                    )
         if self.order not in ("alphas-first", "weights-first"):
             raise ArchgradError(
                 f"method {self.name!r}: order must be 'alphas-first' or 'weights-first', got {self.order!r}"
             )
-        if self.epochs < 0:
-            raise ArchgradError(f"method {self.name!r}: epochs must be 0 or more, got {self.epochs}")
+        if self.epochs < 0 or self.epochs != int(self.epochs):
+            raise ArchgradError(f"method {self.name!r}: epochs must be a whole number, 0 or more, got {self.epochs}")
         require_positive(f"method {self.name!r}", batch_size=self.batch_size)
+
+
+def _require_not_negative(owner: str, settings: object, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if not value >= 0:
+            raise ArchgradError(f"{owner}: {name} must not be negative, got {value!r}")
 
 
 def describe(value: Any) -> Any:
