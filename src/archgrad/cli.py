@@ -9,7 +9,7 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jsonargparse
 import torch
@@ -18,8 +18,9 @@ from rich.table import Table
 from torch import nn
 
 import archgrad
-from archgrad import comparison, evaluation, methods, relaxation, spaces
+from archgrad import comparison, complaints, discretise, evaluation, gradient, methods, schedules, spaces
 from archgrad import data as datasets
+from archgrad import relaxation as relaxations
 from archgrad.components import (
     ArchitectureGradient,
     Discretisation,
@@ -30,8 +31,12 @@ from archgrad.components import (
     WeightGradient,
 )
 from archgrad.errors import ArchgradError, unknown
+from archgrad.genotype import Genotype
+from archgrad.randomness import isolated
 
 SECTIONS = ("spaces", "methods", "components", "datasets")
+COMPONENTS = (relaxations, gradient, schedules, discretise)
+"""The packages whose public classes are the library's components."""
 
 
 def search(
@@ -84,9 +89,7 @@ def search(
         mixed_precision: no or bf16
         progress: show a progress bar on terminals
     """
-    network: str | nn.Module = _imported(space) if ":" in space else space
-    if network == space and space not in spaces.SPACES:
-        raise unknown("space", space, spaces.SPACES)
+    network = _network(space, seed) if ":" in space else spaces.get(space)
     changes: dict[str, Any] = {
         "relaxation": relaxation,
         "architecture_gradient": architecture_gradient,
@@ -121,9 +124,8 @@ def search(
         from archgrad import report
 
         page = report.write(directory)
-        console = Console()
-        console.print(str(result.genotype), highlight=False)
-        console.print(f"run: {directory}   report: {page}", highlight=False, soft_wrap=True)
+        print(result.genotype)
+        print(f"run: {directory}   report: {page}")
 
 
 def train(
@@ -176,33 +178,29 @@ def train(
         "mixed_precision": mixed_precision,
         "progress": progress,
     }
-    console = Console()
     if (run is None) == (genotype is None):
         raise ArchgradError("train: give either the run directory of a search, or --genotype with its --space")
     if genotype is not None:
         result = comparison.train_genotype(space, genotype, data or "digits", out=out, **shared)
         if _main_process():
-            console.print(
-                f"test accuracy {result.test.accuracy:.2%}, {result.parameters:,} parameters", highlight=False
-            )
+            print(f"test accuracy {result.test.accuracy:.2%}, {result.parameters:,} parameters")
         return
     assert run is not None
     found, *others = comparison.train_found(run, random=random, data=data, **shared)
     if not _main_process():
         return
-    console.print(f"found: test accuracy {found.test.accuracy:.2%}, {found.parameters:,} parameters", highlight=False)
+    print(f"found: test accuracy {found.test.accuracy:.2%}, {found.parameters:,} parameters")
     if others:
         accuracies = torch.tensor([other.test.accuracy for other in others], dtype=torch.float64)
         better = int((accuracies > found.test.accuracy).sum())
         spread = f" ± {accuracies.std():.2%}" if len(others) > 1 else ""
-        console.print(
-            f"{len(others)} random genotypes: {accuracies.mean():.2%}{spread}, best {accuracies.max():.2%}; "
-            f"{better} of them are better than the found one",
-            highlight=False,
+        print(
+            f"{len(others)} random genotype{'s' if len(others) > 1 else ''}: {accuracies.mean():.2%}{spread}, "
+            f"best {accuracies.max():.2%}; {better} better than the found one"
         )
     from archgrad import report as reports
 
-    console.print(f"report: {reports.write(run)}", highlight=False, soft_wrap=True)
+    print(f"report: {reports.write(run)}")
 
 
 def evaluate(run: str, data: str | None = None, split: str = "test", device: str | None = None) -> None:
@@ -216,10 +214,11 @@ def evaluate(run: str, data: str | None = None, split: str = "test", device: str
     """
     network = comparison.load(run)
     found = evaluation.evaluate(network, data or comparison.data_of(run), split, device=device)
-    Console().print(
-        f"{split}: accuracy {found.accuracy:.2%}, top-5 {found.top5:.2%}, loss {found.loss:.4f}, {found.count:,} images",
-        highlight=False,
-    )
+    if _main_process():
+        print(
+            f"{split}: accuracy {found.accuracy:.2%}, top-5 {found.top5:.2%}, loss {found.loss:.4f}, "
+            f"{found.count:,} images"
+        )
 
 
 def report(run: str) -> None:
@@ -230,7 +229,7 @@ def report(run: str) -> None:
     """
     from archgrad import report as reports
 
-    Console().print(str(reports.write(run)), highlight=False, soft_wrap=True)
+    print(reports.write(run))
 
 
 def list_(section: str | None = None) -> None:
@@ -261,12 +260,7 @@ def _entries(section: str) -> list[tuple[str, str]]:
         return [(name, "") for name in datasets.NAMES] + [
             ("PATH", "An image folder, or a directory of train-*.parquet and test-*.parquet files.")
         ]
-    import archgrad.discretise
-    import archgrad.gradient
-    import archgrad.schedules
-
-    modules = (relaxation, archgrad.gradient, archgrad.schedules, archgrad.discretise)
-    return [(f"{m.__name__}.{name}", _first_line(getattr(m, name))) for m in modules for name in m.__all__]
+    return [(f"{m.__name__}.{name}", _first_line(getattr(m, name))) for m in COMPONENTS for name in m.__all__]
 
 
 def show(genotype: str, space: str = "nasbench201", channels: int | None = None, cells: int | None = None) -> None:
@@ -282,46 +276,67 @@ def show(genotype: str, space: str = "nasbench201", channels: int | None = None,
         from archgrad.runs import Run
 
         run = Run.open(genotype)
-        space, genotype = run.config["space"], str(run.read_json("genotype.json")["text"])
+        if "space" not in run.config:
+            raise ArchgradError(f"{genotype} is not the run of a search")
+        space, found = run.config["space"], run.read_json("genotype.json")
+        if space not in spaces.SPACES:  # a user's own network: it has no notation and no formula of its cost
+            print(Genotype.from_dict(found))
+            return
+        genotype = str(found["text"])
     where = spaces.get(space)
     parsed = where.parse(genotype)
     size = {key: value for key, value in {"channels": channels, "cells": cells}.items() if value is not None}
     size = {**where.network_size, **size}
     cost = where.cost(parsed, unreached=False, **size)
-    console = Console()
-    console.print(str(parsed), highlight=False)
-    console.print(where.format(parsed), highlight=False, soft_wrap=True)
+    print(parsed)
+    print(where.format(parsed))
     shown = ", ".join(f"{name} {value}" for name, value in size.items())
-    console.print(
-        f"{cost.parameters:,} parameters, {cost.flops / 1e6:,.2f} M FLOPs per 32×32 image ({shown})", highlight=False
-    )
+    print(f"{cost.parameters:,} parameters, {cost.flops / 1e6:,.2f} M FLOPs per 32×32 image ({shown})")
 
 
-COMMANDS = {"search": search, "train": train, "evaluate": evaluate, "report": report, "list": list_, "show": show}
+COMMANDS: dict[str, Any] = {
+    "search": search,
+    "train": train,
+    "evaluate": evaluate,
+    "report": report,
+    "list": list_,
+    "show": show,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a mistake is one line on standard error and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    warnings.showwarning = _show_warning
+    command = arguments[0] if arguments else ""
+    if os.getcwd() not in sys.path:  # where a user's own components and networks lie
+        sys.path.insert(0, os.getcwd())
     try:
-        if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
-            raise unknown("command", arguments[0], COMMANDS)
-        if arguments == ["--version"]:
-            print(archgrad.__version__)
-            return
-        jsonargparse.auto_cli(
-            COMMANDS,
-            args=_positional_first(arguments),
-            as_positional=True,
-            exit_on_error=False,
-            prog="archgrad",
-            description="Gradient-based neural architecture search.",
-        )
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            if not arguments:
+                raise ArchgradError(f"give a command: {', '.join(COMMANDS)}; archgrad COMMAND --help tells its options")
+            if not command.startswith("-") and command not in COMMANDS:
+                raise unknown("command", command, COMMANDS)
+            if arguments == ["--version"]:
+                print(archgrad.__version__)
+                return
+            jsonargparse.auto_cli(
+                COMMANDS,
+                args=_positional_first(arguments),
+                as_positional=True,
+                exit_on_error=False,
+                prog="archgrad",
+                description="Gradient-based neural architecture search.",
+            )
     except ArchgradError as error:
         _fail(str(error))
     except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
-        _fail(" ".join(str(error).split()))
+        _fail(complaints.readable(str(error), command, COMMANDS.get(command), COMPONENTS))
+    except ValueError as error:
+        if "Does not validate" not in str(error):
+            raise
+        # A component that refuses its settings: jsonargparse makes components outside its own error handling.
+        _fail(complaints.readable(str(error), command, COMMANDS.get(command), COMPONENTS))
     except KeyboardInterrupt:
         print("archgrad: interrupted; the same command continues the run", file=sys.stderr)
         sys.exit(130)
@@ -338,30 +353,44 @@ def _positional_first(arguments: list[str]) -> list[str]:
     return arguments
 
 
-def _fail(message: str) -> None:
-    print(f"archgrad: {message}", file=sys.stderr)
+def _fail(message: str) -> NoReturn:
+    if _speaks():
+        print(f"archgrad: {message}", file=sys.stderr)
     sys.exit(2)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    print(f"archgrad: {message}", file=sys.stderr) if issubclass(category, archgrad.ArchgradWarning) else None
+    """Ours as one line; those of libraries are for their developers."""
+    if issubclass(category, archgrad.ArchgradWarning) and _speaks():
+        print(f"archgrad: {message}", file=sys.stderr)
 
 
 def _main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def _speaks() -> bool:
+    """Whether this process reports problems: one per machine, since what is missing may be missing on one of them."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def _first_line(thing: Any) -> str:
     return (getattr(thing, "__doc__", None) or "").strip().split("\n\n")[0].replace("\n    ", " ")
 
 
-def _imported(path: str) -> nn.Module:
+def _network(path: str, seed: int) -> nn.Module:
+    """The network of ``package.module:function``, with weights that follow from the seed."""
     module, _, name = path.partition(":")
-    sys.path.insert(0, os.getcwd())
     try:
-        made = getattr(importlib.import_module(module), name)()
-    except (ImportError, AttributeError) as error:
+        imported = importlib.import_module(module)
+    except ImportError as error:
         raise ArchgradError(f"space {path!r}: {error}") from None
+    if not hasattr(imported, name):
+        raise unknown(f"function of {module}", name, [n for n, made in vars(imported).items() if callable(made)])
+    made = getattr(imported, name)
+    if callable(made) and not isinstance(made, nn.Module):
+        with isolated(seed, "weights"):
+            made = made()
     if not isinstance(made, nn.Module):
         raise ArchgradError(f"space {path!r}: expected a function that returns a torch.nn.Module, got {made!r}")
     return made

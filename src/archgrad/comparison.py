@@ -60,7 +60,7 @@ def train_found(
     recipe: str | Recipe = "quick",
     channels: int | None = None,
     cells: int | None = None,
-    data: str | Path | None = None,
+    data: str | Path | Dataset | None = None,
     seed: int = 0,
     **options: Any,
 ) -> list[TrainResult]:
@@ -68,6 +68,8 @@ def train_found(
 
     Sizes and data default to those of the search. The first result is that of the found genotype.
     """
+    if random < 0:
+        raise ArchgradError(f"train: the number of random genotypes must be 0 or more, got {random}")
     searched = Run.open(run)
     config = searched.config
     if config.get("command") != "search":
@@ -85,9 +87,9 @@ def train_found(
         train_genotype(
             space,
             genotype,
-            data or config["data"],
-            channels=channels or config["channels"],
-            cells=cells or config["cells"],
+            config["data"] if data is None else data,
+            channels=config["channels"] if channels is None else channels,
+            cells=config["cells"] if cells is None else cells,
             recipe=recipe,
             seed=seed,
             out=Path(run) / "train" / name,
