@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from archgrad.choice import Row
+from archgrad.engine.batched import batched
 from archgrad.engine.loop import loop
 from archgrad.engine.plain import plain
 from archgrad.errors import unknown
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Executor = Callable[["Cell", Sequence[Tensor], Row], dict[int, Tensor]]
 """(cell, input states, the site's part of the mixture) → every state that was computed."""
 
-EXECUTORS: dict[str, Executor] = {"plain": plain, "loop": loop}
+EXECUTORS: dict[str, Executor] = {"plain": plain, "loop": loop, "batched": batched}
 
 _forced: ContextVar[str | None] = ContextVar("archgrad_executor", default=None)
 
@@ -49,10 +50,12 @@ def executor_for(name: str, x: Tensor) -> Executor:
 
 
 def _fastest(x: Tensor) -> str:
-    """``loop`` where its kernels can run: images in full precision on a CPU, gradients by plain backward passes."""
-    maps = x.dim() == 4 and x.dtype in (torch.float32, torch.float64)
-    if x.device.type != "cpu" or not maps or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
-        return "plain"
+    """``batched`` on a GPU; ``loop`` where its kernels can run: a CPU, full precision, first derivatives by backward."""
     transformed = forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
     several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-    return "plain" if transformed or several else "loop"
+    if x.dim() != 4 or transformed or several:
+        return "plain"
+    if x.device.type == "cuda":
+        return "batched"
+    exact = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(x.device.type)
+    return "loop" if x.device.type == "cpu" and exact and not torch.compiler.is_compiling() else "plain"

@@ -1,0 +1,341 @@
+"""The executor of few kernels: candidates that do the same with other parameters become one grouped operator.
+
+Plain autograd operators only, so that second derivatives, autocast, ``torch.compile`` and CUDA graphs work.
+A *block* is the maps of several candidates side by side, ``[images, candidates·channels, height, width]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from archgrad.choice import Row
+from archgrad.engine.graph import computed, empty_state
+from archgrad.errors import ArchgradError
+from archgrad.kernels import BatchStatistics, update_running_statistics
+from archgrad.operations.declaration import Hidden, Shared, Step, declaration, is_convolution
+
+if TYPE_CHECKING:
+    from archgrad.engine.cell import Cell
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+Map = tuple[tuple[Step, ...], float | None]
+RELU = Shared(F.relu)
+
+
+class Candidate(NamedTuple):
+    """An operation between two states: its place in the mixture, the steps it shares, its own steps, its tail."""
+
+    source: int
+    target: int
+    place: int
+    shared: tuple[Step, ...]
+    own: tuple[Step, ...]
+    weight: Tensor | None
+    norm: nn.BatchNorm2d | None
+
+    @property
+    def direct(self) -> bool:
+        """Whether only the mixture weight is its own, so that one map serves all such candidates of a state."""
+        alone = self.norm is None or (not self.norm.affine and _uses_batch(self.norm))
+        return len(self.own) == 0 and self.weight is None and alone
+
+    @property
+    def map(self) -> Map:
+        """What direct candidates of a state have in common whose maps are the same."""
+        return self.shared, None if self.norm is None else self.norm.eps
+
+    @property
+    def tail(self) -> Hashable:
+        """What tails have in common that are computed at once."""
+        return None if self.weight is None else self.weight.shape, _kind(self.norm)
+
+    @property
+    def kernels(self) -> list[tuple[Hashable, Tensor]]:
+        """The weights of its convolutions, each with what makes it stackable with others."""
+        found: list[tuple[Hashable, Tensor]] = []
+        for level, step in enumerate(self.own):
+            conv = step.conv if isinstance(step, Hidden) else step
+            if is_convolution(conv):
+                found.append(((level, _signature(step)), conv.weight))
+        if self.weight is not None:
+            found.append((self.tail, self.weight[:, :, None, None]))
+        return found
+
+
+class Chain(NamedTuple):
+    """Candidates of one node that do the same, and their block before the next step."""
+
+    candidates: list[Candidate]
+    block: Tensor
+
+
+class Seen(NamedTuple):
+    """The batch statistics of a block: for each of its maps the BNs that share them."""
+
+    norms: Sequence[Sequence[nn.BatchNorm2d]]
+    mean: Tensor
+    deviation: Tensor
+    values: int
+
+
+def batched(cell: Cell, inputs: Sequence[Tensor], row: Row) -> dict[int, Tensor]:
+    """state_j = Σ_k w_k · BN_k(W_k z_k), all k of the same shapes at once."""
+    work = _Pass(cell, row)
+    states = {number: x.contiguous() for number, x in enumerate(inputs)}
+    for state in sorted({*states, *cell.group.incoming}):
+        if state in cell.group.incoming:
+            total = work.node(state)
+            states[state] = empty_state(cell.group, cell.strides, inputs, state) if total is None else total
+        work.leave(state, states[state])
+    work.track()
+    return states
+
+
+class _Pass:
+    """One forward pass of a cell."""
+
+    def __init__(self, cell: Cell, row: Row):
+        candidates = [_candidate(cell, *found) for found in computed(cell, row)]
+        self.maps: dict[Hashable, Tensor] = {}
+        self.arrived: dict[int, list[Tensor]] = {}
+        self.seen: list[Seen] = []
+        self.leaving = _grouped([c for c in candidates if c.direct], lambda c: c.source)
+        self.ending = _grouped([c for c in candidates if not c.direct], lambda c: c.target)
+        places = tuple(c.place for c in candidates)
+        used = row.weights.flatten()[_index(places, row.weights.device)]
+        self.weights = dict(zip(places, used.unbind(), strict=True))
+        self.kernels = self._stacked()
+
+    def _stacked(self) -> dict[Hashable, Tensor]:
+        """(target, what the convolutions have in common) → their weights, from one stack for the whole cell."""
+        stacks: dict[Hashable, dict[Hashable, list[Tensor]]] = {}
+        for target, candidates in self.ending.items():
+            for alike in _grouped(candidates, _chain).values():
+                for c in alike:
+                    for key, weight in c.kernels:
+                        stacks.setdefault(key, {}).setdefault(target, []).append(weight)
+        found: dict[Hashable, Tensor] = {}
+        for key, nodes in stacks.items():
+            stack = torch.cat([weight for weights in nodes.values() for weight in weights])
+            stack = stack.contiguous().flatten().view(stack.shape)  # forget channels_last: maps are not
+            sizes = [len(weights) * len(weights[0]) for weights in nodes.values()]
+            found |= {(target, key): part for target, part in zip(nodes, torch.split(stack, sizes), strict=True)}
+        return found
+
+    def map(self, state: int, shared: tuple[Step, ...]) -> Tensor:
+        """A state after steps that candidates share."""
+        if (state, shared) not in self.maps:
+            self.maps[state, shared] = shared[-1](self.map(state, shared[:-1]))
+        return self.maps[state, shared]
+
+    # Candidates with nothing of their own: source by source, for all targets at once
+
+    def leave(self, state: int, x: Tensor) -> None:
+        """Compute what direct candidates read from a finished state, and send every target its share of it."""
+        self.maps[state, ()] = x
+        direct = self.leaving.get(state, [])
+        found: dict[Map, Tensor] = {c.map: self.map(state, c.shared) for c in direct}
+        normed = _grouped([c for c in direct if c.norm is not None], lambda c: c.map)
+        for keys in _grouped(normed, lambda key: (self.map(state, key[0]).shape, key[1])).values():
+            norms = [[c.norm for c in normed[key] if c.norm is not None] for key in keys]
+            block = self._normalise(_joined([found[key] for key in keys]), norms)
+            found |= dict(zip(keys, block.chunk(len(keys), 1), strict=True))
+        for candidates in _grouped(direct, lambda c: found[c.map].shape).values():
+            self._send(candidates, {c.map: found[c.map] for c in candidates})
+
+    def _send(self, candidates: list[Candidate], maps: dict[Map, Tensor]) -> None:
+        """To every target t Σ_m w_tm · map_m, as one matrix product."""
+        x, mixture = next(iter(maps.values())), _grouped(candidates, lambda c: (c.target, c.map))
+        targets = list(dict.fromkeys(c.target for c in candidates))
+        zero = torch.zeros_like(self.weights[candidates[0].place]) if len(mixture) < len(targets) * len(maps) else None
+        entries = []
+        for target in targets:
+            for key in maps:
+                alike = [self.weights[c.place] for c in mixture.get((target, key), [])]
+                entries.append(_sum(alike) if alike else zero)
+        matrix = torch.stack([entry for entry in entries if entry is not None]).view(len(targets), -1)
+        flat = _joined(list(maps.values())).reshape(x.shape[0], len(maps), -1)
+        # bmm, since matmul would fold the images into the pixels by copies
+        product = torch.bmm(matrix.to(flat.dtype).expand(len(flat), -1, -1), flat).view(len(flat), -1, *x.shape[1:])
+        for target, part in zip(targets, product.unbind(1), strict=True):
+            self.arrived.setdefault(target, []).append(part)
+
+    # All others: target by target, step by step
+
+    def node(self, target: int) -> Tensor | None:
+        """Everything that flows into a state; None for nothing."""
+        total = self.arrived.pop(target, [])
+        chains = self._chains(self.ending.get(target, []))
+        for level in range(max((len(chain.candidates[0].own) for chain in chains), default=0)):
+            going = [number for number, chain in enumerate(chains) if level < len(chain.candidates[0].own)]
+            for numbers in _grouped(going, partial(_next, chains, level)).values():
+                block = self._step(level, [chains[n] for n in numbers])
+                counts = [len(chains[n].candidates) for n in numbers]
+                blocks = torch.split(block, [block.shape[1] // sum(counts) * count for count in counts], 1)
+                for n, part in zip(numbers, blocks, strict=True):
+                    chains[n] = Chain(chains[n].candidates, part)
+        total += [self._tail(alike) for alike in _grouped(chains, lambda chain: chain.candidates[0].tail).values()]
+        return _sum(total) if total else None
+
+    def _chains(self, candidates: list[Candidate]) -> list[Chain]:
+        """Candidates that do the same on maps of one size, and what they read side by side."""
+        blocks: dict[Hashable, Tensor] = {}
+        chains = []
+        for alike in _grouped(candidates, lambda c: (_chain(c), self.map(c.source, c.shared).shape)).values():
+            key = alike[0].shared, tuple(c.source for c in alike)
+            if key not in blocks:
+                blocks[key] = _joined([self.map(c.source, c.shared) for c in alike])
+            chains.append(Chain(alike, blocks[key]))
+        return chains
+
+    def _step(self, level: int, chains: list[Chain]) -> Tensor:
+        """The blocks of all chains, side by side, after their next step."""
+        candidates = [c for chain in chains for c in chain.candidates]
+        steps = [c.own[level] for c in candidates]
+        block, first = _joined([chain.block for chain in chains]), steps[0]
+        if is_convolution(first):
+            return self._convolve(block, candidates, (level, _signature(first)), first)
+        if isinstance(first, Hidden):
+            block = self._convolve(block, candidates, (level, _signature(first)), first.conv)
+            return F.relu(self._normalise(block, [[step.norm] for step in steps if isinstance(step, Hidden)]))
+        if first == RELU:
+            return F.relu(block)
+        return _joined([step(x) for step, x in zip(steps, block.chunk(len(steps), 1), strict=True)])
+
+    def _convolve(self, block: Tensor, candidates: list[Candidate], key: Hashable, like: nn.Conv2d | None) -> Tensor:
+        weight = self.kernels[candidates[0].target, key]
+        mine = [dict(c.kernels)[key] for c in candidates]
+        if len(weight) != sum(map(len, mine)):  # maps of several sizes meet here
+            weight = torch.cat(mine)
+        if like is None:
+            return F.conv2d(block, weight, groups=len(candidates))
+        groups = len(candidates) * like.groups
+        return F.conv2d(block, weight, None, like.stride, like.padding, like.dilation, groups)
+
+    def _tail(self, chains: list[Chain]) -> Tensor:
+        """Σ_k w_k · norm_k(W_k z_k)."""
+        candidates = [c for chain in chains for c in chain.candidates]
+        block = _joined([chain.block for chain in chains])
+        if candidates[0].weight is not None:
+            block = self._convolve(block, candidates, candidates[0].tail, None)
+        mixture = torch.stack([self.weights[c.place] for c in candidates])
+        norms = [[c.norm] for c in candidates if c.norm is not None]
+        if norms:
+            block = self._normalise(block, norms, mixture)
+        stacked = block.reshape(block.shape[0], len(candidates), -1, *block.shape[2:])
+        if not norms:
+            stacked = stacked * mixture.to(block.dtype)[:, None, None, None]
+        return stacked.sum(1) if len(candidates) > 1 else stacked.squeeze(1)
+
+    # Normalisation
+
+    def _normalise(
+        self, block: Tensor, norms: Sequence[Sequence[nn.BatchNorm2d]], mixture: Tensor | None = None
+    ) -> Tensor:
+        """w·BN of every map of a block; the BNs of one map agree."""
+        leaders = [alike[0] for alike in norms]
+        first = leaders[0]
+        weight = bias = None
+        if first.affine:
+            weight = _joined([norm.weight for norm in leaders], 0)
+            bias = _joined([norm.bias for norm in leaders], 0)
+        if mixture is not None:
+            # materialised: channels_last BN returns wrong gradients for an expanded weight
+            wide = mixture[:, None].expand(-1, first.num_features).flatten()
+            wide = wide.to(torch.float64 if block.dtype == torch.float64 else torch.float32)
+            weight = wide if weight is None else weight * wide
+            bias = None if bias is None else bias * wide
+        if not _uses_batch(first):
+            mean = _joined([norm.running_mean for norm in leaders if norm.running_mean is not None], 0)
+            variance = _joined([norm.running_var for norm in leaders if norm.running_var is not None], 0)
+            return F.batch_norm(block, mean, variance, weight, bias, False, 0.0, first.eps)
+        values = block.numel() // block.shape[1]
+        if values < 2:
+            raise ArchgradError("batch statistics need more than one value per channel; use a larger batch")
+        result, mean, deviation = torch.native_batch_norm(block, weight, bias, None, None, True, 0.0, first.eps)
+        self.seen.append(Seen(norms, mean.detach(), deviation.detach(), values))
+        return result
+
+    @torch.no_grad()
+    def track(self) -> None:
+        """Move the running statistics as every BN alone would have."""
+        statistics: list[BatchStatistics] = []
+        tracking = [s for s in self.seen if any(_tracks(norm) for alike in s.norms for norm in alike)]
+        for seen in _grouped(tracking, lambda s: s.norms[0][0].eps).values():
+            variances = _joined([s.deviation for s in seen], 0).pow(-2) - seen[0].norms[0][0].eps
+            for s, variance in zip(seen, torch.split(variances, [len(s.deviation) for s in seen]), strict=True):
+                parts = zip(s.norms, s.mean.chunk(len(s.norms)), variance.chunk(len(s.norms)), strict=True)
+                statistics += [BatchStatistics(norm, m, v, s.values) for norms, m, v in parts for norm in norms]
+        update_running_statistics(statistics)
+
+
+def _candidate(cell: Cell, number: int, column: int, operation: nn.Module) -> Candidate:
+    edge, declared = cell.group.edges[number], declaration(operation)
+    steps = declared.prefix
+    count = next((n for n, step in enumerate(steps) if not isinstance(step, Shared)), len(steps))
+    place = len(cell.group.operations) * number + column
+    return Candidate(edge.source, edge.target, place, steps[:count], steps[count:], declared.weight, declared.norm)
+
+
+def _chain(c: Candidate) -> Hashable:
+    """What candidates have in common that do the same."""
+    return c.shared, tuple([_signature(step) for step in c.own]), c.tail
+
+
+def _next(chains: Sequence[Chain], level: int, number: int) -> Hashable:
+    """What chains have in common whose next steps are computed at once."""
+    return _signature(chains[number].candidates[0].own[level]), chains[number].block.shape[2:]
+
+
+def _signature(step: Step) -> Hashable:
+    """What steps have in common that are computed at once."""
+    if is_convolution(step):
+        return step.weight.shape, step.stride, step.padding, step.dilation, step.groups
+    if isinstance(step, Hidden):
+        return step.conv.weight.shape, _kind(step.norm)
+    return "relu" if step == RELU else id(step)
+
+
+def _kind(norm: nn.BatchNorm2d | None) -> Hashable:
+    return None if norm is None else (norm.eps, norm.affine, _uses_batch(norm))
+
+
+def _uses_batch(norm: nn.BatchNorm2d) -> bool:
+    return norm.training or norm.running_mean is None
+
+
+def _tracks(norm: nn.BatchNorm2d) -> bool:
+    return norm.training and norm.running_mean is not None
+
+
+def _sum(tensors: Sequence[Tensor]) -> Tensor:
+    return sum(tensors[1:], tensors[0])
+
+
+def _joined(tensors: Sequence[Tensor], axis: int = 1) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), axis)
+
+
+def _grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+def _index(places: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor(places, dtype=torch.long) if device.type == "cpu" else _index_on(places, device)
+
+
+@cache
+def _index_on(places: tuple[int, ...], device: torch.device) -> Tensor:
+    """Kept, since a CUDA graph reads it again; from pinned memory, since any other copy waits for the device."""
+    index = torch.tensor(places, dtype=torch.long)
+    return (index.pin_memory() if device.type == "cuda" else index).to(device, non_blocking=True)
