@@ -10,7 +10,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --upgrade pip 2>/dev/null
 	$(BIN)/python -m pip install --quiet torch torchvision
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
