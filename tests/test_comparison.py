@@ -1,0 +1,117 @@
+"""What a search found and random genotypes, trained alike; trained networks come back with their weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from archgrad import ArchgradError, Choice, data, load, search, spaces
+from archgrad.comparison import data_of, train_found, train_genotype
+from archgrad.evaluation import evaluate
+from archgrad.recipes import Recipe
+from archgrad.runs import Run
+
+RECIPE = Recipe(epochs=1, batch_size=16, lr=0.05)
+QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
+
+
+def images() -> data.Dataset:
+    digits = data.load("digits")
+    few = digits.train.take(torch.arange(64))
+    return data.from_tensors(few.inputs, few.labels, few.inputs, few.labels, classes=10, name="few digits")
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("search")
+    search("nasbench201", "random_genotype", images(), channels=2, cells=1, batch_size=16, seed=5, out=out, **QUIET)
+    return out
+
+
+@pytest.fixture(scope="module")
+def trained(searched: Path) -> Path:
+    train_found(searched, random=2, recipe=RECIPE, data=images(), **QUIET)
+    return searched
+
+
+def test_found_and_random_genotypes_are_trained_alike(trained: Path):
+    runs = {entry.name: Run.open(entry) for entry in sorted((trained / "train").iterdir())}
+    assert list(runs) == ["found", "random-00", "random-01"]
+    differing = {"genotype", "parameters"}
+    settings = [{k: v for k, v in run.config.items() if k not in differing} for run in runs.values()]
+    assert settings[0] == settings[1] == settings[2]
+    assert (settings[0]["channels"], settings[0]["cells"], settings[0]["space"]) == (2, 1, "nasbench201")
+    found = Run.open(trained).read_json("genotype.json")["text"]
+    assert runs["found"].config["genotype"] == found
+    assert len({run.config["genotype"] for run in runs.values()}) == 3
+    for name, run in runs.items():
+        where = trained / "train" / name
+        present = {entry.name for entry in where.iterdir()}
+        assert {"config.yaml", "metrics.jsonl", "result.json", "weights.safetensors", "checkpoints"} <= present
+        genotype = spaces.get("nasbench201").parse(run.config["genotype"])
+        count = spaces.get("nasbench201").parameters(genotype, channels=2, cells=1, in_channels=1, unreached=False)
+        assert run.read_json("result.json")["parameters"] == count
+
+
+def test_random_genotypes_follow_from_the_seed_not_from_how_many_there_are(trained: Path):
+    before = Run.open(trained / "train" / "random-01").config["genotype"]
+    results = train_found(trained, random=3, recipe=RECIPE, data=images(), **QUIET)
+    assert len(results) == 4
+    assert Run.open(trained / "train" / "random-01").config["genotype"] == before
+
+
+def test_a_trained_network_comes_back_with_its_weights(trained: Path):
+    dataset = images()
+    for directory, run in ((trained, trained / "train" / "found"), (trained / "train" / "random-00",) * 2):
+        network = load(directory)
+        assert not network.training
+        written = Run.open(run).read_json("result.json")["test"]
+        found = evaluate(network, dataset, device="cpu")
+        assert (found.loss, found.accuracy) == (written["loss"], written["accuracy"])
+
+
+def test_a_genotype_is_trained_by_its_notation_and_size(tmp_path: Path):
+    state = torch.get_rng_state()
+    options: dict[str, Any] = {"channels": 2, "cells": 1, "recipe": RECIPE, **QUIET}
+    one = train_genotype("nasbench201", "123403", images(), out=tmp_path / "one", **options)
+    two = train_genotype("nasbench201", "123403", images(), **options)
+    other = train_genotype("nasbench201", "123403", images(), seed=1, **options)
+    assert torch.equal(torch.get_rng_state(), state), "the caller's random numbers"
+    assert one.test == two.test != other.test
+    assert Run.open(tmp_path / "one").config["genotype"] == (
+        "|skip_connect~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
+    )
+    with pytest.raises(ArchgradError, match="six digits"):
+        train_genotype("nasbench201", "12340", images(), **options)
+
+
+def test_the_dataset_of_a_run_is_known_by_the_name_it_was_given(trained: Path, tmp_path: Path):
+    assert data_of(trained) == "few digits"
+    train_genotype("nasbench201", "000000", "digits", channels=2, cells=1, recipe=RECIPE, out=tmp_path, **QUIET)
+    assert data_of(tmp_path) == "digits"
+
+
+def test_what_cannot_be_trained_or_loaded_is_one_line(searched: Path, tmp_path: Path):
+    with pytest.raises(ArchgradError, match="must be 0 or more, got -1"):
+        train_found(searched, random=-1)
+    with pytest.raises(ArchgradError, match="is not a run directory"):
+        train_found(tmp_path)
+    with pytest.raises(ArchgradError, match="is not a run directory"):
+        load(tmp_path / "missing")
+    fresh = tmp_path / "fresh"
+    search("nasbench201", "random_genotype", images(), channels=2, cells=1, batch_size=16, out=fresh, **QUIET)
+    with pytest.raises(ArchgradError, match=f"not been trained yet: archgrad train {fresh}"):
+        load(fresh)
+    train_genotype(
+        "nasbench201", "000000", images(), channels=2, cells=1, recipe=RECIPE, out=tmp_path / "alone", **QUIET
+    )
+    with pytest.raises(ArchgradError, match="not the run of a search, but of 'train'"):
+        train_found(tmp_path / "alone")
+    own = nn.Sequential(Choice({"a": nn.Conv2d(1, 1, 3), "b": nn.Conv2d(1, 1, 3)}), nn.Flatten(), nn.Linear(36, 10))
+    search(own, "darts", images(), epochs=1, batch_size=16, out=tmp_path / "own", **QUIET)
+    with pytest.raises(ArchgradError, match=r"a network of your own .*settle"):
+        train_found(tmp_path / "own")

@@ -1,0 +1,184 @@
+"""Methods are compositions with the published settings, and every component of one is checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from archgrad import ArchgradError, Choice, Method, data, methods, search
+from archgrad.components import Relaxation, Schedule
+from archgrad.discretise import BestOfRandom, Strongest
+from archgrad.gradient import FirstOrder, Fixed, Plain, Unrolled
+from archgrad.method import AlphaOptimiser, WeightOptimiser, describe
+from archgrad.relaxation import RandomPath, Softmax
+from archgrad.schedules import WarmUp
+
+
+def test_darts_has_its_published_settings():
+    method = methods.get("darts", "darts")
+    assert method.weight_optimiser == WeightOptimiser(
+        lr=0.025, lr_min=0.001, momentum=0.9, weight_decay=3e-4, nesterov=False, clip=5.0
+    )
+    assert method.alpha_optimiser == AlphaOptimiser(lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-3)
+    assert (method.epochs, method.batch_size, method.order) == (50, 64, "alphas-first")
+    parts = (method.relaxation, method.architecture_gradient, method.weight_gradient, method.discretisation)
+    assert parts == (Softmax(1.0), FirstOrder(), Plain(), Strongest())
+
+
+def test_on_nasbench201_alphas_are_slower_and_weights_come_first():
+    there, here = methods.get("darts", "darts"), methods.get("darts", "nasbench201")
+    assert here == replace(there, alpha_optimiser=replace(there.alpha_optimiser, lr=1e-4), order="weights-first")
+
+
+def test_second_order_differs_from_first_in_the_gradient_alone():
+    for space in ("darts", "nasbench201"):
+        first, second = methods.get("darts", space), methods.get("darts_second_order", space)
+        assert replace(second, name="darts", architecture_gradient=FirstOrder()) == first
+    assert second.architecture_gradient == Unrolled("finite-difference", radius=1e-2)
+    assert methods.get("darts_second_order", exact=True).architecture_gradient == Unrolled("exact")
+
+
+def test_the_baselines_have_the_budget_that_they_say():
+    random = methods.get("random_search", "nasbench201")
+    darts = methods.get("darts", "nasbench201")
+    assert (random.relaxation, random.architecture_gradient) == (RandomPath(), Fixed())
+    assert random.discretisation == BestOfRandom(100)
+    assert (random.epochs, random.batch_size) == (darts.epochs, darts.batch_size)
+    assert random.weight_optimiser == darts.weight_optimiser
+    genotype = methods.get("random_genotype", "nasbench201")
+    assert (genotype.epochs, genotype.discretisation) == (0, BestOfRandom(1))
+
+
+@pytest.mark.parametrize("space", ["darts", "darts_without_none", "nasbench201", "own:network"])
+@pytest.mark.parametrize("name", methods.names())
+def test_every_method_is_described_as_plain_data_for_every_space(name: str, space: str):
+    method = methods.get(name, space)
+    described = json.loads(json.dumps(describe(method)))
+    assert described["class_path"] == "archgrad.method.Method"
+    assert described["init_args"]["name"].startswith(name)
+    relaxation = described["init_args"]["relaxation"]
+    assert relaxation["class_path"].rpartition(".")[2] == type(method.relaxation).__name__
+    assert methods.get(name, space) == method, "a value, equal whenever it is made"
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_every_method_searches_a_users_network(name: str):
+    torch.manual_seed(0)
+    x, y = torch.randn(16, 4), torch.arange(16) % 2
+    body = [Choice({"a": nn.Linear(4, 4), "b": nn.Tanh(), "c": nn.Identity()}, group="body") for _ in range(2)]
+    network = nn.Sequential(*body, nn.Linear(4, 2))
+    result = search(
+        network,
+        name,
+        data.from_tensors(x, y, x, y),
+        epochs=min(2, methods.get(name).epochs),
+        batch_size=4,
+        device="cpu",
+        progress=False,
+    )
+    assert len(result.history) == min(2, methods.get(name).epochs)
+    assert result.alphas["body"].shape == (len(result.history) + 1, 1, 3)
+
+
+def test_unknown_names_and_options_are_one_line():
+    with pytest.raises(ArchgradError, match="unknown method 'dart': did you mean 'darts'"):
+        methods.get("dart")
+    with pytest.raises(ArchgradError, match=r"method 'random_search' has no option 'candidate'; it has .*'candidates'"):
+        methods.get("random_search", candidate=3)
+    assert methods.get("random_search", candidates=3).discretisation == BestOfRandom(3)
+
+
+class Entry:
+    """An entry point of an installed plug-in."""
+
+    name = "mine"
+
+    @staticmethod
+    def load() -> Any:
+        return lambda rate=0.1: Method("mine", weight_optimiser=WeightOptimiser(lr=rate))
+
+
+def test_plug_ins_are_methods_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(methods, "entry_points", lambda group: [Entry] if group == "archgrad.methods" else [])
+    assert "mine" in methods.names()
+    assert methods.get("mine", "nasbench201").weight_optimiser.lr == 0.1
+    assert methods.get("mine", rate=0.2).weight_optimiser.lr == 0.2
+    with pytest.raises(ArchgradError, match="did you mean 'mine'"):
+        methods.get("mines")
+
+
+class Bare(Relaxation):
+    """A component whose settings a run could not record."""
+
+    def __call__(self, alphas: Any, sites: Any, context: Any = None) -> Any:
+        raise AssertionError
+
+
+@dataclass(frozen=True)
+class Nothing(Schedule):
+    """Does nothing."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"relaxation": FirstOrder()}, r"relaxation must be a Relaxation, got FirstOrder\(\)"),
+        ({"architecture_gradient": Plain()}, "architecture_gradient must be a ArchitectureGradient"),
+        ({"weight_gradient": FirstOrder()}, "weight_gradient must be a WeightGradient"),
+        ({"discretisation": Softmax()}, "discretisation must be a Discretisation"),
+        ({"schedules": (WarmUp(1), Softmax())}, r"schedules must be of Schedule, got Softmax"),
+        ({"modifiers": (WarmUp(1),)}, "modifiers must be of Modifier"),
+        ({"regularisers": (WarmUp(1),)}, "regularisers must be of Regulariser"),
+        ({"relaxation": Bare()}, "Bare must be a dataclass"),
+        ({"order": "first"}, "order must be 'alphas-first' or 'weights-first', got 'first'"),
+        ({"epochs": -1}, "epochs must be a whole number, 0 or more"),
+        ({"epochs": 1.5}, "epochs must be a whole number, 0 or more"),
+        ({"batch_size": 0}, "batch_size must be a number above 0"),
+    ],
+)
+def test_a_method_says_what_does_not_fit(settings: dict[str, Any], message: str):
+    with pytest.raises(ArchgradError, match=f"^method 'mine': .*{message}"):
+        Method("mine", **settings)
+    assert Method("mine", schedules=(WarmUp(1), Nothing())).schedules[1] == Nothing()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        (WeightOptimiser, {"lr": 0.0}, "lr must be a number above 0"),
+        (WeightOptimiser, {"clip": 0.0}, "clip must be a number above 0"),
+        (WeightOptimiser, {"momentum": -0.1}, "momentum must not be negative"),
+        (WeightOptimiser, {"weight_decay": float("nan")}, "weight_decay must not be negative, got nan"),
+        (AlphaOptimiser, {"lr": float("inf")}, "lr must be a number above 0"),
+        (AlphaOptimiser, {"betas": (0.5, 1.0)}, r"betas must be two numbers in \[0, 1\)"),
+        (AlphaOptimiser, {"weight_decay": -1.0}, "weight_decay must not be negative"),
+    ],
+)
+def test_optimisers_say_what_does_not_fit(kind: type, settings: dict[str, Any], message: str):
+    with pytest.raises(ArchgradError, match=f"^{kind.__name__}: {message}"):
+        kind(**settings)
+    assert WeightOptimiser(clip=None).clip is None
+
+
+def test_a_component_describes_what_it_wraps():
+    @dataclass(frozen=True)
+    class Wrapped(Relaxation):
+        """Another relaxation, some number of times."""
+
+        inner: Relaxation
+        counts: tuple[int, ...] = (1, 2)
+
+        def __call__(self, alphas: Any, sites: Any, context: Any = None) -> Any:
+            mixture = self.inner(alphas, sites, context)
+            assert isinstance(mixture["body"], Tensor)
+            return mixture
+
+    described = describe(Wrapped(Softmax(0.5)))
+    assert described["class_path"].endswith("Wrapped")
+    assert described["init_args"]["inner"]["init_args"] == {"temperature": 0.5}
+    assert described["init_args"]["counts"] == [1, 2]
