@@ -20,6 +20,7 @@ from torch import nn
 import archgrad
 from archgrad import comparison, complaints, discretise, evaluation, gradient, methods, schedules, spaces
 from archgrad import data as datasets
+from archgrad import regularisers as regularisation
 from archgrad import relaxation as relaxations
 from archgrad.components import (
     ArchitectureGradient,
@@ -35,7 +36,7 @@ from archgrad.genotype import Genotype
 from archgrad.randomness import isolated
 
 SECTIONS = ("spaces", "methods", "components", "datasets")
-COMPONENTS = (relaxations, gradient, schedules, discretise)
+COMPONENTS = (relaxations, gradient, regularisation, schedules, discretise)
 """The packages whose public classes are the library's components."""
 
 
