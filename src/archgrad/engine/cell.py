@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from archgrad.choice import Site
+from archgrad.engine.checkpoint import recomputed
 from archgrad.engine.executor import executor_for
 from archgrad.engine.graph import reached
 from archgrad.engine.loop import loop, settled_loop
@@ -23,6 +24,7 @@ class Cell(Site):
     ``strides``: per edge, by how much it shrinks the map. ``outputs``: the states that ``forward`` returns, in order.
     ``make`` builds the candidates. Edges are listed by ascending target and never point backwards.
     ``executor``: how the sum is computed (see `archgrad.engine`); it changes the speed, never the result.
+    ``checkpoint``: keep the inputs only and compute everything again in backward.
     """
 
     def __init__(
@@ -33,20 +35,27 @@ class Cell(Site):
         strides: Sequence[int],
         make: MakeOperation,
         executor: str = "auto",
+        checkpoint: bool = False,
     ):
         super().__init__(group)
         self.inputs = inputs
         self.outputs = tuple(outputs)
         self.strides = tuple(strides)
         self.executor = executor
+        self.checkpoint = checkpoint
         self.operations = nn.ModuleList(
             nn.ModuleDict({name: make(name, edge, stride) for name in edge.candidates})
             for edge, stride in zip(group.edges, self.strides, strict=True)
         )
 
     def forward(self, *inputs: Tensor) -> list[Tensor]:
-        states = executor_for(self.executor, inputs[0])(self, inputs, self.row)
-        return [states[state] for state in self.outputs]
+        executor, row = executor_for(self.executor, inputs[0]), self.row
+
+        def compute(weights: Tensor, *inputs: Tensor) -> list[Tensor]:
+            states = executor(self, inputs, row._replace(weights=weights))
+            return [states[state] for state in self.outputs]
+
+        return recomputed(self, compute, (row.weights, *inputs)) if self.checkpoint else compute(row.weights, *inputs)
 
     def settle(self, kept: Kept) -> nn.Module:
         """The kept operations without those that do not reach an output."""

@@ -50,7 +50,7 @@ def executor_for(name: str, x: Tensor) -> Executor:
 
 
 def _fastest(x: Tensor) -> str:
-    """``batched`` on a GPU; ``loop`` where its kernels can run: a CPU, full precision, first derivatives by backward."""
+    """``batched`` on a GPU; ``loop`` where its kernels can run: CPU, full precision, reverse mode."""
     transformed = forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
     several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
     if x.dim() != 4 or transformed or several:

@@ -237,9 +237,13 @@ class Darts(Space):
         affine: bool = False,
         track: bool = True,
         executor: str = "auto",
+        checkpoint_cells: bool = False,
         seed: int = 0,
     ) -> Supernet:
-        """The supernet; its pooling candidates are followed by a BN without parameters."""
+        """The supernet; its pooling candidates are followed by a BN without parameters.
+
+        ``checkpoint_cells``: keep no activations inside cells but compute them again in backward.
+        """
         plans = self._plan(cells, channels, stem)
 
         def make_graph(plan: CellPlan) -> Cell:
@@ -247,7 +251,8 @@ class Darts(Space):
                 return operations.build(name, operations.Setting(plan.channels, stride, affine, track, pool_norm=True))
 
             group = self.groups[GROUPS[plan.reduction]]
-            return Cell(group, INPUTS, self.outputs, self._strides(plan.reduction), make, executor)
+            strides = self._strides(plan.reduction)
+            return Cell(group, INPUTS, self.outputs, strides, make, executor, checkpoint_cells)
 
         network = DartsNetwork(
             plans,

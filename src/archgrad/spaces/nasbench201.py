@@ -152,15 +152,19 @@ class NASBench201(Space):
         affine: bool = False,
         track: bool = True,
         executor: str = "auto",
+        checkpoint_cells: bool = False,
         seed: int = 0,
     ) -> Supernet:
-        """The supernet; ``affine`` and ``track``: BN parameters and running statistics of the candidates."""
+        """The supernet; ``affine`` and ``track``: BN parameters and running statistics of the candidates.
+
+        ``checkpoint_cells``: keep no activations inside cells but compute them again in backward.
+        """
 
         def make_cell(width: int) -> Cell:
             def make(name: str, edge: Edge, stride: int) -> nn.Module:
                 return operations.build(name, operations.Setting(width, stride, affine, track))
 
-            return Cell(self.groups[GROUP], inputs=1, outputs=[3], strides=[1] * 6, make=make, executor=executor)
+            return Cell(self.groups[GROUP], 1, [3], [1] * 6, make, executor, checkpoint_cells)
 
         network = NASBench201Network(make_cell, channels, cells, classes, in_channels, track=True)
         return Supernet(network, space=self, seed=seed)
