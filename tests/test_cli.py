@@ -1,0 +1,271 @@
+"""The command line: every command end to end, configuration files, own components, and mistakes in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import archgrad
+from archgrad import spaces
+from archgrad.cli import main
+from archgrad.runs import Run
+
+TINY = ["--channels", "2", "--cells", "1", "--epochs", "1", "--device", "cpu", "--progress", "false"]
+
+MODULE = '''
+from dataclasses import dataclass
+from torch import nn
+from archgrad import Choice, Mixture
+from archgrad.components import Relaxation
+
+@dataclass(frozen=True)
+class MyRelaxation(Relaxation):
+    """Softmax of scaled alphas."""
+
+    scale: float = 2.0
+
+    def __call__(self, alphas, sites, context=None):
+        return Mixture({g: (self.scale * a).softmax(-1).expand(sites[g], -1, -1) for g, a in alphas.items()})
+
+def network():
+    body = Choice({"three": nn.Conv2d(3, 3, 3, padding=1), "skip": nn.Identity()}, group="body")
+    return nn.Sequential(nn.Conv2d(1, 3, 3), body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
+
+def number():
+    return 3
+'''
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with a user's package in it."""
+    (tmp_path / "mypkg").mkdir()
+    (tmp_path / "mypkg" / "__init__.py").write_text("")
+    (tmp_path / "mypkg" / "parts.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command line adds the working directory
+    yield tmp_path
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mypkg"]:
+        del sys.modules[name]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line on standard error with which arguments are refused."""
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments])
+    out, err = capsys.readouterr()
+    assert stop.value.code == 2
+    assert out == ""
+    assert err.count("\n") == 1, err
+    assert err.startswith("archgrad: ")
+    return err.removeprefix("archgrad: ").rstrip("\n")
+
+
+def test_search_train_evaluate_report_show(capsys: pytest.CaptureFixture[str], workplace: Path):
+    main(["search", *TINY, "--out", "run"])
+    run = Run.open("run")
+    found = run.read_json("genotype.json")["text"]
+    assert "run: run   report: " in capsys.readouterr().out
+    expected = {"config.yaml", "metrics.jsonl", "alphas.npz", "genotype.json", "result.json", "report.html"}
+    assert expected | {"checkpoints"} <= {entry.name for entry in Path("run").iterdir()}
+    assert len(list(Path("run/checkpoints").glob("*.ckpt"))) == 2
+
+    with pytest.raises(SystemExit):
+        main(["evaluate", "run"])
+    assert "the found network has not been trained yet: archgrad train run" in capsys.readouterr().err
+
+    (workplace / "run" / "report.html").unlink()
+    main(["train", "run", "--random", "2", "--epochs", "1", "--device", "cpu", "--progress", "false"])
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("found: test accuracy ")
+    assert out[1].startswith("2 random genotypes: ")
+    assert out[2].startswith("report: ")
+    assert Path("run/report.html").is_file()
+    assert sorted(entry.name for entry in Path("run/train").iterdir()) == ["found", "random-00", "random-01"]
+    accuracy = Run.open("run/train/found").read_json("result.json")["test"]["accuracy"]
+    assert f"found: test accuracy {accuracy:.2%}" in out[0]
+
+    main(["evaluate", "run", "--device", "cpu"])
+    main(["evaluate", "run/train/found", "--split", "train", "--device", "cpu"])
+    test, train = capsys.readouterr().out.splitlines()
+    assert test.startswith(f"test: accuracy {accuracy:.2%}, top-5 ")
+    assert train.startswith("train: accuracy ")
+
+    main(["report", "run"])
+    assert Path(capsys.readouterr().out.strip()).read_text().startswith("<!doctype html>")
+    main(["show", "run"])
+    assert found in capsys.readouterr().out.splitlines()
+
+    before = (workplace / "run" / "metrics.jsonl").read_bytes()
+    main(["search", *TINY, "--out", "run"])  # a finished run is found finished
+    assert (workplace / "run" / "metrics.jsonl").read_bytes() == before
+    capsys.readouterr()
+    assert "epochs: 1 → 2" in refused(capsys, "search", *TINY, "--out", "run", "--epochs", "2")
+
+
+def test_a_genotype_is_trained_without_a_search(capsys: pytest.CaptureFixture[str]):
+    main(["train", "--genotype", "010000", "--out", "alone", *TINY])
+    assert capsys.readouterr().out.startswith("test accuracy ")
+    assert Run.open("alone").config["genotype"].startswith("|none~0|+|skip_connect~0|none~1|")
+    assert "not the run of a search" in refused(capsys, "train", "alone")
+    assert "give either the run directory" in refused(capsys, "train")
+    assert "give either the run directory" in refused(capsys, "train", "alone", "--genotype", "010000")
+
+
+def test_show_tells_the_published_cost(capsys: pytest.CaptureFixture[str]):
+    main(["show", "333333"])
+    out = capsys.readouterr().out
+    assert "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+" in out
+    assert "1,531,546 parameters" in out  # 73,306 + 6 · 243,040 with the classifier of 10 classes
+    assert f"{7.78305 + 6 * 35.38944:.2f} M FLOPs" in out
+    main(["show", "333333", "--channels", "8", "--cells", "1"])
+    genotype = spaces.get("nasbench201").parse("333333")
+    count = spaces.get("nasbench201").parameters(genotype, channels=8, cells=1, unreached=False)
+    assert f"{count:,} parameters" in capsys.readouterr().out
+
+
+def test_list_names_all_there_is(capsys: pytest.CaptureFixture[str]):
+    main(["list"])
+    out = capsys.readouterr().out
+    for name in ("nasbench201", "darts_second_order", "archgrad.relaxation.Softmax", "archgrad.schedules.WarmUp"):
+        assert name in out
+    main(["list", "datasets"])
+    out = capsys.readouterr().out
+    assert "digits" in out
+    assert "nasbench201" not in out
+    main(["--version"])
+    assert capsys.readouterr().out.strip() == archgrad.__version__
+
+
+def test_a_printed_configuration_gives_the_same_run(capsys: pytest.CaptureFixture[str], workplace: Path):
+    options = [*TINY, "--seed", "3", "--relaxation", "Softmax", "--relaxation.temperature", "0.5"]
+    with pytest.raises(SystemExit) as stop:
+        main(["search", *options, "--print_config"])
+    assert stop.value.code in (0, None)
+    printed = capsys.readouterr().out
+    assert yaml.safe_load(printed)["relaxation"]["init_args"] == {"temperature": 0.5}
+    (workplace / "run.yaml").write_text(printed)
+    main(["search", *options, "--out", "one"])
+    main(["search", "--config", "run.yaml", "--out", "two"])
+    one, two = Run.open("one"), Run.open("two")
+    assert one.config == two.config
+    assert one.config["method"]["init_args"]["relaxation"]["init_args"] == {"temperature": 0.5}
+    assert (one.read_arrays("alphas.npz")["cell"] == two.read_arrays("alphas.npz")["cell"]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "scale"),
+    [
+        (["--relaxation", "mypkg.parts.MyRelaxation"], 2.0),
+        (["--relaxation.class_path", "mypkg.parts.MyRelaxation", "--relaxation.scale", "3"], 3.0),
+    ],
+)
+def test_a_users_own_relaxation_is_found_in_the_working_directory(options: list[str], scale: float):
+    main(["search", *TINY, *options, "--out", "run"])
+    recorded = Run.open("run").config["method"]["init_args"]["relaxation"]
+    assert recorded == {"class_path": "mypkg.parts.MyRelaxation", "init_args": {"scale": scale}}
+
+
+def test_components_of_a_list_are_added_one_by_one():
+    more = ["--schedules+=WarmUp", "--schedules.epochs=1", "--order", "weights-first"]
+    main(["search", *TINY, *more, "--out", "run"])
+    method = Run.open("run").config["method"]["init_args"]
+    assert method["schedules"] == [{"class_path": "archgrad.schedules.warm_up.WarmUp", "init_args": {"epochs": 1}}]
+    assert method["order"] == "weights-first"
+    alphas = Run.open("run").read_arrays("alphas.npz")["cell"]
+    assert (alphas[0] == alphas[1]).all()
+
+
+def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFixture[str]):
+    options = ["--space", "mypkg.parts:network", "--epochs", "1", "--device", "cpu", "--progress", "false"]
+    main(["search", *options])
+    main(["search", *options, "--out", "again"])
+    first = Run.open("runs/mypkg.parts_network-darts-digits-0").read_arrays("alphas.npz")["body"]
+    assert (first == Run.open("again").read_arrays("alphas.npz")["body"]).all()
+    capsys.readouterr()
+    main(["show", "again"])
+    assert capsys.readouterr().out.startswith("Genotype\n  body: 0: ")
+    assert "a network of your own was searched" in refused(capsys, "train", "again")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "give a command: search, train, evaluate, report, list, show; archgrad COMMAND --help tells its options"),
+        ("serch", "unknown command 'serch': did you mean 'search'?"),
+        ("search --method dart", "unknown method 'dart': did you mean 'darts'"),
+        ("search --space nasbench", "unknown space 'nasbench': did you mean 'nasbench201'?"),
+        ("search --data digit", "unknown dataset 'digit': did you mean 'digits'?"),
+        ("search --epochz 3", "search: unknown option --epochz: did you mean --epochs? (archgrad search --help)"),
+        ("search --zzz=3", "search: unknown option --zzz: it has no such option (archgrad search --help)"),
+        ("search here", "search: unexpected argument 'here'"),
+        ("search --epochs x", "--epochs: expected a whole number, got 'x'"),
+        ("search --channels=4.5", "--channels: expected a whole number, got '4.5'"),
+        ("search --train_fraction half", "--train_fraction: expected a number, got 'half'"),
+        ("search --progress maybe", "--progress: expected true or false, got 'maybe'"),
+        ("search --seed", "--seed: expected a value"),
+        ("search --epochs -1", "method 'darts': epochs must be a whole number, 0 or more, got -1"),
+        ("search --order first", "method 'darts': order must be 'alphas-first' or 'weights-first', got 'first'"),
+        ("search --train_fraction 2", "split: fraction must lie between 0 and 1, got 2.0"),
+        ("search --mixed_precision bf61", "unknown mixed precision 'bf61': did you mean 'bf16'?"),
+        ("search --relaxation Sofmax", "--relaxation: unknown relaxation 'Sofmax': did you mean 'Softmax'"),
+        ("search --relaxation nope.No", "--relaxation: No module named 'nope'"),
+        ("search --relaxation Softmax --relaxation.temperature x", "--relaxation.temperature: expected a number, got"),
+        ("search --relaxation Softmax --relaxation.temperature -1", "Softmax: "),
+        ("search --relaxation Softmax --relaxation.heat 1", "--relaxation: Option 'heat' is not accepted"),
+        ("search --schedules WarmUp", "--schedules: there may be several: write --schedules+=WarmUp"),
+        ("search --schedules+=WarmUpp", "--schedules: unknown schedule 'WarmUpp': did you mean 'WarmUp'?"),
+        ("search --schedules+=WarmUp --schedules.epochs=x", "--schedules.epochs: expected a whole number, got 'x'"),
+        ("search --config none.yaml", "--config: File does not exist:"),
+        ("search --config wrong.yaml", "search: unknown option --epochz: did you mean --epochs?"),
+        ("search --config typed.yaml", "--epochs: expected a whole number, got 'many'"),
+        ("search --space nopkg:network", "space 'nopkg:network': No module named 'nopkg'"),
+        ("search --space mypkg.parts:net", "unknown function of mypkg.parts 'net': did you mean 'network'?"),
+        ("search --space mypkg.parts:number", "space 'mypkg.parts:number': expected a function that returns a"),
+        ("train missing", "missing is not a run directory: it has no config.yaml"),
+        ("train --random x", "--random: expected a whole number, got 'x'"),
+        ("evaluate", "evaluate: RUN is missing"),
+        ("evaluate missing", "missing is not a run directory"),
+        ("show 33", "nasbench201: '33' must be six digits from 0 to 4"),
+        ("list space", "unknown section 'space': did you mean 'spaces'?"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], workplace: Path, arguments: str, message: str):
+    (workplace / "wrong.yaml").write_text("epochz: 3\n")
+    (workplace / "typed.yaml").write_text("epochs: many\n")
+    assert refused(capsys, *arguments.split()).startswith(message)
+    assert not (workplace / "runs").exists()
+
+
+def test_warnings_are_lines_and_the_programs_own_ones_come_back(capsys: pytest.CaptureFixture[str]):
+    import warnings
+
+    shown = warnings.showwarning
+    main(["search", *TINY, "--epochs", "2", "--out", "run"])
+    newest = max(Path("run/checkpoints").glob("*.ckpt"))
+    newest.write_bytes(b"damaged")
+    capsys.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        main(["search", *TINY, "--epochs", "2", "--out", "run"])
+    err: Any = capsys.readouterr().err
+    assert err.startswith("archgrad: run/checkpoints: damaged checkpoint")
+    assert err.count("\n") == 1
+    assert warnings.showwarning is shown
+
+
+def test_the_program_itself():
+    def archgrad_program(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "archgrad", *arguments], capture_output=True, text=True)
+
+    done = archgrad_program("search", *TINY, "--out", "run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Genotype nasbench201\n")
+    wrong = archgrad_program("search", "--method", "dart")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("archgrad: unknown method 'dart'")
