@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from archgrad import ArchgradError, Choice, data, load, search, spaces
-from archgrad.comparison import data_of, train_found, train_genotype
+from archgrad.comparison import dataset_of, train_found, train_genotype
 from archgrad.evaluation import evaluate
 from archgrad.recipes import Recipe
 from archgrad.runs import Run
@@ -89,10 +89,13 @@ def test_a_genotype_is_trained_by_its_notation_and_size(tmp_path: Path):
         train_genotype("nasbench201", "12340", images(), **options)
 
 
-def test_the_dataset_of_a_run_is_known_by_the_name_it_was_given(trained: Path, tmp_path: Path):
-    assert data_of(trained) == "few digits"
-    train_genotype("nasbench201", "000000", "digits", channels=2, cells=1, recipe=RECIPE, out=tmp_path, **QUIET)
-    assert data_of(tmp_path) == "digits"
+def test_the_dataset_of_a_run_is_loaded_as_it_was(trained: Path, tmp_path: Path):
+    with pytest.raises(ArchgradError, match="unknown dataset 'few digits'"):
+        dataset_of(trained)  # a user's own, which has no name to load it by
+    size = {"channels": 2, "cells": 1, "image_size": 6}
+    train_genotype("nasbench201", "000000", "digits", **size, recipe=RECIPE, out=tmp_path, **QUIET)
+    assert dataset_of(tmp_path).name == "digits"
+    assert dataset_of(tmp_path).image_size == 6
 
 
 def test_what_cannot_be_trained_or_loaded_is_one_line(searched: Path, tmp_path: Path):

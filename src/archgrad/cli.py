@@ -47,9 +47,13 @@ def search(
     out: str | None = None,
     channels: int | None = None,
     cells: int | None = None,
+    image_size: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     seed: int = 0,
+    alpha_lr: float | None = None,
+    weight_lr: float | None = None,
+    flat_minima: float | None = None,
     order: str | None = None,
     train_fraction: float = 0.5,
     executor: str = "auto",
@@ -73,9 +77,13 @@ def search(
         out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default; an interrupted run there is continued exactly
         channels: channels of the supernet; the published number by default
         cells: cells of the supernet (NAS-Bench-201: per stage); the published number by default
+        image_size: bring the images to this many pixels first
         epochs: epochs of the search; the method's published number by default
         batch_size: images per batch and process; the method's by default
         seed: everything random follows from it
+        alpha_lr: learning rate of alphas; the method's by default (searches of a few hundred steps need a larger one)
+        weight_lr: first learning rate of the weights; the method's by default
+        flat_minima: make any method seek flat minima (A²M), with an ascent step of this length
         order: alphas-first or weights-first; the method's by default
         train_fraction: share of the training set that trains weights; the rest trains alphas
         executor: how cells are computed; auto chooses by device
@@ -103,6 +111,12 @@ def search(
     }
     chosen = methods.get(method, space)
     chosen = replace(chosen, **{role: value for role, value in changes.items() if value is not None})
+    if alpha_lr is not None:
+        chosen = replace(chosen, alpha_optimiser=replace(chosen.alpha_optimiser, lr=alpha_lr))
+    if weight_lr is not None:
+        chosen = replace(chosen, weight_optimiser=replace(chosen.weight_optimiser, lr=weight_lr))
+    if flat_minima is not None:
+        chosen = methods.a2m(space, chosen, flat_minima)
     slug = "-".join(part.replace("/", "_").replace(":", "_").strip("._") for part in (space, method, data))
     directory = Path(out) if out else Path("runs") / f"{slug}-{seed}"
     result = archgrad.search(
@@ -111,6 +125,7 @@ def search(
         data,
         channels=channels,
         cells=cells,
+        image_size=image_size,
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
@@ -214,7 +229,7 @@ def evaluate(run: str, data: str | None = None, split: str = "test", device: str
         device: cpu, cuda, cuda:1, mps; the best there is by default
     """
     network = comparison.load(run)
-    found = evaluation.evaluate(network, data or comparison.data_of(run), split, device=device)
+    found = evaluation.evaluate(network, comparison.dataset_of(run) if data is None else data, split, device=device)
     if _main_process():
         print(
             f"{split}: accuracy {found.accuracy:.2%}, top-5 {found.top5:.2%}, loss {found.loss:.4f}, "

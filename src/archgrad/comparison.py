@@ -29,6 +29,7 @@ def train_genotype(
     *,
     channels: int | None = None,
     cells: int | None = None,
+    image_size: int | None = None,
     recipe: str | Recipe = "quick",
     seed: int = 0,
     out: Path | str | None = None,
@@ -41,7 +42,7 @@ def train_genotype(
     """
     space = spaces.get(space) if isinstance(space, str) else space
     genotype = space.parse(genotype) if isinstance(genotype, str) else space.check(genotype)
-    dataset = datasets.load(data)
+    dataset = datasets.load(data, image_size=image_size)
     size = {key: value for key, value in {"channels": channels, "cells": cells}.items() if value is not None}
     size = {**space.network_size, **size}
     settings = {"space": space.name, "genotype": space.format(genotype), **size}
@@ -49,7 +50,7 @@ def train_genotype(
     if isinstance(space, spaces.Darts) and recipe == "darts":
         settings["auxiliary"] = True
     network = _network(space, genotype, settings, seed)
-    source = {"source": str(data)} if isinstance(data, str | Path) else {}
+    source = {"source": str(data), "image_size": image_size} if isinstance(data, str | Path) else {}
     return train(network, dataset, recipe=recipe, seed=seed, out=out, settings={**settings, **source}, **options)
 
 
@@ -90,6 +91,7 @@ def train_found(
             config["data"] if data is None else data,
             channels=config["channels"] if channels is None else channels,
             cells=config["cells"] if cells is None else cells,
+            image_size=config["image_size"],
             recipe=recipe,
             seed=seed,
             out=Path(run) / "train" / name,
@@ -123,7 +125,7 @@ def _network(space: Space, genotype: Genotype, settings: dict[str, Any], seed: i
         return space.network(genotype, **size)
 
 
-def data_of(run: Path | str) -> str:
-    """The dataset that a run used, as it was named."""
+def dataset_of(run: Path | str) -> Dataset:
+    """The dataset that a run used, loaded again as it was."""
     config = Run.open(run).config
-    return str(config.get("source") or config["data"])
+    return datasets.load(config.get("source") or config["data"], image_size=config.get("image_size"))

@@ -92,13 +92,13 @@ def widened(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
 
-def load_shared(data: str | Path | Dataset, world: World) -> Dataset:
+def load_shared(data: str | Path | Dataset, world: World, image_size: int | None = None) -> Dataset:
     """Load a dataset on every process; a download is for one process, while the others wait."""
     if isinstance(data, Dataset):
         return data
     if world.size > 1:
         world.from_main(lambda: datasets.load(data) and None)
-    return datasets.load(data)
+    return datasets.load(data, image_size=image_size)
 
 
 @torch.no_grad()

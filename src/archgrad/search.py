@@ -69,6 +69,7 @@ def search(
     *,
     channels: int | None = None,
     cells: int | None = None,
+    image_size: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     seed: int = 0,
@@ -85,15 +86,16 @@ def search(
 
     ``network``: a space or its name, or any module with choices (which then brings its own size).
     ``method``: a `Method`, or the name of one, then with its published settings for the space.
-    ``channels``, ``cells``: size of the supernet (the space's published one). ``epochs``, ``batch_size``: the method's.
-    ``batch_size`` is that of one process. ``train_fraction`` of the training set trains the weights, the rest the
-    alphas; the split is stratified and follows from ``seed``.
+    ``channels``, ``cells``: size of the supernet (the space's published one). ``image_size``: bring images to this many
+    pixels first. ``epochs``, ``batch_size``: the method's; ``batch_size`` is that of one process.
+    ``train_fraction`` of the training set trains the weights, the rest the alphas; the split is stratified and follows
+    from ``seed``.
     ``out``: run directory; a search that was interrupted there is continued exactly. None writes nothing.
 
     Raises ArchgradError for unusable settings, and when the loss stops being finite; the last good checkpoint stays.
     """
     world = World.start(device, mixed_precision)
-    dataset = load_shared(data, world)
+    dataset = load_shared(data, world, image_size)
     space = spaces.get(network) if isinstance(network, str) else network if isinstance(network, Space) else None
     if isinstance(method, str):
         method = methods.get(method, space.name if space else "")
@@ -111,6 +113,7 @@ def search(
             "data": str(data) if isinstance(data, str | Path) else dataset.name,
             "channels": channels,
             "cells": cells,
+            "image_size": image_size,
             "seed": seed,
             "train_fraction": train_fraction,
             "executor": executor,
