@@ -120,6 +120,11 @@ class Schedule:
 class Discretisation(ABC):
     """Settles the alphas."""
 
+    @property
+    def evaluates(self) -> bool:
+        """Whether it needs a score, and is therefore asked once at the end and not after every epoch."""
+        return False
+
     @abstractmethod
     def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
         """The genotype; ``score`` evaluates genotypes on validation data with the supernet's weights."""

@@ -367,10 +367,8 @@ class Search:
 
     def _argmax(self) -> Genotype | None:
         """What would be found now, where that costs nothing."""
-        return None if self._needs_score() else self.method.discretisation(*self._settling())
-
-    def _needs_score(self) -> bool:
-        return getattr(self.method.discretisation, "candidates", 1) > 1
+        rule = self.method.discretisation
+        return None if rule.evaluates else rule(*self._settling())
 
     def _settling(self) -> tuple[dict[str, Tensor], Context]:
         return dict(self.supernet.alphas.items()), self._context("discretisation")

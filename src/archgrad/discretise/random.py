@@ -23,6 +23,11 @@ class BestOfRandom(Discretisation):
     def __post_init__(self) -> None:
         require_positive("BestOfRandom", candidates=self.candidates)
 
+    @property
+    def evaluates(self) -> bool:
+        """Only a choice among several needs a score."""
+        return self.candidates > 1
+
     def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
         if context.supernet is None:
             raise ArchgradError("BestOfRandom needs a supernet in its context")
