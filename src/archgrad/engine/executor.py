@@ -57,5 +57,6 @@ def _fastest(x: Tensor) -> str:
         return "plain"
     if x.device.type == "cuda":
         return "batched"
-    exact = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(x.device.type)
-    return "loop" if x.device.type == "cpu" and exact and not torch.compiler.is_compiling() else "plain"
+    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+        return "plain"
+    return "loop" if x.dtype in (torch.float32, torch.float64) else "plain"
