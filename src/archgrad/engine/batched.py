@@ -132,7 +132,7 @@ class _Pass:
     def map(self, state: int, shared: tuple[Step, ...]) -> Tensor:
         """A state after steps that candidates share."""
         if (state, shared) not in self.maps:
-            self.maps[state, shared] = shared[-1](self.map(state, shared[:-1]))
+            self.maps[state, shared] = _apply(shared[-1], self.map(state, shared[:-1]))
         return self.maps[state, shared]
 
     # Candidates with nothing of their own: source by source, for all targets at once
@@ -207,7 +207,8 @@ class _Pass:
             return F.relu(self._normalise(block, [[step.norm] for step in steps if isinstance(step, Hidden)]))
         if first == RELU:
             return F.relu(block)
-        return _joined([step(x) for step, x in zip(steps, block.chunk(len(steps), 1), strict=True)])
+        maps = block.chunk(len(steps), 1)
+        return _joined([_apply(step, x) for step, x in zip(steps, maps, strict=True)])
 
     def _convolve(self, block: Tensor, candidates: list[Candidate], key: Hashable, like: nn.Conv2d | None) -> Tensor:
         weight = self.kernels[candidates[0].target, key]
@@ -263,7 +264,6 @@ class _Pass:
         self.seen.append(Seen(norms, mean.detach(), deviation.detach(), values))
         return result
 
-    @torch.no_grad()
     def track(self) -> None:
         """Move the running statistics as every BN alone would have."""
         statistics: list[BatchStatistics] = []
@@ -282,6 +282,12 @@ def _candidate(cell: Cell, number: int, column: int, operation: nn.Module) -> Ca
     count = next((n for n, step in enumerate(steps) if not isinstance(step, Shared)), len(steps))
     place = len(cell.group.operations) * number + column
     return Candidate(edge.source, edge.target, place, steps[:count], steps[count:], declared.weight, declared.norm)
+
+
+def _apply(step: Step, x: Tensor) -> Tensor:
+    """The step of one candidate alone; spelt out, since ``torch.compile`` cannot call a named tuple."""
+    result: Tensor = step.function(x, *step.arguments) if isinstance(step, Shared) else step(x)
+    return result
 
 
 def _chain(c: Candidate) -> Hashable:
