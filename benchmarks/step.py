@@ -9,8 +9,8 @@ medians over rounds, and the median of the ratios within a round. The baselines:
   in the weight step one ``loss.backward()``, which computes the gradients of alphas and weights both times.
 * ``plain``: the same loop on channels_last maps; the alpha step computes no gradient of a weight, and vice versa.
 
-A phase is ``forward`` (with what backward needs), ``alpha`` or ``weight`` (forward and gradient), or ``step`` (alpha and
-weight). The optimisers' updates, the same for all, are left out.
+A phase is ``forward`` (with what backward needs), ``alpha`` or ``weight`` (forward and gradient), or ``step`` (alpha
+and weight). The optimisers' updates, the same for all, are left out.
 
 Saved bytes are those of all distinct storages that autograd keeps at the end of a forward pass, besides parameters,
 buffers and the batch (for ``step`` the larger of its two passes). Kernels are the dispatched operators that neither
@@ -195,7 +195,8 @@ def measure(
 def table(rows: Sequence[Row]) -> str:
     """The rows as Markdown."""
     lines = [
-        "| space | batch | phase | executor | seconds | spread | × plain NCHW | × plain cl | saved MB/image | saved ratio | kernels |",
+        "| space | batch | phase | executor | seconds | spread | × plain NCHW | × plain cl "
+        "| saved MB/image | saved ratio | kernels |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
@@ -239,8 +240,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 rows += measure(make, chosen.executor, space, batch, phase, chosen.rounds, chosen.clock)
                 print(table(rows[-len(chosen.executor) :]), flush=True)
     text = (
-        f"torch {torch.__version__}, {chosen.device}, {torch.get_num_threads()} threads, {chosen.clock} clock, {chosen.mixture} mixture, "
-        f"{chosen.rounds} rounds\n\n{table(rows)}"
+        f"torch {torch.__version__}, {chosen.device}, {torch.get_num_threads()} threads, {chosen.clock} clock, "
+        f"{chosen.mixture} mixture, {chosen.rounds} rounds\n\n{table(rows)}"
     )
     if chosen.json:
         chosen.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))

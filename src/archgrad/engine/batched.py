@@ -248,8 +248,8 @@ class _Pass:
             weight = _joined([norm.weight for norm in leaders], 0)
             bias = _joined([norm.bias for norm in leaders], 0)
         if mixture is not None:
-            # materialised: channels_last BN returns wrong gradients for an expanded weight
-            wide = mixture[:, None].expand(-1, first.num_features).flatten()
+            # materialised: BN returns wrong gradients for an expanded weight, which flattening one row would leave
+            wide = mixture.repeat_interleave(first.num_features)
             wide = wide.to(torch.float64 if block.dtype == torch.float64 else torch.float32)
             weight = wide if weight is None else weight * wide
             bias = None if bias is None else bias * wide
