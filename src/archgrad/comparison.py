@@ -49,6 +49,9 @@ def train_genotype(
     settings |= {"classes": dataset.classes, "in_channels": dataset.channels}
     if isinstance(space, spaces.Darts) and recipe == "darts":
         settings["auxiliary"] = True
+    if dataset.image_size:
+        shape = {**size, "classes": dataset.classes, "in_channels": dataset.channels}
+        settings["flops"] = space.flops(genotype, **shape, image_size=dataset.image_size, unreached=False)
     network = _network(space, genotype, settings, seed)
     source = {"source": str(data), "image_size": image_size} if isinstance(data, str | Path) else {}
     return train(network, dataset, recipe=recipe, seed=seed, out=out, settings={**settings, **source}, **options)
