@@ -41,7 +41,7 @@ def trained(searched: Path) -> Path:
 def test_found_and_random_genotypes_are_trained_alike(trained: Path):
     runs = {entry.name: Run.open(entry) for entry in sorted((trained / "train").iterdir())}
     assert list(runs) == ["found", "random-00", "random-01"]
-    differing = {"genotype", "parameters"}
+    differing = {"genotype", "parameters", "flops"}
     settings = [{k: v for k, v in run.config.items() if k not in differing} for run in runs.values()]
     assert settings[0] == settings[1] == settings[2]
     assert (settings[0]["channels"], settings[0]["cells"], settings[0]["space"]) == (2, 1, "nasbench201")
@@ -53,8 +53,9 @@ def test_found_and_random_genotypes_are_trained_alike(trained: Path):
         present = {entry.name for entry in where.iterdir()}
         assert {"config.yaml", "metrics.jsonl", "result.json", "weights.safetensors", "checkpoints"} <= present
         genotype = spaces.get("nasbench201").parse(run.config["genotype"])
-        count = spaces.get("nasbench201").parameters(genotype, channels=2, cells=1, in_channels=1, unreached=False)
-        assert run.read_json("result.json")["parameters"] == count
+        size = {"channels": 2, "cells": 1, "in_channels": 1, "unreached": False}
+        cost = spaces.get("nasbench201").cost(genotype, **size, image_size=images().image_size)
+        assert (run.read_json("result.json")["parameters"], run.config["flops"]) == cost
 
 
 def test_random_genotypes_follow_from_the_seed_not_from_how_many_there_are(trained: Path):
