@@ -267,15 +267,16 @@ def list_(section: str | None = None) -> None:
 
 def _entries(section: str) -> list[tuple[str, str]]:
     if section == "spaces":
+        known = spaces.SPACES
         return [
-            (name, f"{_first_line(spaces.get(name))} {spaces.get(name).size:.4g} genotypes.") for name in spaces.SPACES
+            (name, f"{_first_line(made)} {spaces.get(name).size:,.4g} genotypes.")
+            for name, made in spaces.SPACES.items()
         ]
     if section == "methods":
         return [(name, _first_line(methods.METHODS.get(name))) for name in methods.names()]
     if section == "datasets":
-        return [(name, "") for name in datasets.NAMES] + [
-            ("PATH", "An image folder, or a directory of train-*.parquet and test-*.parquet files.")
-        ]
+        paths = "an image folder, or a directory of train-*.parquet and test-*.parquet files"
+        return [*datasets.NAMES.items(), ("PATH", paths)]
     return [(f"{m.__name__}.{name}", _first_line(getattr(m, name))) for m in COMPONENTS for name in m.__all__]
 
 
@@ -391,7 +392,7 @@ def _speaks() -> bool:
 
 
 def _first_line(thing: Any) -> str:
-    return (getattr(thing, "__doc__", None) or "").strip().split("\n\n")[0].replace("\n    ", " ")
+    return (getattr(thing, "__doc__", None) or "").strip().split("\n\n")[0].replace("\n    ", " ").replace("``", "")
 
 
 def _network(path: str, seed: int) -> nn.Module:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from archgrad import ArchgradError, Choice, Supernet, spaces
 from archgrad.components import Context
 from archgrad.gradient import FirstOrder, Unrolled
+from archgrad.gradient.unrolled import SecondOrder
 from archgrad.objective import Descent, Objective
 from archgrad.relaxation import Softmax
 
@@ -79,10 +80,11 @@ def brute_force(supernet: Supernet, descent: Descent) -> Tensor:
 
 
 @pytest.mark.parametrize("descent", DESCENTS.values(), ids=DESCENTS)
-def test_exact_equals_brute_force(descent) -> None:
+@pytest.mark.parametrize("second_order", ["exact", "double-backward"])
+def test_exact_equals_brute_force(descent, second_order: SecondOrder) -> None:
     supernet = tiny()
     step = descent(supernet)
-    found = Unrolled("exact")(objective(supernet, step), supernet.alphas, Context(supernet))
+    found = Unrolled(second_order)(objective(supernet, step), supernet.alphas, Context(supernet))
     expected = brute_force(supernet, step)
     torch.testing.assert_close(found["block"], expected, rtol=1e-10, atol=1e-14)
     first = FirstOrder()(objective(supernet, step), supernet.alphas, Context(supernet))
@@ -103,7 +105,7 @@ def test_the_finite_difference_tends_to_exact_as_the_square_of_its_radius(descen
     assert error(1e-4) < 1e-7 * exact.norm().item()
 
 
-@pytest.mark.parametrize("second_order", ["exact", "finite-difference"])
+@pytest.mark.parametrize("second_order", ["exact", "double-backward", "finite-difference"])
 def test_a_learning_rate_of_zero_leaves_the_first_order(second_order) -> None:
     supernet = tiny()
     step = Descent(0.0, 0.9, 0.2, buffers(supernet))
@@ -112,7 +114,7 @@ def test_a_learning_rate_of_zero_leaves_the_first_order(second_order) -> None:
     torch.testing.assert_close(found["block"], first["block"], rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("second_order", ["exact", "finite-difference"])
+@pytest.mark.parametrize("second_order", ["exact", "double-backward", "finite-difference"])
 def test_regularisers_add_their_own_gradient_once(second_order) -> None:
     supernet = tiny()
     without, with_them = (
@@ -123,7 +125,7 @@ def test_regularisers_add_their_own_gradient_once(second_order) -> None:
     torch.testing.assert_close(with_them["block"], expected, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("second_order", ["exact", "finite-difference"])
+@pytest.mark.parametrize("second_order", ["exact", "double-backward", "finite-difference"])
 def test_weights_alphas_and_frozen_weights_are_left_as_they_were(second_order) -> None:
     supernet = spaces.get("nasbench201").supernet(channels=4, cells=1).double()
     supernet.network.stem[0].weight.requires_grad_(False)
@@ -141,7 +143,9 @@ def test_weights_alphas_and_frozen_weights_are_left_as_they_were(second_order) -
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(ArchgradError, match="second_order must be 'exact' or 'finite-difference', got 'third'"):
+    with pytest.raises(
+        ArchgradError, match="second_order must be one of 'exact', 'double-backward', 'finite-difference', got 'third'"
+    ):
         Unrolled("third")
     with pytest.raises(ArchgradError, match="Unrolled: radius must be a number above 0"):
         Unrolled(radius=0)

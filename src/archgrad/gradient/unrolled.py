@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import dual_level, make_dual, unpack_dual
 
 from archgrad.components import Alphas, ArchitectureGradient, Context
 from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.objective import Descent, Objective, filled, frozen, leaf
+
+SecondOrder = Literal["exact", "double-backward", "finite-difference"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,9 @@ class Unrolled(ArchitectureGradient):
 
     = ∂_α ℓ_val(ω', α) − ξ · ∂²ℓ_train/∂α∂ω · v, with v = ∂ℓ_val/∂ω'. The mixed derivative is computed
 
-    * ``second_order="exact"``: by differentiating ⟨∇_ω ℓ_train, v⟩ (double backward, plain executor), or
+    * ``second_order="exact"``: as the derivative of ∇_α ℓ_train(ω + εv) by ε (forward over reverse, plain executor),
+    * ``"double-backward"``: by differentiating ⟨∇_ω ℓ_train, v⟩ (plain executor), the same, and also for networks of
+      one's own whose functions have no forward derivative; it keeps more memory, or
     * ``"finite-difference"``: [∇_α ℓ_train(ω+rv) − ∇_α ℓ_train(ω−rv)] / 2r with r = ``radius`` / ‖v‖, as published.
 
     ξ is the weights' present learning rate.
@@ -30,14 +36,15 @@ class Unrolled(ArchitectureGradient):
     radius 1e-2, which at initialisation can be off by a factor of several.
     """
 
-    second_order: Literal["exact", "finite-difference"] = "finite-difference"
+    second_order: SecondOrder = "finite-difference"
     radius: float = 1e-2
 
     def __post_init__(self) -> None:
         require_positive("Unrolled", radius=self.radius)
-        if self.second_order not in ("exact", "finite-difference"):
+        if self.second_order not in get_args(SecondOrder):
             raise ArchgradError(
-                f"Unrolled: second_order must be 'exact' or 'finite-difference', got {self.second_order!r}"
+                f"Unrolled: second_order must be one of {', '.join(map(repr, get_args(SecondOrder)))}, "
+                f"got {self.second_order!r}"
             )
 
     def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> dict[str, Tensor]:
@@ -60,8 +67,13 @@ class Unrolled(ArchitectureGradient):
         )
         direction = objective.averaged([_or_zero(g, w) for g, w in zip(found[len(leaves) :], ahead, strict=True)])
 
-        mixed = self._exact if self.second_order == "exact" else self._finite_difference
-        second = mixed(train, alphas, weights, direction)
+        match self.second_order:
+            case "exact":
+                second = self._forward_over_reverse(train, alphas, dict(zip(names, weights, strict=True)), direction)
+            case "double-backward":
+                second = self._double_backward(train, alphas, weights, direction)
+            case "finite-difference":
+                second = self._finite_difference(train, alphas, weights, direction)
         return {group: direct[group] - descent.learning_rate * second[group] for group in direct}
 
     @staticmethod
@@ -79,7 +91,22 @@ class Unrolled(ArchitectureGradient):
             ahead = [step(*parts) for parts in zip(weights, gradients, buffers, strict=True)]
         return [weight.requires_grad_() for weight in ahead]
 
-    def _exact(self, train: Objective, alphas: Alphas, weights: Sequence[Tensor], v: list[Tensor]) -> dict[str, Tensor]:
+    def _forward_over_reverse(
+        self, train: Objective, alphas: Alphas, weights: Mapping[str, Tensor], v: list[Tensor]
+    ) -> dict[str, Tensor]:
+        leaves = leaf(alphas)
+        with forced("plain"), dual_level(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's own, about how it compiles forward derivatives
+            pairs = zip(weights.items(), v, strict=True)
+            moving = {n: make_dual(weight.detach(), along) for (n, weight), along in pairs}  # type: ignore[no-untyped-call]
+            loss = train.loss(train.mixture(leaves), weights=moving)
+            found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+            second = [None if g is None else unpack_dual(g).tangent for g in found]  # type: ignore[no-untyped-call]
+        return filled(leaves, train.averaged([_or_zero(g, a) for g, a in zip(second, leaves.values(), strict=True)]))
+
+    def _double_backward(
+        self, train: Objective, alphas: Alphas, weights: Sequence[Tensor], v: list[Tensor]
+    ) -> dict[str, Tensor]:
         leaves = leaf(alphas)
         with forced("plain"):
             loss = train.loss(train.mixture(leaves))
