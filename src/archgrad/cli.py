@@ -267,11 +267,8 @@ def list_(section: str | None = None) -> None:
 
 def _entries(section: str) -> list[tuple[str, str]]:
     if section == "spaces":
-        known = spaces.SPACES
-        return [
-            (name, f"{_first_line(made)} {spaces.get(name).size:,.4g} genotypes.")
-            for name, made in spaces.SPACES.items()
-        ]
+        sizes = {name: spaces.get(name).size for name in spaces.SPACES}
+        return [(name, f"{_first_line(made)} {sizes[name]:.4g} genotypes.") for name, made in spaces.SPACES.items()]
     if section == "methods":
         return [(name, _first_line(methods.METHODS.get(name))) for name in methods.names()]
     if section == "datasets":
