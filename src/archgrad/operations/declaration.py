@@ -64,7 +64,7 @@ def declaration(operation: nn.Module) -> Declaration:
 
     A subclass that overrides ``forward`` alone no longer computes what its parent declares: it declares nothing.
     """
-    if type(operation) is nn.Identity:
+    if type(operation) is nn.Identity and not _hooked(operation):
         return Declaration()
     if _declares(type(operation)) and not _hooked(operation):
         found: Declaration = cast(Declaring, operation).declare()
