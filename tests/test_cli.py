@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,13 @@ def test_a_genotype_is_trained_without_a_search(capsys: pytest.CaptureFixture[st
     assert "not the run of a search" in refused(capsys, "train", "alone")
     assert "give either the run directory" in refused(capsys, "train")
     assert "give either the run directory" in refused(capsys, "train", "alone", "--genotype", "010000")
+
+
+def test_show_cost_measures_a_step(capsys: pytest.CaptureFixture[str]):
+    main(["show", "--cost", "--batch_size", "2"])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("search step of nasbench201, batch 2, 32×32, supernet of published size: ")
+    assert re.search(r"\d\.\d\d s, peak memory \d+ MiB beside \d\.\d MiB of weights$", line)
 
 
 def test_show_tells_the_published_cost(capsys: pytest.CaptureFixture[str]):
@@ -231,6 +239,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("train --random x", "--random: expected a whole number, got 'x'"),
         ("evaluate", "evaluate: RUN is missing"),
         ("evaluate missing", "missing is not a run directory"),
+        ("show", "show: give a genotype or a run directory, or --cost"),
         ("show 33", "nasbench201: '33' must be six digits from 0 to 4"),
         ("list space", "unknown section 'space': did you mean 'spaces'?"),
     ],

@@ -34,6 +34,7 @@ from archgrad.components import (
 from archgrad.errors import ArchgradError, unknown
 from archgrad.genotype import Genotype
 from archgrad.randomness import isolated
+from archgrad.step_cost import step_cost
 
 SECTIONS = ("spaces", "methods", "components", "datasets")
 COMPONENTS = (relaxations, gradient, regularisation, schedules, discretise)
@@ -277,15 +278,38 @@ def _entries(section: str) -> list[tuple[str, str]]:
     return [(f"{m.__name__}.{name}", _first_line(getattr(m, name))) for m in COMPONENTS for name in m.__all__]
 
 
-def show(genotype: str, space: str = "nasbench201", channels: int | None = None, cells: int | None = None) -> None:
-    """Show a genotype: its decisions, notation, parameters and FLOPs.
+def show(
+    genotype: str | None = None,
+    space: str = "nasbench201",
+    channels: int | None = None,
+    cells: int | None = None,
+    cost: bool = False,
+    batch_size: int = 16,
+) -> None:
+    """Show a genotype: its decisions, notation, parameters and FLOPs; or what a search step costs.
 
     Args:
         genotype: in the space's notation or JSON, or a run directory of a search
         space: the space of the genotype
         channels: channels of the settled network; the published number by default
         cells: cells of the settled network; the published number by default
+        cost: also measure the time and peak memory of a search step in the space's supernet of published size
+        batch_size: images of that step
     """
+    if genotype is not None:
+        space = _show_genotype(genotype, space, channels, cells)
+    elif not cost:
+        raise ArchgradError("show: give a genotype or a run directory, or --cost for what a search step takes")
+    if cost:
+        step = step_cost(spaces.get(space), batch_size=batch_size)
+        print(
+            f"search step of {space}, batch {batch_size}, 32×32, supernet of published size: {step.seconds:.2f} s, "
+            f"peak memory {step.peak / 2**20:,.0f} MiB beside {step.weights / 2**20:,.1f} MiB of weights"
+        )
+
+
+def _show_genotype(genotype: str, space: str, channels: int | None, cells: int | None) -> str:
+    """Print a genotype, or that of a run; returns the space it belongs to."""
     if Path(genotype).is_dir():
         from archgrad.runs import Run
 
@@ -295,17 +319,18 @@ def show(genotype: str, space: str = "nasbench201", channels: int | None = None,
         space, found = run.config["space"], run.read_json("genotype.json")
         if space not in spaces.SPACES:  # a user's own network: it has no notation and no formula of its cost
             print(Genotype.from_dict(found))
-            return
+            return space
         genotype = str(found["text"])
     where = spaces.get(space)
     parsed = where.parse(genotype)
     size = {key: value for key, value in {"channels": channels, "cells": cells}.items() if value is not None}
     size = {**where.network_size, **size}
-    cost = where.cost(parsed, unreached=False, **size)
+    settled = where.cost(parsed, unreached=False, **size)
     print(parsed)
     print(where.format(parsed))
     shown = ", ".join(f"{name} {value}" for name, value in size.items())
-    print(f"{cost.parameters:,} parameters, {cost.flops / 1e6:,.2f} M FLOPs per 32×32 image ({shown})")
+    print(f"{settled.parameters:,} parameters, {settled.flops / 1e6:,.2f} M FLOPs per 32×32 image ({shown})")
+    return space
 
 
 COMMANDS: dict[str, Any] = {
@@ -336,7 +361,7 @@ def main(arguments: list[str] | None = None) -> None:
                 return
             jsonargparse.auto_cli(
                 COMMANDS,
-                args=_positional_first(arguments),
+                args=_as_typed(arguments),
                 as_positional=True,
                 exit_on_error=False,
                 prog="archgrad",
@@ -359,12 +384,16 @@ def main(arguments: list[str] | None = None) -> None:
             torch.distributed.destroy_process_group()
 
 
-def _positional_first(arguments: list[str]) -> list[str]:
-    """``archgrad train RUN …``: the run may stand where a person expects it, although it can be left out."""
-    if len(arguments) > 1 and arguments[0] in ("train", "list") and not arguments[1].startswith("-"):
-        name = "run" if arguments[0] == "train" else "section"
-        return [arguments[0], f"--{name}", *arguments[1:]]
-    return arguments
+OPTIONAL_FIRST = {"train": "run", "list": "section", "show": "genotype"}
+"""What may stand first, without its name, although it can be left out."""
+
+
+def _as_typed(arguments: list[str]) -> list[str]:
+    """What a person types, in the form that the parser knows: ``train RUN`` and the switch ``--cost``."""
+    switched = ["--cost=true" if argument == "--cost" else argument for argument in arguments]
+    if len(switched) > 1 and switched[0] in OPTIONAL_FIRST and not switched[1].startswith("-"):
+        return [switched[0], f"--{OPTIONAL_FIRST[switched[0]]}", *switched[1:]]
+    return switched
 
 
 def _fail(message: str) -> NoReturn:
