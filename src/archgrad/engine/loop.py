@@ -88,7 +88,8 @@ class Source:
         """The term of an operation."""
         key = _norm_key(declared)
         if key is None:
-            return Term(self.prefix(declared.prefix), declared.weight, declared.norm)
+            kept = bool(declared.prefix) and _shared(declared.prefix)  # by the ReLU itself, or by many terms
+            return Term(self.prefix(declared.prefix), declared.weight, declared.norm, kept)
         if key not in self.maps:
             self.maps[key] = self._seen(shared_bn(self.prefix(declared.prefix), self.norms[key]))
         return Term(self.maps[key])
