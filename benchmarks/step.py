@@ -192,6 +192,11 @@ def measure(
     ]
 
 
+def known(row: Row) -> dict[str, Any]:
+    """The row for JSON: null for a ratio to a baseline that was not asked for."""
+    return {key: None if value != value else value for key, value in asdict(row).items()}
+
+
 def table(rows: Sequence[Row]) -> str:
     """The rows as Markdown."""
     lines = [
@@ -244,7 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{chosen.mixture} mixture, {chosen.rounds} rounds\n\n{table(rows)}"
     )
     if chosen.json:
-        chosen.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+        chosen.json.write_text(json.dumps([known(row) for row in rows], indent=1))
     else:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"step-{chosen.mixture}.md").write_text(text)
