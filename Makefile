@@ -28,6 +28,7 @@ test-all: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/settled.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

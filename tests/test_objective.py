@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from archgrad import Choice, Mixture, Supernet, spaces
 from archgrad.components import Clock, Context, Modifier
-from archgrad.objective import Objective, detached_buffers, frozen
+from archgrad.objective import Objective, frozen
 from archgrad.relaxation import RandomPath, Softmax
 
 
@@ -92,16 +92,6 @@ def test_a_gradient_may_be_taken_after_later_evaluations(training: bool) -> None
     losses = [ell(supernet.alphas) for _ in range(3)]
     found = [torch.autograd.grad(loss, list(supernet.network.parameters())) for loss in losses]
     torch.testing.assert_close(found[0], found[2])
-
-
-def test_detached_buffers_moves_copies() -> None:
-    norm = nn.BatchNorm1d(3)
-    norm.register_buffer("empty", None)
-    with detached_buffers(norm):
-        norm(torch.randn(4, 3) + 5)
-        assert norm.num_batches_tracked == 1
-    assert norm.num_batches_tracked == 0
-    assert torch.equal(norm.running_mean, torch.zeros(3))
 
 
 def test_random_numbers_are_replayed_within_a_step_and_new_in_the_next() -> None:

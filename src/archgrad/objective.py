@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archgrad.components import Alphas, Context, Modifier, Regulariser, Relaxation
+from archgrad.engine.checkpoint import as_now
 from archgrad.mixture import Mixture
 from archgrad.randomness import derive
 from archgrad.supernet import Supernet
@@ -85,7 +86,7 @@ class Objective:
         clock = self.context.clock
         torch.manual_seed(derive(self.context.seed, "forward", self.purpose, clock.epoch, clock.step))
         first = self.loss_value is None
-        statistics = nullcontext() if first else detached_buffers(self.supernet)
+        statistics = nullcontext() if first else as_now(self.supernet)
         with statistics, nullcontext() if precise else self.autocast():
             if weights is None:
                 logits = self.supernet(x, mixture)
@@ -175,20 +176,3 @@ def frozen(supernet: Supernet) -> Iterator[None]:
     finally:
         for weight in thawed:
             weight.requires_grad_()
-
-
-@contextmanager
-def detached_buffers(network: nn.Module) -> Iterator[None]:
-    """Let forward passes move copies of the network's buffers, its running statistics among them, for a while.
-
-    Copies, rather than old values put back: a backward pass that follows still finds the buffers it was built on.
-    """
-    owners = [module for module in network.modules() if module._buffers]
-    originals = [module._buffers for module in owners]
-    for module, buffers in zip(owners, originals, strict=True):
-        module._buffers = {name: None if b is None else b.clone() for name, b in buffers.items()}
-    try:
-        yield
-    finally:
-        for module, buffers in zip(owners, originals, strict=True):
-            module._buffers = buffers

@@ -18,11 +18,12 @@ from archgrad import methods, spaces
 from archgrad.components import Clock, Context, Score
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.distributed import World, synchronise_batch_norm
+from archgrad.engine.checkpoint import as_now
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import evaluate_subset, load_shared, require_fitting, widened
 from archgrad.genotype import Genotype
 from archgrad.method import Method, describe
-from archgrad.objective import Descent, Objective, detached_buffers
+from archgrad.objective import Descent, Objective
 from archgrad.optim import Averages, clip, cosine, set_lr
 from archgrad.progress import Progress
 from archgrad.randomness import derive
@@ -515,7 +516,7 @@ class _Accuracy(Score):
         self.supernet.train()
         torch.manual_seed(self.seed)  # dropout: the same for every genotype, and after any resume
         mixture, sums = self.supernet.one_hot(genotype), torch.zeros(2, device=self.world.device)
-        with detached_buffers(self.supernet), self.world.autocast():
+        with as_now(self.supernet), self.world.autocast():
             for (x, y), _ in zip(self.batches.epoch(), range(self.steps), strict=False):
                 hits = (self.supernet(x, mixture).argmax(1) == y).sum()
                 sums += torch.stack([hits, torch.full_like(hits, len(y))])

@@ -7,7 +7,7 @@ A *block* is the maps of several candidates side by side, ``[images, candidatesÂ
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
@@ -340,7 +340,7 @@ def _index(places: tuple[int, ...], device: torch.device) -> Tensor:
     return torch.tensor(places, dtype=torch.long) if device.type == "cpu" else _index_on(places, device)
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _index_on(places: tuple[int, ...], device: torch.device) -> Tensor:
     """Kept, since a CUDA graph reads it again; from pinned memory, since any other copy waits for the device."""
     index = torch.tensor(places, dtype=torch.long)

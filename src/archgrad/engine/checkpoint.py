@@ -24,7 +24,11 @@ def recomputed(module: nn.Module, function: Callable[..., list[Tensor]], tensors
 
 
 def as_now(module: nn.Module) -> AbstractContextManager[None]:
-    """A context in which the module has the parameters of now, and copies of the buffers of now."""
+    """A context in which the module has the parameters of now, and copies of the buffers of now.
+
+    Forward passes inside it move the copies. Copies, rather than old values put back: a backward pass that follows
+    still finds the buffers it was built on.
+    """
     places = [(part, dict(part._parameters), _copied(part)) for part in module.modules()]
 
     @contextmanager
