@@ -1,0 +1,44 @@
+"""Zero-cost proxies: scores of untrained networks."""
+
+from archgrad.proxies.croze import CRoZe
+from archgrad.proxies.epe_nas import EPENAS
+from archgrad.proxies.fisher import Fisher
+from archgrad.proxies.flops import FLOPs
+from archgrad.proxies.grad_norm import GradNorm
+from archgrad.proxies.grasp import GraSP
+from archgrad.proxies.jacob_cov import JacobianCovariance
+from archgrad.proxies.l2_norm import L2Norm
+from archgrad.proxies.library import PROXIES, get, names, parse
+from archgrad.proxies.nwot import NWOT
+from archgrad.proxies.params import Parameters
+from archgrad.proxies.plain import Plain
+from archgrad.proxies.proxy import Batch, Measurement, Proxy
+from archgrad.proxies.shared import measure
+from archgrad.proxies.snip import SNIP
+from archgrad.proxies.synflow import SynFlow
+from archgrad.proxies.zen import Zen
+
+__all__ = [
+    "EPENAS",
+    "NWOT",
+    "PROXIES",
+    "SNIP",
+    "Batch",
+    "CRoZe",
+    "FLOPs",
+    "Fisher",
+    "GraSP",
+    "GradNorm",
+    "JacobianCovariance",
+    "L2Norm",
+    "Measurement",
+    "Parameters",
+    "Plain",
+    "Proxy",
+    "SynFlow",
+    "Zen",
+    "get",
+    "measure",
+    "names",
+    "parse",
+]

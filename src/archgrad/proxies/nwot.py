@@ -1,0 +1,68 @@
+"""NWOT: how well the pattern of active ReLUs tells images apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from archgrad.proxies.layers import logits
+from archgrad.proxies.proxy import Measurement, Proxy
+
+RELUS = frozenset([F.relu, torch.relu, torch.relu_, F.relu_, Tensor.relu, Tensor.relu_])
+
+
+@dataclass(frozen=True)
+class NWOT(Proxy):
+    """log |K|, K_ij the number of ReLUs that are both active or both inactive for the images i and j.
+
+    With the binary code c of an image K = Σ_layers c cᵀ + (1 − c)(1 − c)ᵀ; −∞ where two images have the same code.
+    A layer's contribution is the log-determinant of its own K; they do not add up. Layers are numbered in the order of
+    their evaluation, functional ReLUs included.
+
+    *Source:* Mellor et al., Neural Architecture Search without Training, arXiv 2006.04647.
+    """
+
+    executor: ClassVar[str | None] = "plain"  # the fused executors share a ReLU among the operations behind it
+
+    @torch.no_grad()
+    def evaluate(self, network: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
+        """The log-determinant of all layers together."""
+        with _Codes() as codes:
+            logits(network, images)
+        whole = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
+        whole = sum(codes.kernels, whole)
+        layers = {f"relu_{number}": _log_determinant(kernel) for number, kernel in enumerate(codes.kernels)}
+        return Measurement(_log_determinant(whole), layers)
+
+
+class _Codes(TorchFunctionMode):
+    """Collects the kernel of every ReLU that is computed, as a module or as a function."""
+
+    def __init__(self) -> None:
+        self.kernels: list[Tensor] = []
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if function in RELUS:
+            code = (args[0] > 0).flatten(1).float()
+            active = code.sum(1)
+            both = code @ code.T
+            # c·c' + (1 − c)·(1 − c') = n − |c| − |c'| + 2 c·c'; counts below 2²⁴ are exact in single precision
+            self.kernels.append((code.shape[1] - active[:, None] - active + 2 * both).double())
+        return function(*args, **(kwargs or {}))
+
+
+def _log_determinant(kernel: Tensor) -> float:
+    sign, value = torch.linalg.slogdet(kernel)
+    return float(value) if float(sign) > 0 else float("-inf")
