@@ -101,6 +101,21 @@ def test_every_group_of_a_users_network_is_settled() -> None:
     assert Strongest()(alphas, pruned).choices["g"] == (("a",),)
 
 
+def test_an_edge_whose_candidates_were_all_pruned_cannot_win() -> None:
+    """Known error: it had no strength at all (NaN), which sorted anywhere."""
+    mask = [[False, False, False], [True, True, True], [True, False, False]]
+    assert kept(NODE, [9, 9, 9], [0, 1, 0], [9, 9, 9], mask=mask) == ((), ("x",), ())
+
+
+def test_an_edge_that_must_stay_and_has_no_candidate_left_is_an_error() -> None:
+    group = Group("g", (Edge(0, 1, OPS), Edge(0, 2, OPS)))
+    with pytest.raises(ArchgradError, match=r"edge 0→2 must keep 1 of its candidates, but 0 of \['none', 'x', 'y'\]"):
+        kept(group, [0, 0, 1], [0, 0, 1], mask=[[True] * 3, [False] * 3])
+    choice = Group("g", (Edge(0, 1, ("a", "b", "c")),), select=2)
+    with pytest.raises(ArchgradError, match="must keep 2 of its candidates, but 1 of"):
+        kept(choice, [0, 0, 1], mask=[[True, False, False]])
+
+
 def test_it_needs_a_supernet() -> None:
     with pytest.raises(ArchgradError, match="Strongest needs a supernet"):
         Strongest()({}, Context())

@@ -59,3 +59,30 @@ def test_dirichlet_anchor_counts_existing_candidates_only() -> None:
     context = Context(masks={"cell": torch.tensor([[True, True, False]])})
     expected = value(DirichletAnchor(weight=1), [[1.0, 0.5]])
     assert value(DirichletAnchor(weight=1), [[1.0, 0.5, 3.0]], context) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "regulariser", [ZeroOne(), BetaDecay(weight=1.0), DirichletAnchor(), DirichletAnchor(distance="l2"), Entropy()],
+    ids=lambda r: type(r).__name__,
+)  # fmt: skip
+def test_missing_and_fully_pruned_candidates_count_nowhere(regulariser: Regulariser) -> None:
+    mask = torch.tensor([[True, True, False], [False, False, False], [True, False, True]])
+    rows = [[0.3, -0.5, 4.0], [1.0, 2.0, 3.0], [0.1, -7.0, 0.9]]
+    expected = value(regulariser, [[0.3, -0.5], [0.1, 0.9]])
+    assert value(regulariser, rows, Context(masks={"cell": mask})) == pytest.approx(expected, rel=1e-12)
+
+
+def test_dirichlet_anchor_equals_torchs_divergence() -> None:
+    rows = torch.randn(7, 5, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
+    c = torch.nn.functional.elu(rows) + 1
+    ones = torch.distributions.Dirichlet(torch.ones_like(c))
+    expected = torch.distributions.kl_divergence(torch.distributions.Dirichlet(c), ones).mean().item()
+    assert value(DirichletAnchor(weight=1), rows.tolist()) == pytest.approx(expected, rel=1e-12)
+
+
+def test_entropy_has_finite_gradients_where_weights_are_zero() -> None:
+    alphas = {"cell": torch.tensor([[0.0, -2000.0, 1.0]], dtype=DOUBLE, requires_grad=True)}
+    (gradient,) = torch.autograd.grad(Entropy()(alphas, Softmax()(alphas, {"cell": 2}), Context()), alphas["cell"])
+    assert torch.isfinite(gradient).all()
+    assert gradient[0, 0].item() == pytest.approx(-gradient[0, 2].item(), rel=1e-9) != 0
+    assert gradient[0, 1] == 0

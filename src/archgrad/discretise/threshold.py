@@ -30,10 +30,11 @@ class Threshold(Discretisation):
         supernet = context.supernet
         if supernet is None:
             raise ArchgradError("Threshold needs a supernet in its context")
-        masks, choices = {**supernet.masks, **context.masks}, dict[str, Kept]()
+        choices = dict[str, Kept]()
         for name, group in supernet.groups.items():
-            strength = alphas[name].detach().cpu().double().sigmoid().masked_fill(~masks[name], 0)
-            kept = settle(group, strength)
+            left = group.mask & context.masks[name] if name in context.masks else group.mask
+            strength = alphas[name].detach().cpu().double().sigmoid()
+            kept = settle(group, strength, left)
             if group.keep is not None:
                 column = {op: number for number, op in enumerate(group.operations)}
                 strong = strength >= self.threshold

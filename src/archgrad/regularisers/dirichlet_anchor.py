@@ -7,12 +7,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.distributions import Dirichlet, kl_divergence
 
 from archgrad.components import Alphas, Context, Regulariser
 from archgrad.errors import ArchgradError
 from archgrad.mixture import Mixture
 from archgrad.relaxation.dirichlet import concentrations
+from archgrad.relaxation.support import candidates
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,18 @@ class DirichletAnchor(Regulariser):
     def __call__(self, alphas: Alphas, mixture: Mixture, context: Context) -> Tensor:
         values = []
         for group, alpha in alphas.items():
-            concentration = concentrations(alpha)
-            for edge, row in enumerate(concentration):
-                kept = row[context.masks[group][edge].to(row.device)] if group in context.masks else row
-                if self.distance == "kl":
-                    values.append(kl_divergence(Dirichlet(kept), Dirichlet(torch.ones_like(kept))))
-                else:
-                    values.append((kept - 1).square().sum())
-        return self.weight * torch.stack(values).mean()
+            concentration, mask = concentrations(alpha), candidates(group, context)
+            if mask is not None:
+                some, mask = mask.any(-1).to(alpha.device), mask.to(alpha.device)
+                concentration, mask = concentration[some], mask[some]
+            values.append(self._values(concentration, torch.ones_like(concentration) if mask is None else mask))
+        return self.weight * torch.cat(values).mean()
+
+    def _values(self, concentration: Tensor, mask: Tensor) -> Tensor:
+        """Per edge; at 1, where missing candidates are put, every summand vanishes."""
+        c = concentration.where(mask.bool(), 1.0)
+        if self.distance == "l2":
+            return (c - 1).square().sum(-1)
+        total, count = (c * mask).sum(-1), mask.sum(-1).to(c)
+        shift = ((c - 1) * (c.digamma() - total.digamma()[:, None])).sum(-1)
+        return total.lgamma() - c.lgamma().sum(-1) - count.lgamma() + shift

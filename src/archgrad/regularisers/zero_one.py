@@ -9,6 +9,7 @@ from torch import Tensor
 
 from archgrad.components import Alphas, Context, Regulariser
 from archgrad.mixture import Mixture
+from archgrad.relaxation.support import candidates
 
 
 @dataclass(frozen=True)
@@ -27,4 +28,5 @@ class ZeroOne(Regulariser):
 
 def existing(group: str, alpha: Tensor, context: Context) -> Tensor:
     """The entries of a group that exist and have not been pruned, as one row."""
-    return alpha[context.masks[group].to(alpha.device)] if group in context.masks else alpha.flatten()
+    mask = candidates(group, context)
+    return alpha.flatten() if mask is None else alpha[mask.to(alpha.device)]

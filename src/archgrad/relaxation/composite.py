@@ -9,6 +9,7 @@ import torch
 
 from archgrad.components import Alphas, Context, Relaxation
 from archgrad.mixture import Mixture
+from archgrad.relaxation.support import candidates
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,10 @@ class Composite(Relaxation):
         tiny = {group: torch.finfo(w.dtype).tiny for group, w in first.items()}
         # Rows of the outer relaxation are edges: the sites of a group become edges of one site, and return afterwards.
         rows = {group: w.clamp_min(tiny[group]).log().flatten(0, 1) for group, w in first.items()}
-        masks = {g: mask.repeat(sites[g], 1) for g, mask in context.masks.items()}
-        second = self.outer(rows, dict.fromkeys(rows, 1), replace(context.within("outer"), masks=masks))
+        masks = {g: mask.repeat(sites[g], 1) for g in first if (mask := candidates(g, context)) is not None}
+        # Its groups are no longer those of the supernet, which the outer relaxation therefore does not get to see.
+        within = replace(context.within("outer"), masks=masks, supernet=None)
+        second = self.outer(rows, dict.fromkeys(rows, 1), within)
         weights = {g: w[0].view_as(first[g]) for g, w in second.items()}
         active = {g: a[0].view(first[g].shape) for g, a in second.active.items()}
         return Mixture(weights, active, {**first.extras, **second.extras})

@@ -12,7 +12,7 @@ from torch import Tensor
 from archgrad.components import Alphas, Context, Relaxation
 from archgrad.mixture import Mixture
 from archgrad.randomness import derive
-from archgrad.relaxation.support import Per, check_per, mixture_of
+from archgrad.relaxation.support import Per, check_per, mixture_of, support
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,19 @@ class Dirichlet(Relaxation):
 
     def _draw(self, group: str, alpha: Tensor, sites: int, context: Context) -> Tensor:
         count = sites if self.per == "site" else 1
-        concentration = concentrations(alpha).expand(count, -1, -1)
+        concentration, mask = concentrations(alpha), support(group, context)
+        if mask is not None:
+            mask = mask.to(alpha.device, non_blocking=True)
+            concentration = concentration.where(mask, 1.0)  # no draw depends on an alpha that stands for nothing
+        concentration = concentration.expand(count, -1, -1)
         # Independent Gamma numbers, normalised, are Dirichlet: masking before the normalisation removes a candidate.
         gamma: Tensor = torch.distributions.Gamma(concentration, torch.ones_like(concentration)).rsample()
         gamma = gamma.clamp_min(torch.finfo(gamma.dtype).tiny)
-        if group in context.masks:
-            gamma = gamma * context.masks[group].to(gamma, non_blocking=True)
+        if mask is not None:
+            gamma = gamma * mask
         return gamma / gamma.sum(-1, keepdim=True)
 
 
 def concentrations(alpha: Tensor) -> Tensor:
-    """elu(α) + 1, above 0."""
-    return F.elu(alpha) + 1
+    """elu(α) + 1, above 0 also where it rounds to it."""
+    return (F.elu(alpha) + 1).clamp_min(torch.finfo(alpha.dtype).eps)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from archgrad.components import Context
@@ -37,11 +37,28 @@ def temperature_at(temperature: float | Anneal, context: Context) -> float:
     return value_at(temperature, context.clock)
 
 
+def candidates(group: str, context: Context) -> Bool[Tensor, "edges ops"] | None:
+    """On the host, True for candidates that exist and have not been pruned; None where the context does not know."""
+    pruned = context.masks.get(group)
+    if context.supernet is None or group not in context.supernet.groups:
+        return pruned
+    existing = context.supernet.groups[group].mask
+    return existing if pruned is None else existing & pruned
+
+
+def support(group: str, context: Context) -> Bool[Tensor, "edges ops"] | None:
+    """As `candidates`, with everything on edges that have no candidate left, where no distribution could live.
+
+    `mixture_of` takes the weight of those edges away.
+    """
+    mask = candidates(group, context)
+    return None if mask is None else mask | ~mask.any(-1, keepdim=True)
+
+
 def masked(group: str, logits: Tensor, context: Context) -> Tensor:
-    """Logits with −∞ where a candidate does not exist or has been pruned."""
-    if group not in context.masks:
-        return logits
-    return logits.masked_fill(~context.masks[group].to(logits.device, non_blocking=True), -torch.inf)
+    """Logits with −∞ where a candidate does not exist or has been pruned, on edges that have one left."""
+    mask = support(group, context)
+    return logits if mask is None else logits.masked_fill(~mask.to(logits.device, non_blocking=True), -torch.inf)
 
 
 def uniform(group: str, alpha: Tensor, sites: int, per: Per, context: Context) -> Float[Tensor, "sites edges ops"]:
@@ -60,9 +77,16 @@ def gumbel(group: str, alpha: Tensor, sites: int, per: Per, context: Context) ->
 
 
 def mixture_of(weights: Mapping[str, Tensor], sites: Mapping[str, int], context: Context) -> Mixture:
-    """Weights ``[1 or sites, edges, ops]`` as a mixture that leaves pruned candidates out."""
-    spread = {group: w.expand(sites[group], -1, -1) for group, w in weights.items()}
-    return Mixture(spread).restricted({g: mask for g, mask in context.masks.items() if not bool(mask.all())})
+    """Weights ``[1 or sites, edges, ops]`` as a mixture that leaves out candidates that do not exist or are pruned."""
+    spread, masks = {}, {}
+    for group, w in weights.items():
+        mask = candidates(group, context)
+        if mask is not None and not bool(mask.all()):
+            masks[group] = mask
+            if not bool(mask.any(-1).all()):
+                w = w.masked_fill(~mask.to(w.device, non_blocking=True), 0)
+        spread[group] = w.expand(sites[group], -1, -1)
+    return Mixture(spread).restricted(masks)
 
 
 def hardened(mixture: Mixture) -> Mixture:
@@ -73,6 +97,8 @@ def hardened(mixture: Mixture) -> Mixture:
     weights, active = {}, {}
     for group, soft in mixture.items():
         winner = torch.zeros_like(soft).scatter(-1, soft.argmax(-1, keepdim=True), 1.0)
+        if group in mixture.active:  # nobody wins where nothing is left
+            winner = winner * mixture.active[group].to(winner, non_blocking=True)
         weights[group] = winner + soft - soft.detach()
         active[group] = winner.detach().bool().cpu()
     return Mixture(weights, active, mixture.extras)
