@@ -15,6 +15,7 @@ from archgrad.operations.convolution import DilatedConv, FactorizedConv, ReLUCon
 from archgrad.operations.declaration import Declaration, Hidden, Shared, chain, declaration
 from archgrad.operations.drop_path import DropPath
 from archgrad.operations.identity import FactorizedReduce, Zero
+from archgrad.operations.noise import Noise
 from archgrad.operations.norm import batch_norm
 from archgrad.operations.pooling import Pool
 
@@ -55,6 +56,7 @@ def _skip(s: Setting) -> nn.Module:
 
 OPERATIONS: dict[str, Build] = {
     "none": lambda s: Zero(s.stride),
+    "noise": lambda s: Noise(s.stride),
     "skip_connect": _skip,
     "max_pool_3x3": _pool("max"),
     "avg_pool_3x3": _pool("avg"),
@@ -84,6 +86,7 @@ __all__ = [
     "FactorizedConv",
     "FactorizedReduce",
     "Hidden",
+    "Noise",
     "Pool",
     "ReLUConvBN",
     "SeparableConv",

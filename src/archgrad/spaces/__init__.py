@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from archgrad.errors import ArchgradError, unknown
 from archgrad.spaces.darts import OPERATIONS as DARTS_OPERATIONS
 from archgrad.spaces.darts import Darts
 from archgrad.spaces.nasbench201 import NASBench201
+from archgrad.spaces.robust_darts import SUBSPACES, RobustDarts
 from archgrad.spaces.space import Space
 
 
@@ -21,6 +23,7 @@ SPACES: dict[str, Callable[..., Space]] = {
     "darts": Darts,
     "darts_without_none": _darts_without_none,
     "nasbench201": NASBench201,
+    **{f"robust_darts_{s.lower()}": partial(RobustDarts, subspace=s) for s in SUBSPACES},
 }
 
 
@@ -34,4 +37,4 @@ def get(name: str, **options: Any) -> Space:
         raise ArchgradError(f"space {name!r}: {error}") from None
 
 
-__all__ = ["SPACES", "Darts", "NASBench201", "Space", "get"]
+__all__ = ["SPACES", "Darts", "NASBench201", "RobustDarts", "Space", "get"]
