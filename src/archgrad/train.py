@@ -28,11 +28,13 @@ from archgrad.evaluation import (
     require_fitting,
     widened,
 )
+from archgrad.method import describe
 from archgrad.operations.drop_path import DropPath
 from archgrad.optim import Averages, clip, set_lr
 from archgrad.progress import Progress
-from archgrad.randomness import derive, isolated
+from archgrad.randomness import derive, generator, isolated
 from archgrad.recipes import Recipe, recipe_of
+from archgrad.robustness.attacks import Attack
 from archgrad.runs import Run
 
 __all__ = ["Metrics", "Recipe", "TrainResult", "evaluate", "load_weights", "train"]
@@ -79,9 +81,10 @@ def train(
     """Train a network in place from the weights that it has, and test it at the end.
 
     In training mode the network may return `(logits, auxiliary logits)`. `recipe`: `"darts"`, `"nasbench201"`,
-    `"quick"` or a `Recipe`, of which `epochs` and `batch_size` change the values. `validation`: share of the training
-    set that is held out to choose the best epoch; with 0 the last epoch counts. The test set never chooses anything;
-    `test_every` reports its accuracy every so many epochs. An incomplete last batch of an epoch is left out.
+    `"quick"`, `"adversarial"` or a `Recipe`, of which `epochs` and `batch_size` change the values. `validation`: share
+    of the training set that is held out to choose the best epoch; with 0 the last epoch counts. The test set never
+    chooses anything; `test_every` reports its accuracy every so many epochs. An incomplete last batch of an epoch is
+    left out.
 
     `out`: run directory, written and, with the same settings, resumed from its last checkpoint with the same result
     bit for bit; None writes nothing. Checkpoints come after every epoch and every `checkpoint_seconds`. `settings` are
@@ -99,7 +102,7 @@ def train(
         "command": "train",
         **(settings or {}),
         "data": dataset.name,
-        "recipe": asdict(chosen),
+        "recipe": {**asdict(chosen), "adversarial": describe(chosen.adversarial)},
         "seed": seed,
         "validation": validation,
         "mixed_precision": mixed_precision,
@@ -254,6 +257,7 @@ class _Training:
         # Dropout and drop-path draw from torch's own generator: seeded here, a step is the same after any resume.
         torch.manual_seed(derive(self.seed, "step", self.epoch, self.step, self.world.rank))
         set_lr(self.optimiser, recipe.lr_at(self.epoch, self.step, self.steps))
+        x = x if recipe.adversarial is None else self.attacked(recipe.adversarial, x, y)
         with self.world.autocast():
             output = self.network(x)
             logits, auxiliary = output if isinstance(output, tuple) else (output, None)
@@ -271,6 +275,14 @@ class _Training:
         self.optimiser.step()
         count = recipe.batch_size
         self.averages.add(count, loss=loss * count, accuracy=accuracy * count)
+
+    def attacked(self, attack: Attack, x: Tensor, y: Tensor) -> Tensor:
+        """The batch as an attack on the network of this step leaves it."""
+        numbers = generator(self.seed, "attack", self.epoch, self.step, self.world.rank)
+        bounds = (0.0, 1.0) if self.dataset.image_size else None  # inputs that are not images have any size
+        scale: dict[str, Any] = {"mean": self.dataset.mean, "std": self.dataset.std, "bounds": bounds}
+        with self.world.autocast():
+            return attack(self.network, x, y, generator=numbers, **scale)
 
     def evaluate(self, subset: Subset) -> Metrics:
         return evaluate_subset(self.network, subset, self.world)

@@ -1,0 +1,104 @@
+"""Searching for robust architectures: weights trained, and alphas updated, on images under attack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from archgrad.components import Alphas, ArchitectureGradient, Context, WeightGradient
+from archgrad.data import Normalisation
+from archgrad.errors import ArchgradError
+from archgrad.gradient.first_order import FirstOrder
+from archgrad.gradient.plain import Plain
+from archgrad.mixture import Mixture
+from archgrad.objective import Objective
+from archgrad.robustness.attacks import PGD, Attack
+from archgrad.supernet import Supernet
+
+
+@dataclass(frozen=True)
+class Adversarial(WeightGradient):
+    """``base`` on the images as ``attack`` leaves them, ∇_ω ℓ_train(ω, α; x'): adversarial training of the supernet.
+
+    The attack sees the supernet at the step's mixture and weights. ``normalisation``: that of the images, by which
+    ε counts in pixels; the dataset's by default. The base may be any weight gradient, such as Λ-DARTS'.
+
+    *Source:* Madry et al., arXiv 1706.06083, for a supernet; PGD with 7 steps within 8/255 as in RobNet, arXiv
+    1911.10695.
+    """
+
+    attack: Attack = field(default_factory=lambda: PGD(steps=7))
+    normalisation: Normalisation | None = None
+    base: WeightGradient = field(default_factory=Plain)
+
+    def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> list[Tensor]:
+        with attacked(objective, alphas, context, self.attack, self.normalisation) as under_attack:
+            return self.base(under_attack, alphas, context.within("base"))
+
+
+@dataclass(frozen=True)
+class RobustValidation(ArchitectureGradient):
+    """``base`` on the validation images as ``attack`` leaves them, ∇_α ℓ_val(ω, α; x'): alphas that are robust.
+
+    Images are attacked once per call at the alphas of the call, and are constants for the base. The base may be any
+    architecture gradient; as the base of A²M's `FlatMinima` this attacks anew at every alpha that it looks at.
+    """
+
+    attack: Attack = field(default_factory=lambda: PGD(steps=7))
+    normalisation: Normalisation | None = None
+    base: ArchitectureGradient = field(default_factory=FirstOrder)
+
+    def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> dict[str, Tensor] | None:
+        with attacked(objective, alphas, context, self.attack, self.normalisation) as under_attack:
+            return self.base(under_attack, alphas, context.within("base"))
+
+
+@contextmanager
+def attacked(
+    objective: Objective, alphas: Alphas, context: Context, attack: Attack, normalisation: Normalisation | None
+) -> Iterator[Objective]:
+    """The objective with its images under attack; what it finds counts as found by the given one."""
+    x, y = objective.batch
+    if attack.epsilon == 0:
+        yield objective
+        return
+    if not isinstance(x, Tensor):
+        raise ArchgradError(f"adversarial search: attacks need a batch of images, got {type(x).__name__}")
+    scale = normalisation or getattr(objective, "normalisation", None)
+    if scale is None and context.clock.epoch == context.clock.step == 0 and bool((x.min() < 0) | (x.max() > 1)):
+        raise ArchgradError("adversarial search: pixels lie outside [0, 1]: give the attack their normalisation")
+    with torch.no_grad():
+        mixture = objective.mixture(alphas)
+    with objective.autocast():
+        found = attack(
+            _Mixed(objective.supernet, mixture),
+            x,
+            y,
+            mean=scale.mean if scale else None,
+            std=scale.std if scale else None,
+            loss=objective.criterion,
+            generator=context.generator("attack"),
+        )
+    inner = replace(objective, batch=(found, y), site_gradients={})
+    # Running statistics move once per step: not again where the objective was evaluated before.
+    inner.loss_value, inner.logits = objective.loss_value, objective.logits
+    yield inner
+    objective.loss_value, objective.logits = inner.loss_value, inner.logits
+    objective.site_gradients = inner.site_gradients
+
+
+class _Mixed(nn.Module):
+    """A supernet at one mixture, as a plain network."""
+
+    def __init__(self, supernet: Supernet, mixture: Mixture):
+        super().__init__()
+        self.supernet, self.mixture = supernet, mixture
+        self.training = supernet.training
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.supernet(x, self.mixture)
+        return logits

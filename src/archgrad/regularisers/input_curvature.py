@@ -1,0 +1,76 @@
+"""The regulariser of AdvRush: architectures whose loss is smooth in the images.
+
+A `Regulariser` is a function of alphas and mixture and does not see the batch, so this one is an architecture gradient
+that wraps another and adds the gradient of its penalty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.engine.executor import forced
+from archgrad.errors import ArchgradError, require_positive
+from archgrad.gradient.first_order import FirstOrder
+from archgrad.mixture import Mixture
+from archgrad.objective import Objective, filled, frozen, leaf
+from archgrad.schedules.anneal import Anneal, value_at
+
+
+@dataclass(frozen=True)
+class InputCurvature(ArchitectureGradient):
+    """``base`` + ``weight`` · ∇_α mean over images of ‖∇_x ℓ(x + h z) − ∇_x ℓ(x)‖².
+
+    z is the unit vector along sign ∇_x ℓ(x), kept constant; ``h`` is a length in what the network sees, so that the
+    penalty is h² times the squared curvature of the loss along z, to first order in h. ``start``: share of the epochs
+    before which it is left out. Costs a double backward pass through the plain supernet.
+
+    *Source:* AdvRush, arXiv 2108.01289, equation 7 (after CURE, arXiv 1811.09716): h = 1.5, weight 0.01, from epoch 50
+    of 60 on.
+    """
+
+    weight: float | Anneal = 0.01
+    h: float = 1.5
+    start: float = 5 / 6
+    base: ArchitectureGradient = field(default_factory=FirstOrder)
+
+    def __post_init__(self) -> None:
+        require_positive("InputCurvature", h=self.h)
+        if not 0 <= self.start <= 1:
+            raise ArchgradError(f"InputCurvature: start must be a share of the epochs, in [0, 1], got {self.start!r}")
+
+    def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> dict[str, Tensor] | None:
+        # The base first: the evaluation that moves running statistics is then that of the given images.
+        found = self.base(objective, alphas, context.within("base"))
+        clock = context.clock
+        weight = value_at(self.weight, clock) if clock.epoch >= self.start * clock.epochs else 0.0
+        if found is None or weight == 0:
+            return found
+        leaves = leaf(alphas)
+        with forced("plain"), frozen(objective.supernet):
+            penalty = curvature(objective, objective.mixture(leaves), self.h)
+            slopes = torch.autograd.grad(penalty, list(leaves.values()), allow_unused=True)
+        added = objective.averaged(list(filled(leaves, slopes).values()))
+        return {group: found[group] + weight * slope for group, slope in zip(leaves, added, strict=True)}
+
+
+def curvature(objective: Objective, mixture: Mixture, h: float) -> Tensor:
+    """The mean over images of ‖∇_x ℓ(x + h z) − ∇_x ℓ(x)‖², differentiable in the mixture."""
+    x, y = objective.batch
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        raise ArchgradError(f"InputCurvature: expected a batch of images, got {type(x).__name__}")
+
+    def slope(inputs: Tensor) -> Tensor:
+        at = inputs.detach().requires_grad_()
+        loss = objective.loss(mixture, inputs=at, precise=True)
+        # The loss is a mean over images: times their number this is each image's own gradient.
+        return len(y) * torch.autograd.grad(loss, at, create_graph=True)[0]
+
+    here = slope(x)
+    direction = here.detach().sign()
+    length = direction.flatten(1).norm(dim=1).clamp_min(1).view(-1, *[1] * (x.dim() - 1))
+    difference = slope(x + h * direction / length) - here
+    return (difference**2).flatten(1).sum(1).mean()

@@ -1,0 +1,125 @@
+"""The command ``archgrad robustness``."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from archgrad import comparison
+from archgrad.errors import ArchgradError
+from archgrad.robustness import figures
+from archgrad.robustness.corruptions import CORRUPTIONS
+from archgrad.robustness.evaluation import Robustness
+from archgrad.robustness.evaluation import robustness as measure
+from archgrad.runs import Run, atomic_write
+
+RESULT = "robustness.json"
+
+
+def robustness(
+    run: str,
+    data: str | None = None,
+    attacks: str = "fgsm,pgd",
+    epsilons: str = "1,2,4,8",
+    corruptions: str = "all",
+    images: int | None = 1000,
+    batch_size: int = 256,
+    seed: int = 0,
+    device: str | None = None,
+    progress: bool = True,
+) -> None:
+    """Evaluate a trained network under attacks and corruptions, and draw both.
+
+    Args:
+        run: run directory of a training, or of a search whose found network has been trained; robustness.json and
+            the figures go to the directory of the training, and into the report of its search
+        data: a dataset; that of the training by default
+        attacks: fgsm, pgd (20 steps), pgd-K, spsa, and with the extra `robust` autoattack, carlini_wagner, deepfool;
+            separated by commas, or none
+        epsilons: L∞ radii in 1/255, separated by commas
+        corruptions: names separated by commas, all or none
+        images: how many test images, drawn with the share of every class; null takes all
+        batch_size: images per batch
+        seed: everything random follows from it
+        device: cpu, cuda, cuda:1, mps; the best there is by default
+        progress: show a progress bar on terminals
+    """
+    chosen, wanted = _names(attacks), list(CORRUPTIONS) if corruptions == "all" else _names(corruptions)
+    radii = [_radius(text) for text in _names(epsilons)]
+    network = comparison.load(run)
+    directory = Path(run)
+    if Run.open(directory).config.get("command") == "search":
+        directory = directory / "train" / comparison.FOUND
+    found = measure(
+        network,
+        comparison.dataset_of(directory) if data is None else data,
+        chosen,
+        radii,
+        corruptions=wanted,
+        images=images,
+        batch_size=batch_size,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
+    if os.environ.get("RANK", "0") != "0":
+        return
+    settings = {"data": data, "epsilons": radii, "images": images, "seed": seed}
+    text = json.dumps({**found.to_dict(), "settings": settings}, indent=2)
+    atomic_write(directory / RESULT, (text + "\n").encode())
+    if found.attacks:
+        _save(figures.accuracy_over_radius({directory.name: found}), directory / "robustness.svg")
+    if found.corruptions:
+        _save(figures.corruption_table(found), directory / "corruptions.svg")
+    show(found)
+    print(f"written: {directory / RESULT}")
+
+
+def show(found: Robustness) -> None:
+    """Print what was measured as tables."""
+    console = Console()
+    print(f"clean accuracy {found.clean:.2%} on {found.images:,} images")
+    for norm, unit in (("linf", 255.0), ("l2", 1.0)):
+        rows = {label: one for label, one in found.attacks.items() if one.norm == norm}
+        if not rows:
+            continue
+        radii = next(iter(rows.values())).epsilons
+        title = "L∞ radius in 1/255" if norm == "linf" else "L2 radius"
+        table = Table(title, *(f"{unit * radius:.3g}" for radius in radii), "HRS at the last", box=None, pad_edge=False)
+        for label, one in rows.items():
+            score = f"{100 * found.hrs(label, radii[-1]):.2f}"
+            median = "" if one.median is None else f" (median {unit * one.median:.3g})"
+            table.add_row(label + median, *(f"{accuracy:.2%}" for accuracy in one.accuracies), score)
+        console.print(table)
+    if found.corruptions:
+        table = Table("corruption", *map(str, found.severities), "mean", box=None, pad_edge=False)
+        for name, row in found.corruptions.items():
+            table.add_row(name, *(f"{accuracy:.2%}" for accuracy in row), f"{sum(row) / len(row):.2%}")
+        console.print(table)
+        print(f"mean corruption error {found.corruption_error:.2%}")
+
+
+def _names(text: str) -> list[str]:
+    return [] if text == "none" else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _radius(text: str) -> float:
+    try:
+        radius = float(text) / 255
+    except ValueError:
+        radius = -1.0
+    if not 0 <= radius <= 1:
+        raise ArchgradError(f"robustness: epsilons must be numbers from 0 to 255 separated by commas, got {text!r}")
+    return radius
+
+
+def _save(figure: Figure, path: Path) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix[1:])
+    atomic_write(path, buffer.getvalue())

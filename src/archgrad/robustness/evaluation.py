@@ -1,0 +1,275 @@
+"""How robust a trained network is: accuracy under attacks of growing radius, and on corrupted images."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from archgrad import data as datasets
+from archgrad.data import Batches, Dataset, Subset
+from archgrad.distributed import World
+from archgrad.errors import ArchgradError, unknown
+from archgrad.evaluation import load_shared, require_fitting
+from archgrad.randomness import generator
+from archgrad.robustness.attacks import FGSM, PGD, Attack, Norm, margin
+from archgrad.robustness.corruptions import CORRUPTIONS, GROUPS, SEVERITIES, corrupt
+from archgrad.robustness.library import AutoAttack, CarliniWagner, DeepFool, Minimal, distance
+from archgrad.robustness.spsa import SPSA
+
+ATTACKS: dict[str, type[Attack]] = {
+    "fgsm": FGSM,
+    "pgd": PGD,
+    "autoattack": AutoAttack,
+    "carlini_wagner": CarliniWagner,
+    "deepfool": DeepFool,
+    "spsa": SPSA,
+}
+EPSILONS = tuple(e / 255 for e in (1, 2, 4, 8))
+L2_RADII = (0.25, 0.5, 1.0)
+
+
+def attack_of(attack: str | Attack) -> Attack:
+    """An attack by its name, ``pgd-K`` for K steps of PGD, or as it is."""
+    if isinstance(attack, Attack):
+        return attack
+    if match := re.fullmatch(r"pgd-(\d+)", attack):
+        return PGD(steps=int(match[1]))
+    if attack not in ATTACKS:
+        raise unknown("attack", attack, [*ATTACKS, "pgd-7"])
+    return ATTACKS[attack]()
+
+
+def hrs(clean: float, robust: float) -> float:
+    """The harmonic robustness score 2CR/(C + R) of a clean and a robust accuracy; 0 if both are.
+
+    *Source:* Devaguptapu et al., arXiv 2007.06365.
+
+    >>> hrs(50.0, 50.0)
+    50.0
+    """
+    return 2 * clean * robust / (clean + robust) if clean + robust else 0.0
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """Accuracy under one attack, per radius; ``median``: of the smallest perturbations, where the attack seeks them."""
+
+    norm: Norm
+    epsilons: tuple[float, ...]
+    accuracies: tuple[float, ...]
+    median: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """What `robustness` measured; accuracies are shares of all images.
+
+    ``attacks``: label → accuracies per radius. ``corruptions``: name → accuracy per severity of ``severities``.
+    """
+
+    clean: float
+    images: int
+    attacks: Mapping[str, Attacked]
+    corruptions: Mapping[str, tuple[float, ...]]
+    severities: tuple[int, ...] = SEVERITIES
+
+    def hrs(self, attack: str, epsilon: float) -> float:
+        """The harmonic robustness score of an attack at a radius."""
+        found = self.attacks[attack]
+        return hrs(self.clean, found.accuracies[found.epsilons.index(epsilon)])
+
+    @property
+    def corruption_error(self) -> float | None:
+        """The mean error over all corruptions and severities; None where none were measured."""
+        means = [statistics.fmean(row) for row in self.corruptions.values()]
+        return 1 - statistics.fmean(means) if means else None
+
+    def relative_corruption_error(self, reference: Robustness) -> float:
+        """The mean corruption error (mCE): per corruption the error relative to that of a reference network, averaged.
+
+        *Source:* Hendrycks and Dietterich, arXiv 1903.12261, section 4.1.
+        """
+        if self.corruptions.keys() != reference.corruptions.keys() or self.severities != reference.severities:
+            raise ArchgradError("mean corruption error: the reference was measured on other corruptions")
+        ratios = []
+        for name, row in self.corruptions.items():
+            error, known = (len(row) - sum(values) for values in (row, reference.corruptions[name]))
+            if known == 0:
+                raise ArchgradError(f"mean corruption error: the reference makes no mistake under {name}")
+            ratios.append(error / known)
+        return statistics.fmean(ratios)
+
+    def group(self, name: str) -> float | None:
+        """Mean accuracy over a group of corruptions; None where it was not measured."""
+        rows = [statistics.fmean(self.corruptions[c]) for c in GROUPS[name] if c in self.corruptions]
+        return statistics.fmean(rows) if rows else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, the harmonic scores and means with it."""
+        return {
+            "clean": self.clean,
+            "images": self.images,
+            "attacks": {
+                label: {
+                    **{f.name: getattr(found, f.name) for f in fields(found)},
+                    "hrs": [hrs(self.clean, accuracy) for accuracy in found.accuracies],
+                }
+                for label, found in self.attacks.items()
+            },
+            "corruptions": {name: list(row) for name, row in self.corruptions.items()},
+            "severities": list(self.severities),
+            "corruption_error": self.corruption_error,
+        }
+
+
+def robustness(
+    network: nn.Module,
+    data: str | Path | Dataset,
+    attacks: Sequence[str | Attack] = ("fgsm", "pgd"),
+    epsilons: Sequence[float] = EPSILONS,
+    *,
+    l2_radii: Sequence[float] = L2_RADII,
+    corruptions: Iterable[str] = tuple(CORRUPTIONS),
+    severities: Sequence[int] = SEVERITIES,
+    images: int | None = None,
+    batch_size: int = 256,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    progress: bool = True,
+) -> Robustness:
+    """Accuracy of a network on test images, under attacks at every radius, and under corruptions at every severity.
+
+    ``attacks``: names (`ATTACKS`, or ``pgd-K``) or attacks, whose own radius does not count: those of L∞ attacks are
+    ``epsilons``, those of L2 attacks ``l2_radii``, in pixel units. Images that are misclassified without an attack
+    are not attacked. Every radius is attacked anew, so that an accuracy that rises with the radius, a sign of masked
+    gradients, shows. ``images``: only so many, drawn by ``seed`` with the share of every class. The network is moved
+    to the device, and evaluated in evaluation mode; it keeps its mode.
+
+    Raises ArchgradError where the data are not images, and for unknown names.
+    """
+    chosen = [attack_of(attack) for attack in attacks]
+    wanted = list(corruptions)
+    for name in wanted:
+        if name not in CORRUPTIONS:
+            raise unknown("corruption", name, CORRUPTIONS)
+    world = World.start(device)
+    dataset = load_shared(data, world)
+    if dataset.image_size is None:
+        raise ArchgradError(
+            f"robustness: {dataset.name} has inputs of shape {list(dataset.shape)}, which are no images"
+        )
+    require_fitting(network, dataset)
+    modes = [(module, module.training) for module in network.modules()]
+    network.to(world.device).eval()
+    measure = _Measure(network, dataset, _some(dataset.test, images, seed), batch_size, seed, world.device)
+    jobs: list[tuple[str, Any, Any]] = []
+    for attack in chosen:
+        radii = tuple(epsilons) if attack.norm == "linf" else tuple(l2_radii)
+        jobs += [("smallest", attack, radii)] if isinstance(attack, Minimal) else [("attack", attack, e) for e in radii]
+    jobs += [("corruption", name, severity) for name in wanted for severity in severities]
+    console = Console(stderr=True)
+    found: dict[str, list[float]] = {}
+    medians: dict[str, float] = {}
+    try:
+        shown = track(
+            jobs, "robustness", console=console, disable=not (progress and world.main and console.is_terminal)
+        )
+        for kind, what, strength in shown:
+            if kind == "corruption":
+                found.setdefault(what, []).append(measure.corrupted(what, strength))
+            elif kind == "attack":
+                found.setdefault(what.label, []).append(measure.attacked(what, strength))
+            else:
+                found[what.label], medians[what.label] = measure.smallest(what, strength)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    return Robustness(
+        measure.clean,
+        measure.count,
+        {
+            attack.label: Attacked(
+                attack.norm,
+                tuple(epsilons) if attack.norm == "linf" else tuple(l2_radii),
+                tuple(found[attack.label]),
+                medians.get(attack.label),
+                {f.name: getattr(attack, f.name) for f in fields(attack) if f.name != "epsilon"},
+            )
+            for attack in chosen
+        },
+        {name: tuple(found[name]) for name in wanted},
+        tuple(severities),
+    )
+
+
+class _Measure:
+    """The images, and which of them the network classifies rightly."""
+
+    def __init__(
+        self, network: nn.Module, dataset: Dataset, subset: Subset, batch_size: int, seed: int, device: torch.device
+    ) -> None:
+        self.network, self.dataset, self.seed = network, dataset, seed
+        self.normalised = Batches(subset, batch_size, device=device)
+        self.pixels = Batches(replace(subset, normalisation=None), batch_size, device=device)
+        self.count = len(subset)
+        self.right = [self._right(x, y) for x, y in self.normalised.epoch()]
+        self.clean = self._share(self.right)
+
+    def attacked(self, attack: Attack, epsilon: float) -> float:
+        """Accuracy under an attack."""
+        attack, left = replace(attack, epsilon=epsilon), []
+        for x, y, draw in self._attackable(attack):
+            found = attack(self.network, x, y, mean=self.dataset.mean, std=self.dataset.std, generator=draw)
+            left.append(self._right(found, y))
+        return self._share(left)
+
+    def smallest(self, attack: Minimal, radii: Sequence[float]) -> tuple[list[float], float]:
+        """Accuracy per radius, and the median size of the smallest perturbations."""
+        sizes = []
+        for x, y, draw in self._attackable(attack):
+            found = attack.smallest(self.network, x, y, mean=self.dataset.mean, std=self.dataset.std, generator=draw)
+            size = distance(found, x, self.dataset.std, attack.norm)
+            sizes.append(torch.where(self._right(found, y), torch.inf, size))
+        every = torch.cat(sizes).double()
+        accuracies = [float((every > radius).sum() / self.count) for radius in radii]
+        return accuracies, float(every.median()) if len(every) else 0.0
+
+    def corrupted(self, name: str, severity: int) -> float:
+        """Accuracy on corrupted images."""
+        right = []
+        for number, (pixels, y) in enumerate(self.pixels.epoch()):
+            x = corrupt(pixels, name, severity, generator(self.seed, "corruption", name, number))
+            normalisation = self.dataset.test.normalisation
+            right.append(self._right(x if normalisation is None else normalisation(x), y))
+        return self._share(right)
+
+    def _attackable(self, attack: Attack) -> Iterable[tuple[Tensor, Tensor, torch.Generator]]:
+        """Images that are classified rightly. All radii draw alike."""
+        for number, (right, (x, y)) in enumerate(zip(self.right, self.normalised.epoch(), strict=True)):
+            if bool(right.any()):
+                yield x[right], y[right], generator(self.seed, "attack", attack.label, number)
+
+    def _right(self, x: Tensor, y: Tensor) -> Tensor:
+        return margin(self.network, x, y) < 0
+
+    def _share(self, right: list[Tensor]) -> float:
+        return sum(int(hits.sum()) for hits in right) / self.count
+
+
+def _some(subset: Subset, images: int | None, seed: int) -> Subset:
+    """So many images of a subset, or all."""
+    if images is None or images >= len(subset):
+        return subset
+    if images < 1:
+        raise ArchgradError(f"robustness: the number of images must be at least 1, got {images}")
+    return datasets.split(subset, images / len(subset), seed)[0]
