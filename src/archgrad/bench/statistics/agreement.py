@@ -1,0 +1,125 @@
+"""Do two benchmarks, or two settings, rank the methods alike? Kendall's τ, the number that exposes rank reversals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from archgrad.bench.statistics.bootstrap import Bootstrap
+from archgrad.bench.statistics.cube import Cube, mean
+
+SPLITS = 200  # random halvings of the searches
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """τ-b between the rankings of any two of ``names``: 1 the same, 0 unrelated, −1 reversed; NaN if all are tied.
+
+    ``low``, ``high``: interval, and ``over`` what it is about. ``p``: of τ = 0, exact for few methods, uncorrected.
+    ``reliability``: τ between two random halves of one benchmark's searches, which no other τ can be expected to exceed
+    by much; empty without repetitions.
+    """
+
+    names: tuple[str, ...]
+    tau: Float[np.ndarray, "names names"]
+    low: Float[np.ndarray, "names names"]
+    high: Float[np.ndarray, "names names"]
+    p: Float[np.ndarray, "names names"]
+    over: str
+    reliability: Float[np.ndarray, " names"]
+
+    @property
+    def average(self) -> float:
+        """Mean τ over all pairs, NaN for less than two names."""
+        off = self.tau[np.triu_indices(len(self.names), 1)]
+        return float(np.nanmean(off)) if len(off) and not np.isnan(off).all() else math.nan
+
+    @property
+    def extremes(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
+        """The pairs with the lowest and the highest τ."""
+        i, j = np.triu_indices(len(self.names), 1)
+        off = self.tau[i, j]
+        if not len(off) or np.isnan(off).all():
+            return None
+        low, high = int(np.nanargmin(off)), int(np.nanargmax(off))
+        return (int(i[low]), int(j[low])), (int(i[high]), int(j[high]))
+
+
+def tau(scores: Float[np.ndarray, "*batch names methods"]) -> Float[np.ndarray, "*batch names names"]:
+    """Kendall's τ-b between all rows: concordant minus discordant pairs over √(untied pairs of one · of the other)."""
+    first, second = np.triu_indices(scores.shape[-1], 1)
+    sign = np.sign(scores[..., first] - scores[..., second])
+    untied = np.sqrt((sign**2).sum(-1))
+    size = untied[..., :, None] * untied[..., None, :]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = sign @ sign.swapaxes(-1, -2) / size
+    return np.asarray(np.where(size > 0, np.round(value, 12), np.nan))
+
+
+def between_benchmarks(cube: Cube, bootstrap: Bootstrap) -> Agreement:
+    """Rankings of the benchmarks by the mean over their settings.
+
+    Without repeated searches the interval takes the methods as a sample of methods: Fisher's z with variance
+    0.437/(M − 4) (Bonett and Wright, Psychometrika 65 (2000)); there is none for less than five.
+    """
+    value = tau(cube.blocks())
+    if bootstrap.over == "benchmarks":
+        low, high = bonett_wright(value, len(cube.methods), bootstrap.confidence)
+        over = "methods"
+    else:
+        drawn = tau(mean(bootstrap.cells, -1).swapaxes(1, 2))
+        (low, high), over = bootstrap.interval(drawn), bootstrap.over
+        np.fill_diagonal(low, 1.0)
+        np.fill_diagonal(high, 1.0)
+    return Agreement(cube.benchmarks, value, low, high, _p(cube.blocks()), over, _reliability(cube, bootstrap.seed))
+
+
+def between_settings(cube: Cube, bootstrap: Bootstrap) -> Agreement:
+    """τ between two settings within every benchmark, averaged over the benchmarks."""
+    measured = tau(cube.cells.transpose(1, 2, 0))
+    drawn = tau(bootstrap.cells.transpose(0, 2, 3, 1)) if bootstrap.over != "benchmarks" else measured[None]
+    low, high = bootstrap.interval(bootstrap.over_benchmarks(drawn))
+    unknown = np.full(low.shape, np.nan)
+    return Agreement(cube.settings, mean(measured, 0), low, high, unknown, bootstrap.over, np.empty(0))
+
+
+def bonett_wright(
+    value: Float[np.ndarray, " *shape"], methods: int, confidence: float = 0.95
+) -> tuple[Float[np.ndarray, " *shape"], Float[np.ndarray, " *shape"]]:
+    """Interval of τ over so many methods by Fisher's z; NaN for less than five."""
+    if methods < 5:
+        return np.full(value.shape, np.nan), np.full(value.shape, np.nan)
+    reach = float(stats.norm.ppf(0.5 + confidence / 2)) * math.sqrt(0.437 / (methods - 4))
+    z = np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12))
+    return np.tanh(z - reach), np.tanh(z + reach)
+
+
+def _p(blocks: Float[np.ndarray, "names methods"]) -> Float[np.ndarray, "names names"]:
+    result = np.full((len(blocks), len(blocks)), np.nan)
+    for i, j in zip(*np.triu_indices(len(blocks), 1), strict=True):
+        if blocks.shape[1] > 1:
+            result[i, j] = result[j, i] = stats.kendalltau(blocks[i], blocks[j]).pvalue
+    return result
+
+
+def _reliability(cube: Cube, seed: int) -> Float[np.ndarray, " benchmarks"]:
+    """Split-half τ per benchmark, mean over random splits; NaN where a method has a single search."""
+    if not cube.replicated:
+        return np.empty(0)
+    generator = np.random.default_rng([seed, 99])
+    result = np.full(len(cube.benchmarks), np.nan)
+    for b in range(len(cube.benchmarks)):
+        runs = cube.runs[:, b]
+        number = (~np.isnan(runs)).sum(-1)
+        if number.min() < 2:
+            continue
+        keys = np.where(np.isnan(runs), np.inf, generator.random((SPLITS, *runs.shape)))
+        place = keys.argsort(-1).argsort(-1)
+        first, second = place < (number // 2)[:, None], (place >= (number // 2)[:, None]) & ~np.isnan(runs)
+        halves = [mean(np.where(half, runs, np.nan), -1) for half in (first, second)]
+        result[b] = mean(tau(np.stack(halves, 1))[:, 0, 1], 0)
+    return result

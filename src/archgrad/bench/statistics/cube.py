@@ -1,0 +1,198 @@
+"""Scores as one array over methods, benchmarks, settings and searches, and what of them can be compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from archgrad.bench.results import Results
+from archgrad.errors import ArchgradError
+
+LISTED = 6  # names that a remark gives before it only counts
+
+
+@dataclass(frozen=True, eq=False)
+class Cube:
+    """``scores[m, b, h, s]`` in %: method m on benchmark b under setting h, search s; NaN where there is no unit.
+
+    Searches are exchangeable: s numbers those of one method and benchmark, and the same s elsewhere is unrelated.
+    Several trainings of one search are averaged, since they share its genotype. Only where nothing was searched twice
+    are trainings the replicates (``replicates`` says which). ``remarks``: what was averaged or left out.
+    """
+
+    methods: tuple[str, ...]
+    benchmarks: tuple[str, ...]
+    settings: tuple[str, ...]
+    scores: Float[np.ndarray, "methods benchmarks settings searches"]
+    replicates: str = "searches"
+    remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, results: Results) -> Cube:
+        """All units that have a score."""
+        frame = results.frame
+        done = frame[frame.score.notna()]
+        remarks = []
+        if lost := len(frame) - len(done):
+            failed = frame[frame.score.isna()].groupby("method").size()
+            each = ", ".join(f"{method} {count}" for method, count in failed.items())
+            remarks.append(f"{lost:,} of {len(frame):,} units have no score and are left out ({each}).")
+        if not len(done):
+            raise ArchgradError(f"{results.title}: no unit has a score yet, there is nothing to report")
+        axes = [natural(done[name].unique()) for name in ("method", "benchmark")]
+        described = [name for name in results.settings if name in set(done.setting)]
+        axes.append([*described, *natural(set(done.setting) - set(described))])
+        cell = ["method", "benchmark"]
+        searched_twice = bool((done.groupby(cell).seed.nunique() > 1).any())
+        trained_twice = bool(done.duplicated([*cell, "setting", "seed"]).any())
+        replicate = "seed" if searched_twice or not trained_twice else "training_seed"
+        if searched_twice and trained_twice:
+            remarks.append("Several trainings of one search are averaged: they share its genotype.")
+        places = [pd.Categorical(done[n], a).codes for n, a in zip((*cell, "setting"), axes, strict=True)]
+        run = done.groupby(cell)[replicate].rank("dense").to_numpy().astype(np.int64) - 1
+        shape = (*map(len, axes), int(run.max()) + 1)
+        index = np.ravel_multi_index((*(place.astype(np.int64) for place in places), run), shape)
+        size = int(np.prod(shape))
+        count = np.bincount(index, minlength=size)
+        total = np.bincount(index, weights=done.score.to_numpy(), minlength=size)
+        scores = np.where(count, total / np.maximum(count, 1), np.nan).reshape(shape)
+        replicates = "searches" if replicate == "seed" else "trainings"
+        methods, benchmarks, settings = (tuple(axis) for axis in axes)
+        return cls(methods, benchmarks, settings, scores, replicates, tuple(remarks))
+
+    @cached_property
+    def cells(self) -> Float[np.ndarray, "methods benchmarks settings"]:
+        """Means over the searches."""
+        return mean(self.scores, -1)
+
+    @cached_property
+    def spread(self) -> Float[np.ndarray, "methods benchmarks settings"]:
+        """Sample standard deviations (n − 1) over the searches, NaN for a single one."""
+        return deviation(self.scores, -1)
+
+    @cached_property
+    def counts(self) -> Int[np.ndarray, "methods benchmarks settings"]:
+        """How many searches have a score."""
+        return np.asarray((~np.isnan(self.scores)).sum(-1))
+
+    @cached_property
+    def runs(self) -> Float[np.ndarray, "methods benchmarks searches"]:
+        """Every search as the mean over the settings, NaN unless it was trained under all that are compared."""
+        wanted = np.any(self.counts > 0, axis=0)[None, :, :, None]
+        values = np.where(wanted, self.scores, 0.0).sum(2) / np.maximum(wanted.sum(2), 1)
+        return np.asarray(values, dtype=np.float64)
+
+    @cached_property
+    def present(self) -> Bool[np.ndarray, "methods benchmarks searches"]:
+        """Which searches there are."""
+        return np.asarray(~np.isnan(self.scores).all(2))
+
+    @property
+    def replicated(self) -> bool:
+        """Whether at least half of the methods' benchmarks were searched (or trained) more than once."""
+        return bool(np.median(self.present.sum(-1)) >= 2)
+
+    def blocks(self, how: str = "mean") -> Float[np.ndarray, "benchmarks methods"]:
+        """A score per benchmark and method: the mean over the settings, or the best setting's."""
+        return summary(self.cells, how).T
+
+    def order(self, methods: Sequence[int] | Int[np.ndarray, " methods"]) -> Cube:
+        """The same with the methods in another order, or some of them."""
+        chosen = [int(m) for m in methods]
+        return replace(self, methods=tuple(self.methods[m] for m in chosen), scores=self.scores[chosen])
+
+    def compared(self) -> Cube:
+        """What every method has: the part on which methods can be compared.
+
+        A method that lacks more than half of the benchmarks' settings is left out, then every setting of a benchmark
+        that some remaining method lacks. A mean over the settings is then one over the same settings for all methods.
+        """
+        have: Bool[np.ndarray, "methods benchmarks settings"] = np.asarray(self.counts > 0)
+        planned = np.asarray(have.any(0))
+        kept = [m for m in range(len(self.methods)) if have[m][planned].mean() >= 0.5]
+        kept = kept or list(range(len(self.methods)))
+        while not have[kept].all(0).any() and len(kept) > 1:
+            kept.remove(min(kept, key=lambda m: int(have[m].sum())))
+        complete = np.asarray(have[kept].all(0))
+        remarks = list(self.remarks)
+        for m in sorted(set(range(len(self.methods))) - set(kept)):
+            held = f"{int(have[m].sum())} of {int(planned.sum())}"
+            remarks.append(f"{self.methods[m]} is left out of the comparisons: it has {held} benchmarks' settings.")
+        if (lost := planned & ~complete).any():
+            names = [f"{self.benchmarks[b]} / {self.settings[h]}" for b, h in np.argwhere(lost).tolist()]
+            lacking = [self.methods[m] for m in kept if (lost & ~have[m]).any()]
+            remarks.append(
+                f"{len(names)} of {int(planned.sum())} benchmarks' settings are left out of the comparisons since not "
+                f"all methods have them ({listed(lacking)} lack some): {listed(names)}."
+            )
+        rows, columns = np.asarray(complete.any(1)), np.asarray(complete.any(0))
+        scores = np.where(complete[None, :, :, None], self.scores, np.nan)[kept][:, rows][:, :, columns]
+        result = replace(
+            self,
+            methods=tuple(self.methods[m] for m in kept),
+            benchmarks=tuple(name for name, here in zip(self.benchmarks, rows, strict=True) if here),
+            settings=tuple(name for name, here in zip(self.settings, columns, strict=True) if here),
+            scores=scores,
+            remarks=tuple(remarks),
+        )
+        return replace(result, remarks=(*remarks, *result._singles()))
+
+    def _singles(self) -> list[str]:
+        """What is to be said about methods that were not repeated."""
+        number = self.present.sum(-1)
+        if number.max() < 2:
+            return ["Nothing was repeated: the noise of a search and of a training is unknown."]
+        single = [self.methods[m] for m in np.flatnonzero((number < 2).any(1))]
+        if not single:
+            return []
+        what = "search" if self.replicates == "searches" else "training"
+        return [f"{listed(single)}: a single {what} on some benchmarks, whose noise is unknown and counts as none."]
+
+
+def natural(names: Iterable[Any]) -> list[str]:
+    """Names in the order of people: 2 before 10."""
+
+    def key(name: str) -> list[tuple[int, int, str]]:
+        parts = re.split(r"(\d+)", name)
+        return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+    return sorted(map(str, names), key=key)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names, or the first ones and how many more."""
+    more = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def summary(cells: Float[np.ndarray, "*batch settings"], how: str) -> Float[np.ndarray, " *batch"]:
+    """``mean`` or ``best`` over the settings."""
+    if how not in ("mean", "best"):
+        raise ArchgradError(f"a benchmark's score is the mean or the best over its settings, got {how!r}")
+    if how == "mean":
+        return np.round(mean(cells, -1), 9)  # so that rounding errors make no difference of equal scores
+    best = np.where(np.isnan(cells), -np.inf, cells).max(-1)
+    return np.round(np.where(np.isfinite(best), best, np.nan), 9)
+
+
+def mean(values: Float[np.ndarray, "*batch n"], axis: int) -> Float[np.ndarray, "*batch n"]:
+    """The mean of what is there, NaN of nothing."""
+    there = ~np.isnan(values)
+    number = there.sum(axis)
+    total = np.where(there, values, 0.0).sum(axis)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+def deviation(values: Float[np.ndarray, "*batch n"], axis: int) -> Float[np.ndarray, "*batch n"]:
+    """The sample standard deviation (n − 1) of what is there, NaN of less than two."""
+    there = ~np.isnan(values)
+    number = there.sum(axis)
+    centred = np.where(there, values - np.expand_dims(mean(values, axis), axis), 0.0)
+    return np.where(number > 1, np.sqrt((centred**2).sum(axis) / np.maximum(number - 1, 1)), np.nan)
