@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import Choice, Mixture, Supernet, spaces
-from archgrad.components import Clock, Context, Modifier
+from archgrad.components import Alphas, Clock, Context, Modifier
 from archgrad.objective import Objective, frozen
 from archgrad.relaxation import RandomPath, Softmax
 
@@ -110,7 +110,7 @@ class Square:
     """Regulariser: Σα² + Σ_{sites} w²."""
 
     def __call__(self, alphas: dict[str, Tensor], mixture: Mixture, context: Context) -> Tensor:
-        terms = [alphas[g].square().sum() + mixture[g].pow(2).sum() for g in mixture]
+        terms = [alphas[g].square().sum() + mixture[g].pow(2).sum() for g in alphas]
         return torch.stack(terms).sum()
 
 
@@ -118,7 +118,7 @@ class Square:
 class Sharper(Modifier):
     """w² / Σw²."""
 
-    def mix(self, mixture: Mixture, context: Context) -> Mixture:
+    def mix(self, mixture: Mixture, alphas: Alphas, context: Context) -> Mixture:
         squares = {g: w.square() for g, w in mixture.items()}
         return mixture.with_weights({g: s / s.sum(-1, keepdim=True) for g, s in squares.items()})
 

@@ -14,11 +14,12 @@ from archgrad.genotype import Edge, Group, Kept
 
 
 class Row(NamedTuple):
-    """The part of a mixture that belongs to one site."""
+    """The part of a mixture that belongs to one site; ``edges``: how much every edge counts, None for 1."""
 
     weights: Float[Tensor, "edges ops"]
     active: list[list[bool]] | None
     extras: Mapping[str, Tensor]
+    edges: Float[Tensor, "edges 1"] | None = None
 
 
 class Site(nn.Module, ABC):
@@ -92,7 +93,7 @@ class Choice(Site):
         self.candidates = nn.ModuleDict(dict(candidates))
 
     def forward(self, *args: object, **kwargs: object) -> Tensor:
-        weights, active, _ = self.row
+        weights, active, *_ = self.row
         total: Tensor | None = None
         for column, (name, candidate) in enumerate(self.candidates.items()):
             if active is not None and not active[0][column]:
@@ -133,7 +134,7 @@ class InputChoice(Site):
         super().__init__(Group(group, (Edge(0, 1, names),), select=select))
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        weights, active, _ = self.row
+        weights, active, *_ = self.row
         names = self.group.operations
         if len(inputs) != len(names):
             raise ArchgradError(f"input choice {self.group.name!r}: expected {len(names)} inputs, got {len(inputs)}")

@@ -9,11 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
 from archgrad.mixture import Mixture
 from archgrad.randomness import generator
@@ -21,7 +22,7 @@ from archgrad.supernet import Supernet
 
 if TYPE_CHECKING:
     from archgrad.objective import Objective
-    from archgrad.search import State
+    from archgrad.search import State, Step
 
 Alphas = Mapping[str, Tensor]
 """Group → ``[edges, ops]``."""
@@ -38,8 +39,8 @@ class Clock:
 
     @property
     def progress(self) -> float:
-        """0 in the first epoch, 1 in the last."""
-        return self.epoch / (self.epochs - 1) if self.epochs > 1 else 0.0
+        """0 in the first epoch, 1 in the last and in those that tune a finished search."""
+        return min(1.0, self.epoch / (self.epochs - 1)) if self.epochs > 1 else 0.0
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,20 @@ class WeightGradient(ABC):
 class Modifier:
     """Changes how a choice is computed."""
 
-    def prepare(self, supernet: Supernet) -> None:
-        """Rebuild what has to be rebuilt, once, before the search."""
+    rebuilds: ClassVar[bool] = False
+    """Whether `prepare` makes candidates anew, and therefore comes before all that change them."""
 
-    def mix(self, mixture: Mixture, context: Context) -> Mixture:
+    def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
+        """Rebuild what has to be rebuilt, once, before the search and whenever a schedule has the supernet rebuilt.
+
+        ``size``: what schedules want the supernet to be (see `State.rebuild`). Architecture parameters of the
+        modifier's own go into ``supernet.alphas``.
+        """
+
+    def epoch_start(self, supernet: Supernet, context: Context) -> None:
+        """Called before every epoch, resumed ones included: the only time to set what modules remember."""
+
+    def mix(self, mixture: Mixture, alphas: Alphas, context: Context) -> Mixture:
         """The mixture as the modifier wants it, in every forward pass."""
         return mixture
 
@@ -112,6 +123,9 @@ class Schedule:
 
     def epoch_start(self, state: State, context: Context) -> None:
         """Called before every epoch, resumed ones included: what is set here follows from the clock and memory."""
+
+    def step_end(self, state: State, step: Step, context: Context) -> None:
+        """Called after every step."""
 
     def epoch_end(self, state: State, context: Context) -> None:
         """Called after every epoch, before its checkpoint."""
@@ -131,7 +145,16 @@ class Discretisation(ABC):
 
 
 class Score(ABC):
-    """Tells how good genotypes are, higher is better."""
+    """Tells how good a trained supernet is on validation data, higher is better."""
 
     @abstractmethod
-    def __call__(self, genotype: Genotype) -> float: ...
+    def __call__(self, genotype: Genotype) -> float:
+        """At one genotype."""
+
+    def masked(self, masks: Mapping[str, Tensor]) -> float:
+        """At its alphas, with only the candidates that the masks ``[edges, ops]`` leave open."""
+        raise ArchgradError(f"{type(self).__name__} cannot tell how good a mixture is")
+
+    def tune(self, masks: Mapping[str, Tensor], epochs: int) -> None:
+        """Train the weights for some epochs more, with only these candidates."""
+        raise ArchgradError(f"{type(self).__name__} cannot train")

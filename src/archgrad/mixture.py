@@ -19,6 +19,9 @@ class Mixture(Mapping[str, Tensor]):
     reading a decision back from a GPU would stall the step. A group that is missing there computes every candidate.
     Inactive candidates add nothing, whatever their weight.
 
+    A group's weights may be joined by those of its edges, ``"normal@edges"``: ``[sites, edges, 1]``; a cell multiplies
+    everything on an edge by them.
+
     ``extras`` carries what a modifier needs besides the weights of the candidates (the coefficient of an auxiliary
     skip connection, say), by name.
     """
@@ -39,6 +42,10 @@ class Mixture(Mapping[str, Tensor]):
     def with_weights(self, weights: Mapping[str, Tensor]) -> Mixture:
         """The same active candidates and extras with other weights."""
         return replace(self, weights=dict(weights))
+
+    def with_extras(self, extras: Mapping[str, Tensor]) -> Mixture:
+        """The same mixture with more extras."""
+        return replace(self, extras={**self.extras, **extras})
 
     def leaf(self) -> Mixture:
         """A copy cut from the graph whose weights collect gradients: one gradient per site."""

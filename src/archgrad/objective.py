@@ -39,6 +39,7 @@ class Objective:
 
     ``inner``: the training objective of the same step, for gradients that look through a weight step.
     ``averaged``: turns gradients of this process into those of the whole batch.
+    ``observing``: only looks: not even the first evaluation moves the running statistics.
     """
 
     supernet: Supernet
@@ -53,6 +54,7 @@ class Objective:
     purpose: str = ""
     inner: Objective | None = None
     descent: Descent | None = None
+    observing: bool = False
     loss_value: Tensor | None = field(default=None, init=False)
     logits: Tensor | None = field(default=None, init=False)
     site_gradients: dict[str, Tensor] = field(default_factory=dict, init=False)
@@ -64,10 +66,13 @@ class Objective:
 
     def mixture(self, alphas: Alphas) -> Mixture:
         """The mixture of this step, the same whenever it is asked for with the same alphas."""
-        mixture = self.relaxation(alphas, self.supernet.sites, self.context)
+        mixture = self.relaxation(self._of_groups(alphas), self.supernet.sites, self.context)
         for modifier in self.modifiers:
-            mixture = modifier.mix(mixture, self.context)
+            mixture = modifier.mix(mixture, alphas, self.context)
         return mixture
+
+    def _of_groups(self, alphas: Alphas) -> dict[str, Tensor]:
+        return {group: alphas[group] for group in self.supernet.groups}
 
     def loss(
         self,
@@ -86,7 +91,7 @@ class Objective:
         clock = self.context.clock
         torch.manual_seed(derive(self.context.seed, "forward", self.purpose, clock.epoch, clock.step))
         first = self.loss_value is None
-        statistics = nullcontext() if first else as_now(self.supernet)
+        statistics = nullcontext() if first and not self.observing else as_now(self.supernet)
         with statistics, nullcontext() if precise else self.autocast():
             if weights is None:
                 logits = self.supernet(x, mixture)
@@ -101,7 +106,8 @@ class Objective:
 
     def penalty(self, alphas: Alphas, mixture: Mixture) -> Tensor | None:
         """The sum of the regularisers; None where there are none."""
-        terms = [regulariser(alphas, mixture, self.context) for regulariser in self.regularisers]
+        mine = self._of_groups(alphas)
+        terms = [regulariser(mine, mixture, self.context) for regulariser in self.regularisers]
         return torch.stack(terms).sum() if terms else None
 
     def __call__(self, alphas: Alphas, weights: Mapping[str, Tensor] | None = None) -> Tensor:

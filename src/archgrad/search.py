@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from archgrad.errors import ArchgradError
 from archgrad.evaluation import evaluate_subset, load_shared, require_fitting, widened
 from archgrad.genotype import Genotype
 from archgrad.method import Method, describe
+from archgrad.mixture import Mixture
 from archgrad.objective import Descent, Objective
 from archgrad.optim import Averages, clip, cosine, set_lr
 from archgrad.progress import Progress
@@ -31,6 +32,7 @@ from archgrad.runs import Run
 from archgrad.spaces import Space
 from archgrad.supernet import Supernet
 
+SIZES = ("channels", "cells")
 CHECK_EVERY = 100  # steps between two looks at whether the weights are still finite; each waits for the device
 
 
@@ -38,16 +40,42 @@ CHECK_EVERY = 100  # steps between two looks at whether the weights are still fi
 class State:
     """What schedules may look at and change.
 
-    ``alphas_rest``: no alpha steps in this epoch; false again at the start of the next one.
-    ``stop``: the reason to end the search after this epoch.
     ``masks``: group → ``[edges, ops]`` on the host, the candidates still open.
+    ``stop``: the reason to end the search after this epoch.
+    ``span``: the epochs [first, end) over which the weights' learning rate falls once.
+    ``observe``: makes the objective of a fixed validation batch, whose evaluations leave no trace.
+
+    Set anew before every epoch: ``alphas_rest``, no alpha steps in this epoch; ``weight_decay`` of the weights, None
+    for that of the method; ``frozen``, the weights (by name in the network) that rest.
     """
 
     supernet: Supernet
     masks: dict[str, Tensor]
+    observe: Callable[[], Objective]
     history: list[dict[str, Any]] = field(default_factory=list)
-    alphas_rest: bool = False
+    span: tuple[int, int] = (0, 1)
     stop: str | None = None
+    alphas_rest: bool = False
+    weight_decay: float | None = None
+    frozen: set[str] = field(default_factory=set)
+    size: dict[str, int] = field(default_factory=dict)
+    inherit: bool = True
+
+    def rebuild(self, span: tuple[int, int], inherit: bool = True, **size: int) -> None:
+        """Have the supernet built anew before this epoch: ``cells``, ``channels``, or what modifiers read.
+
+        With ``inherit`` alphas stay, and weights stay where their shapes agree; otherwise all start afresh. Asking for
+        what is there already does nothing.
+        """
+        self.size, self.span, self.inherit = self.size | size, span, inherit
+
+
+class Step(NamedTuple):
+    """One step, for schedules: its two objectives, and the gradient of the weights that was applied."""
+
+    train: Objective
+    validation: Objective
+    gradients: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -105,12 +133,17 @@ def search(
         epochs=method.epochs if epochs is None else epochs,
         batch_size=method.batch_size if batch_size is None else batch_size,
     )
+
+    def make(size: Mapping[str, int], stage: int) -> Supernet:
+        with torch.random.fork_rng():
+            torch.manual_seed(derive(seed, "weights", *([stage] if stage else [])))
+            asked = {"channels": channels, "cells": cells} | {k: v for k, v in size.items() if k in SIZES}
+            return _supernet(network, space, dataset, asked, executor, seed)
+
     with torch.random.fork_rng():
-        torch.manual_seed(derive(seed, "weights"))
-        supernet = _supernet(network, space, dataset, channels, cells, executor, seed)
         config = {
             "command": "search",
-            "space": space.name if space else type(supernet.network).__name__,
+            "space": space.name if space else type(getattr(network, "network", network)).__name__,
             "data": str(data) if isinstance(data, str | Path) else dataset.name,
             "channels": channels,
             "cells": cells,
@@ -123,7 +156,7 @@ def search(
             "method": describe(method),
         }
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
-        loop = Search(supernet, method, dataset, world, seed, train_fraction)
+        loop = Search(make, method, dataset, world, seed, train_fraction)
 
         def begin() -> None:
             loop.run = Run.start(out, config, resume) if out is not None else None
@@ -139,18 +172,16 @@ def _supernet(
     network: str | Space | Supernet | nn.Module,
     space: Space | None,
     dataset: Dataset,
-    channels: int | None,
-    cells: int | None,
+    size: Mapping[str, int | None],
     executor: str,
     seed: int,
 ) -> Supernet:
+    chosen = {key: value for key, value in size.items() if value is not None}
     if space is not None:
-        size = {"channels": channels, "cells": cells}
-        chosen = {key: value for key, value in size.items() if value is not None}
         return space.supernet(
             **chosen, classes=dataset.classes, in_channels=dataset.channels, executor=executor, seed=seed
         )
-    if channels is not None or cells is not None:
+    if chosen:
         raise ArchgradError("search: channels and cells are sizes of a space; a network of one's own has its own size")
     if isinstance(network, Supernet):
         return network
@@ -164,29 +195,40 @@ class Search:
 
     def __init__(
         self,
-        supernet: Supernet,
+        make: Callable[[Mapping[str, int], int], Supernet],
         method: Method,
         dataset: Dataset,
         world: World,
         seed: int,
         train_fraction: float,
     ):
-        self.method, self.dataset, self.world, self.seed = method, dataset, world, seed
+        self.make, self.method, self.dataset, self.world, self.seed = make, method, dataset, world, seed
         self.run: Run | None = None
         """Where the main process writes; None writes nothing."""
-        require_fitting(_Mixed(supernet, supernet.uniform()), dataset)
-        for modifier in method.modifiers:
-            modifier.prepare(supernet)
-        if not supernet.weights():
-            raise ArchgradError("search: the network has no weights to train, so its candidates cannot be told apart")
-        synchronise_batch_norm(supernet.network, world)
-        self.supernet = _placed(supernet, world.device)
-        self.state = State(self.supernet, dict(self.supernet.masks))
+        self.epoch = self.step = 0
+        self.memory: dict[str, Any] = {}
+        self._build({})
+        self.state = State(self.supernet, dict(self.supernet.masks), self._observe, span=(0, method.epochs))
         first, second = datasets.split(dataset.train, train_fraction, derive(seed, "split"))
         self.architecture_part = second
         self.weight_batches = self._batches(first, "weight batches")
         self.alpha_batches = self._batches(second, "alpha batches")
-        weights, alphas = method.weight_optimiser, method.alpha_optimiser
+        self.seconds = 0.0
+        self.averages = {"train": Averages(), "validation": Averages()}
+        self.alpha_history: list[dict[str, Tensor]] = []
+
+    def _build(self, size: Mapping[str, int]) -> None:
+        """The supernet of that size as the modifiers want it, and its optimisers."""
+        supernet = self.make(size, self.epoch)
+        require_fitting(_Mixed(supernet, supernet.uniform()), self.dataset)
+        for modifier in sorted(self.method.modifiers, key=lambda m: not m.rebuilds):
+            modifier.prepare(supernet, size)
+        if not supernet.weights():
+            raise ArchgradError("search: the network has no weights to train, so its candidates cannot be told apart")
+        synchronise_batch_norm(supernet.network, self.world)
+        self.supernet, self.built = _placed(supernet, self.world.device), dict(size)
+        self.trained = [name for name, weight in self.supernet.network.named_parameters() if weight.requires_grad]
+        weights, alphas = self.method.weight_optimiser, self.method.alpha_optimiser
         self.weight_optimiser = torch.optim.SGD(
             self.supernet.weights(),
             lr=weights.lr,
@@ -198,11 +240,14 @@ class Search:
         self.alpha_optimiser = torch.optim.Adam(
             self.supernet.alphas.values(), lr=alphas.lr, betas=alphas.betas, weight_decay=alphas.weight_decay
         )
-        self.epoch = self.step = 0
-        self.seconds = 0.0
-        self.averages = {"train": Averages(), "validation": Averages()}
-        self.memory: dict[str, Any] = {}
-        self.alpha_history: list[dict[str, Tensor]] = []
+
+    def _rebuild(self) -> None:
+        """Another supernet in the middle of the run, as a schedule asked for."""
+        before = self.supernet
+        self._build(self.state.size)
+        self.state.supernet = self.supernet
+        if self.state.inherit:
+            inherit(self.supernet, before)
 
     def _batches(self, part: Subset, purpose: str) -> Batches:
         return Batches(
@@ -244,12 +289,15 @@ class Search:
 
     def _step(self, weight_batch: tuple[Tensor, Tensor], alpha_batch: tuple[Tensor, Tensor]) -> None:
         train = self._objective("train", weight_batch)
+        validation = self._objective("validation", alpha_batch, inner=train)
         if self.method.order == "weights-first":
-            self._weight_step(train)
+            gradients = self._weight_step(train)
         if not self.state.alphas_rest:
-            self._alpha_step(self._objective("validation", alpha_batch, inner=train))
+            self._alpha_step(validation)
         if self.method.order == "alphas-first":
-            self._weight_step(train)
+            gradients = self._weight_step(train)
+        for number, schedule in enumerate(self.method.schedules):
+            schedule.step_end(self.state, Step(train, validation, gradients), self._context(f"schedule {number}"))
 
     def _objective(self, purpose: str, batch: tuple[Tensor, Tensor], inner: Objective | None = None) -> Objective:
         return Objective(
@@ -277,15 +325,17 @@ class Search:
         self.alpha_optimiser.step()
         self._measure("validation", objective)
 
-    def _weight_step(self, objective: Objective) -> None:
+    def _weight_step(self, objective: Objective) -> list[Tensor]:
         context = self._context("weight_gradient", "train")
         gradients = self.method.weight_gradient(objective, dict(self.supernet.alphas.items()), context)
         if self.method.weight_optimiser.clip is not None:
             clip(gradients, self.method.weight_optimiser.clip)
+        self.weight_optimiser.zero_grad()  # weights that rest have no gradient, and stay where they are
         for weight, gradient in zip(self.supernet.weights(), gradients, strict=True):
             weight.grad = gradient
         self.weight_optimiser.step()
         self._measure("train", objective)
+        return gradients
 
     def _measure(self, part: str, objective: Objective) -> None:
         _, y = objective.batch
@@ -301,10 +351,10 @@ class Search:
         return gradients
 
     def _descent(self) -> Descent:
-        settings = self.method.weight_optimiser
+        settings, group = self.method.weight_optimiser, self.weight_optimiser.param_groups[0]
         states = [self.weight_optimiser.state.get(weight, {}) for weight in self.supernet.weights()]
-        rate = self.weight_optimiser.param_groups[0]["lr"]
-        return Descent(rate, settings.momentum, settings.weight_decay, [s.get("momentum_buffer") for s in states])
+        buffers = [state.get("momentum_buffer") for state in states]
+        return Descent(group["lr"], settings.momentum, group["weight_decay"], buffers)
 
     def _context(self, role: str, purpose: str = "") -> Context:
         clock = Clock(self.epoch, self.method.epochs, self.step, len(self.weight_batches))
@@ -314,12 +364,21 @@ class Search:
     # Between epochs
 
     def _start_epoch(self) -> None:
-        self.supernet.train()
-        self.state.alphas_rest = False
+        state, settings = self.state, self.method.weight_optimiser
+        state.alphas_rest, state.weight_decay, state.frozen = False, None, set()
         for number, schedule in enumerate(self.method.schedules):
-            schedule.epoch_start(self.state, self._context(f"schedule {number}"))
-        settings = self.method.weight_optimiser
-        set_lr(self.weight_optimiser, cosine(settings.lr, settings.lr_min, self.epoch / self.method.epochs))
+            schedule.epoch_start(state, self._context(f"schedule {number}"))
+        if state.size != self.built:
+            self._rebuild()
+        self.supernet.train()
+        for name in self.trained:
+            self.supernet.network.get_parameter(name).requires_grad_(name not in state.frozen)
+        for number, modifier in enumerate(self.method.modifiers):
+            modifier.epoch_start(self.supernet, self._context(f"modifier {number}"))
+        first, end = state.span
+        set_lr(self.weight_optimiser, cosine(settings.lr, settings.lr_min, (self.epoch - first) / (end - first)))
+        decay = settings.weight_decay if state.weight_decay is None else state.weight_decay
+        self.weight_optimiser.param_groups[0]["weight_decay"] = decay
 
     def _end_epoch(self) -> None:
         record: dict[str, Any] = {"epoch": self.epoch}
@@ -327,7 +386,7 @@ class Search:
             record |= {f"{part}_{name}": value for name, value in self._means(averages).items()}
         self._require_finite(*record.values())
         with torch.no_grad():
-            mixture = self._objective("evaluation", _nothing()).mixture(dict(self.supernet.alphas.items()))
+            mixture = self.mixture()
         found = evaluate_subset(_Mixed(self.supernet, mixture), self.architecture_part, self.world)
         genotype = self._argmax()
         record |= {
@@ -347,6 +406,10 @@ class Search:
             self.run.log(record)
             self.run.write_arrays("alphas.npz", self._alpha_arrays())
         self._save()
+
+    def mixture(self) -> Mixture:
+        """The mixture at the alphas of now."""
+        return self._objective("evaluation", _nothing()).mixture(dict(self.supernet.alphas.items()))
 
     def _means(self, averages: Averages) -> dict[str, float]:
         self.world.average(averages.sums.values())
@@ -381,8 +444,13 @@ class Search:
     def _alphas(self) -> dict[str, Tensor]:
         return {group: alpha.detach().cpu().clone() for group, alpha in self.supernet.alphas.items()}
 
+    def _observe(self) -> Objective:
+        objective = self._objective("observation", next(self.alpha_batches.stream(0)))
+        objective.observing = True
+        return objective
+
     def _alpha_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
-        return {g: np.stack([alphas[g].numpy() for alphas in self.alpha_history]) for g in self.supernet.groups}
+        return {g: np.stack([alphas[g].numpy() for alphas in self.alpha_history]) for g in self.supernet.alphas}
 
     # Checkpoints
 
@@ -400,6 +468,8 @@ class Search:
             "memory": self.memory,
             "masks": self.state.masks,
             "stop": self.state.stop,
+            "size": self.state.size,
+            "span": self.state.span,
             "history": self.state.history,
         }
 
@@ -416,6 +486,9 @@ class Search:
             self._save()
             return
         self.epoch, self.step, self.seconds = saved["epoch"], saved["step"], saved["seconds"]
+        self.state.size, self.state.span = saved["size"], saved["span"]
+        if self.state.size != self.built:
+            self._rebuild()
         self.supernet.load_state_dict(saved["supernet"])
         self.weight_optimiser.load_state_dict(saved["weight_optimiser"])
         self.alpha_optimiser.load_state_dict(saved["alpha_optimiser"])
@@ -438,7 +511,7 @@ class Search:
 
     def finish(self, space: Space | None, size: Mapping[str, int | None]) -> SearchResult:
         """Settle the alphas and write the results."""
-        score = _Accuracy(self.supernet, self.alpha_batches, self.world, derive(self.seed, "score"))
+        score = _Accuracy(self)
         genotype = self.method.discretisation(*self._settling(), score)
         build = _builder(space, self.supernet, genotype, self.dataset, size)
         result = SearchResult(
@@ -491,6 +564,20 @@ class Search:
         self.run.write_json("result.json", summary)
 
 
+@torch.no_grad()
+def inherit(supernet: Supernet, before: Supernet) -> None:
+    """Take over everything of another supernet that has the same name and shape here.
+
+    Tensors that only grew (more channels) keep what they had in their first entries.
+    """
+    theirs = before.state_dict()
+    for name, mine in supernet.state_dict().items():
+        old = theirs.get(name)
+        if old is not None and old.dim() == mine.dim():
+            common = tuple(slice(min(a, b)) for a, b in zip(mine.shape, old.shape, strict=True))
+            mine[common] = old[common]
+
+
 class _Mixed(nn.Module):
     """A supernet at one mixture, as a plain network."""
 
@@ -503,24 +590,53 @@ class _Mixed(nn.Module):
 
 
 class _Accuracy(Score):
-    """Accuracy of a genotype on alpha batches, with the supernet's weights and the statistics of the batch.
+    """Accuracy on alpha batches, with the supernet's weights and the statistics of the batch.
 
     Running statistics belong to the mixture of all trained paths and say little about one of them.
     """
 
-    def __init__(self, supernet: Supernet, batches: Batches, world: World, seed: int, steps: int = 8):
-        self.supernet, self.batches, self.world, self.seed, self.steps = supernet, batches, world, seed, steps
+    def __init__(self, loop: Search, steps: int = 8):
+        self.loop, self.steps, self.tuned = loop, steps, 0
+
+    def __call__(self, genotype: Genotype) -> float:
+        return self._of(self.loop.supernet.one_hot(genotype))
+
+    def masked(self, masks: Mapping[str, Tensor]) -> float:
+        """At the alphas of now."""
+        with self._only(masks), torch.no_grad():
+            return self._of(self.loop.mixture())
+
+    def tune(self, masks: Mapping[str, Tensor], epochs: int) -> None:
+        """With the last learning rate of the search; weights only."""
+        loop, ended = self.loop, self.loop.epoch
+        with self._only(masks):
+            for loop.epoch in range(ended + self.tuned, ended + self.tuned + epochs):
+                loop.supernet.train()
+                for number, batch in enumerate(loop.weight_batches.epoch(loop.epoch)):
+                    loop.step = number
+                    loop._weight_step(loop._objective("train", batch))
+        loop.epoch, loop.step, self.tuned = ended, 0, self.tuned + epochs
+
+    @contextmanager
+    def _only(self, masks: Mapping[str, Tensor]) -> Iterator[None]:
+        state = self.loop.state
+        before, state.masks = state.masks, dict(masks)
+        try:
+            yield
+        finally:
+            state.masks = before
 
     @torch.no_grad()
-    def __call__(self, genotype: Genotype) -> float:
-        self.supernet.train()
-        torch.manual_seed(self.seed)  # dropout: the same for every genotype, and after any resume
-        mixture, sums = self.supernet.one_hot(genotype), torch.zeros(2, device=self.world.device)
-        with as_now(self.supernet), self.world.autocast():
-            for (x, y), _ in zip(self.batches.epoch(), range(self.steps), strict=False):
-                hits = (self.supernet(x, mixture).argmax(1) == y).sum()
+    def _of(self, mixture: Mixture) -> float:
+        loop, supernet = self.loop, self.loop.supernet
+        supernet.train()
+        torch.manual_seed(derive(loop.seed, "score"))  # dropout: the same every time, and after any resume
+        sums = torch.zeros(2, device=loop.world.device)
+        with as_now(supernet), loop.world.autocast():
+            for (x, y), _ in zip(loop.alpha_batches.epoch(), range(self.steps), strict=False):
+                hits = (supernet(x, mixture).argmax(1) == y).sum()
                 sums += torch.stack([hits, torch.full_like(hits, len(y))])
-        self.world.sum([sums])
+        loop.world.sum([sums])
         right, count = sums.tolist()
         return float(right / max(1, count))
 

@@ -19,6 +19,9 @@ from archgrad.mixture import Mixture
 from archgrad.randomness import generator as seeded
 from archgrad.randomness import isolated
 
+EDGES = "@edges"
+"""After a group's name: its parameters, or weights, of whole edges."""
+
 
 class SpaceLike(Protocol):
     """What a supernet may know of the space it came from."""
@@ -37,7 +40,8 @@ class Supernet(nn.Module):
     ``supernet(x, mixture)`` depends on its arguments, weights and buffers only. ``x`` is passed to the network as it
     is; a tuple becomes several arguments, a dict keyword arguments.
 
-    ``alphas``: group → Parameter ``[edges, ops]``, drawn from 1e-3·N(0, 1) by ``seed``.
+    ``alphas``: group → Parameter ``[edges, ops]``, drawn from 1e-3·N(0, 1) by ``seed``; a modifier may add others
+    under names that are no groups.
     ``sites``: group → number of places where it occurs, in the order of ``network.named_modules()``.
     ``groups``: group → what has to be decided there.
 
@@ -106,10 +110,13 @@ class Supernet(nn.Module):
         try:
             for name, places in self._places.items():
                 weights = self._weights_of(mixture, name)
-                active = mixture.active.get(name)
+                active, edges = mixture.active.get(name), mixture.get(name + EDGES)
                 for number, (_, site) in enumerate(places):
                     site.bound = Row(
-                        weights[number], None if active is None else active[number].tolist(), mixture.extras
+                        weights[number],
+                        None if active is None else active[number].tolist(),
+                        mixture.extras,
+                        None if edges is None else edges[number],
                     )
             yield
         finally:

@@ -66,7 +66,7 @@ def test_random_numbers_are_replayed() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return F.dropout(x, 0.5)
 
-    cell = Cell(Group("cell", (Edge(0, 1, ("noisy",)),)), 1, [1], [1], lambda *_: Noisy(), checkpoint=True)
+    cell = Cell(Group("cell", (Edge(0, 1, ("noisy",)),)), 1, [1], [1], 8, lambda *_: Noisy(), checkpoint=True)
 
     class One(nn.Module):
         def __init__(self) -> None:

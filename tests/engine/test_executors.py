@@ -96,7 +96,7 @@ class OwnDeclared(nn.Sequential):
         return operations.chain(*self)
 
 
-NAMES = [*operations.OPERATIONS, "own", "own_declared", "own_sequence"]
+NAMES = [*sorted({*operations.OPERATIONS} - {"noise"}), "own", "own_declared", "own_sequence"]
 
 
 def make(name: str, channels: int, stride: int, affine: bool, pool_norm: bool) -> nn.Module:
@@ -134,17 +134,21 @@ def cells(draw: Any) -> dict[str, Any]:
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True))
     strided = draw(st.booleans())
     subset = st.lists(st.sampled_from(names), min_size=1, unique=True)
+    share = draw(st.sampled_from([1, 1, 2]))
     return {
         "edges": [Edge(s, t, tuple(draw(subset))) for s, t in pairs],
         "inputs": inputs,
         "strides": [2 if strided and s < inputs else 1 for s, _ in pairs],
-        "channels": draw(st.integers(2, 5)),
+        "channels": share * draw(st.integers(2, 5)),
         "images": draw(st.integers(1, 3)),
         "size": draw(st.tuples(st.integers(2, 9), st.integers(2, 9))),
         "affine": draw(st.booleans()),
         "pool_norm": draw(st.booleans()),
         "training": draw(st.booleans()),
         "mixture": draw(st.sampled_from(["full", "pruned", "one-hot"])),
+        "share": share,
+        "beside": draw(st.booleans()),
+        "edges_weighed": draw(st.booleans()),
         "channels_last": draw(st.booleans()),
         "seed": draw(st.integers(0, 9)),
     }
@@ -161,6 +165,9 @@ ONE_REDUCTION = {
     "pool_norm": False,
     "training": False,
     "mixture": "full",
+    "share": 1,
+    "beside": False,
+    "edges_weighed": False,
     "channels_last": False,
     "seed": 0,
 }
@@ -184,9 +191,13 @@ def test_equals_plain_on_any_cell(executor: str, cell: dict[str, Any]) -> None:
             cell["inputs"],
             sorted(group.incoming),
             cell["strides"],
-            lambda op, edge, stride: make(op, cell["channels"], stride, cell["affine"], cell["pool_norm"]),
+            cell["channels"],
+            lambda op, edge, stride, channels: make(op, channels, stride, cell["affine"], cell["pool_norm"]),
             name,
         )
+        if cell["beside"]:
+            built.beside("again", "avg_pool_3x3")
+        built.narrow(cell["share"])
         net = Supernet(One(built)).double().train(cell["training"])
         g = torch.Generator().manual_seed(cell["seed"])
         format = torch.channels_last if cell["channels_last"] else torch.contiguous_format
@@ -203,5 +214,9 @@ def test_equals_plain_on_any_cell(executor: str, cell: dict[str, Any]) -> None:
                 picked = torch.where(group.mask, torch.rand(group.mask.shape, generator=g), -1).argmax(-1)
                 mask = F.one_hot(picked, len(group.operations)).bool()[None]
             mixture = Mixture(dict(mixture), {"cell": mask & group.mask})
+        if cell["edges_weighed"]:
+            of_edges = torch.rand(1, len(group.edges), 1, generator=g, dtype=torch.float64)
+            mixture = mixture.with_weights({**mixture, "cell@edges": of_edges})
+        mixture = mixture.with_extras({"again": torch.tensor(0.3, dtype=torch.float64)})
         found.append(step(net, x, mixture))
     assert_equal(found[1], found[0])

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from archgrad.choice import Row
-from archgrad.engine.graph import computed, empty_state
+from archgrad.engine.graph import Flow, Graph
 from archgrad.errors import ArchgradError
 from archgrad.kernels import BatchStatistics, update_running_statistics
 from archgrad.operations.declaration import Hidden, Shared, Step, declaration, is_convolution
-
-if TYPE_CHECKING:
-    from archgrad.engine.cell import Cell
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -85,15 +81,15 @@ class Seen(NamedTuple):
     values: int
 
 
-def batched(cell: Cell, inputs: Sequence[Tensor], row: Row) -> dict[int, Tensor]:
+def batched(graph: Graph, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
     """state_j = Σ_k w_k · BN_k(W_k z_k), all k of the same shapes at once."""
-    work = _Pass(cell, row)
+    work = _Pass(graph)
     states = {number: x.contiguous() for number, x in enumerate(inputs)}
-    for state in sorted({*states, *cell.group.incoming}):
-        if state in cell.group.incoming:
+    for state in sorted({*states, *graph.group.incoming}):
+        if state in graph.group.incoming:
             total = work.node(state)
-            states[state] = empty_state(cell.group, cell.strides, inputs, state) if total is None else total
-        work.leave(state, states[state])
+            states[state] = graph.completed(state, graph.empty(states, state) if total is None else total, states)
+        work.leave(state, graph.taken(states[state]))
     work.track()
     return states
 
@@ -101,15 +97,16 @@ def batched(cell: Cell, inputs: Sequence[Tensor], row: Row) -> dict[int, Tensor]
 class _Pass:
     """One forward pass of a cell."""
 
-    def __init__(self, cell: Cell, row: Row):
-        candidates = [_candidate(cell, *found) for found in computed(cell, row)]
+    def __init__(self, graph: Graph):
+        candidates = [_candidate(graph, flow) for flow in graph.flows]
         self.maps: dict[Hashable, Tensor] = {}
         self.arrived: dict[int, list[Tensor]] = {}
         self.seen: list[Seen] = []
         self.leaving = _grouped([c for c in candidates if c.direct], lambda c: c.source)
         self.ending = _grouped([c for c in candidates if not c.direct], lambda c: c.target)
         places = tuple(c.place for c in candidates)
-        used = row.weights.flatten()[_index(places, row.weights.device)]
+        assert graph.weights is not None
+        used = graph.weights[_index(places, graph.weights.device)]
         self.weights = dict(zip(places, used.unbind(), strict=True))
         self.kernels = self._stacked()
 
@@ -276,12 +273,11 @@ class _Pass:
         update_running_statistics(statistics)
 
 
-def _candidate(cell: Cell, number: int, column: int, operation: nn.Module) -> Candidate:
-    edge, declared = cell.group.edges[number], declaration(operation)
+def _candidate(graph: Graph, flow: Flow) -> Candidate:
+    edge, declared = graph.group.edges[flow.edge], declaration(flow.operation)
     steps = declared.prefix
     count = next((n for n, step in enumerate(steps) if not isinstance(step, Shared)), len(steps))
-    place = len(cell.group.operations) * number + column
-    return Candidate(edge.source, edge.target, place, steps[:count], steps[count:], declared.weight, declared.norm)
+    return Candidate(edge.source, edge.target, flow.place, steps[:count], steps[count:], declared.weight, declared.norm)
 
 
 def _apply(step: Step, x: Tensor) -> Tensor:

@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
-from archgrad.choice import Site
+from archgrad import operations
+from archgrad.choice import Row, Site
 from archgrad.engine.checkpoint import recomputed
 from archgrad.engine.executor import executor_for
-from archgrad.engine.graph import reached
-from archgrad.engine.loop import loop, settled_loop
-from archgrad.engine.plain import settled_plain
+from archgrad.engine.graph import Flow, Graph, computed, reached
+from archgrad.errors import ArchgradError
 from archgrad.genotype import Edge, Group, Kept
 
-MakeOperation = Callable[[str, Edge, int], nn.Module]
-"""(candidate's name, edge, stride) → module."""
+MakeOperation = Callable[[str, Edge, int, int], nn.Module]
+"""(candidate's name, edge, stride, channels) → module."""
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Makes the operations of `archgrad.operations` by their names."""
+
+    affine: bool = False
+    track: bool = True
+    pool_norm: bool = False
+
+    def __call__(self, name: str, edge: Edge, stride: int, channels: int) -> nn.Module:
+        return operations.build(name, operations.Setting(channels, stride, self.affine, self.track, self.pool_norm))
+
+
+class Rule(nn.Module):
+    """A modifier's own way to compute some of a cell's operations, with the weights and modules this takes."""
+
+    def forward(self, cell: Cell, row: Row, flows: list[Flow], weights: Tensor) -> tuple[list[Flow], Tensor]:
+        """The flows of a pass and the weights that their places point to, as the modifier wants them."""
+        raise NotImplementedError
 
 
 class Cell(Site):
     """States 0 … inputs−1 are given; every further state is Σ over its incoming edges of Σ_o w_o · operation_o(source).
 
     ``strides``: per edge, by how much it shrinks the map. ``outputs``: the states that ``forward`` returns, in order.
-    ``make`` builds the candidates. Edges are listed by ascending target and never point backwards.
+    ``make`` builds the candidates for maps of ``channels``. Edges are listed by ascending target and never point
+    backwards.
     ``executor``: how the sum is computed (see `archgrad.engine`); it changes the speed, never the result.
     ``checkpoint``: keep the inputs only and compute everything again in backward.
+
+    Modifiers change cells by `narrow`, `beside` and by adding to ``rules``.
     """
 
     def __init__(
@@ -33,6 +58,7 @@ class Cell(Site):
         inputs: int,
         outputs: Sequence[int],
         strides: Sequence[int],
+        channels: int,
         make: MakeOperation,
         executor: str = "auto",
         checkpoint: bool = False,
@@ -41,29 +67,82 @@ class Cell(Site):
         self.inputs = inputs
         self.outputs = tuple(outputs)
         self.strides = tuple(strides)
+        self.channels = channels
+        self.make = make
         self.executor = executor
         self.checkpoint = checkpoint
+        self.share = 1
+        self.random_channels = False
+        self.extras: dict[str, tuple[str, bool]] = {}
+        """What is computed beside the candidates of every edge: name → (operation, whether it stays once settled)."""
+        self.rules = nn.ModuleList()
+        self.operations = nn.ModuleList()
+        self._build()
+
+    def _build(self) -> None:
+        width, beside = self.channels // self.share, {name: what for name, (what, _) in self.extras.items()}
         self.operations = nn.ModuleList(
-            nn.ModuleDict({name: make(name, edge, stride) for name in edge.candidates})
-            for edge, stride in zip(group.edges, self.strides, strict=True)
+            nn.ModuleDict(
+                {
+                    name: self.make(what, edge, stride, width)
+                    for name, what in ({n: n for n in edge.candidates} | beside).items()
+                }
+            )
+            for edge, stride in zip(self.group.edges, self.strides, strict=True)
         )
+
+    def narrow(self, share: int, random: bool = False) -> None:
+        """Let operations see one in ``share`` channels, the first ones or ``random`` ones; they are built anew."""
+        if share < 1 or self.channels % share:
+            raise ArchgradError(
+                f"choice {self.group.name!r}: {self.channels} channels cannot be divided by {share}; "
+                "choose channels that are a multiple of it"
+            )
+        self.share, self.random_channels = share, random
+        self._build()
+
+    def beside(self, name: str, operation: str, stays: bool = False) -> None:
+        """Compute an operation beside the candidates of every edge; its weight is ``mixture.extras[name]``, or 1."""
+        if name in self.extras:
+            raise ArchgradError(f"choice {self.group.name!r}: there is already {name!r} beside its candidates")
+        self.extras[name] = (operation, stays)
+        for edge, stride, candidates in zip(self.group.edges, self.strides, self.operations, strict=True):
+            candidates[name] = self.make(operation, edge, stride, self.channels // self.share)  # type: ignore[operator]
 
     def forward(self, *inputs: Tensor) -> list[Tensor]:
         executor, row = executor_for(self.executor, inputs[0]), self.row
 
         def compute(weights: Tensor, *inputs: Tensor) -> list[Tensor]:
-            states = executor(self, inputs, row._replace(weights=weights))
+            states = executor(self._graph(row._replace(weights=weights)), inputs)
             return [states[state] for state in self.outputs]
 
         return recomputed(self, compute, (row.weights, *inputs)) if self.checkpoint else compute(row.weights, *inputs)
 
+    def _graph(self, row: Row) -> Graph:
+        weights, active = row.weights, row.active
+        for name in self.extras:
+            beside = row.extras.get(name, weights.new_ones(())).expand(len(weights), 1)
+            weights = torch.cat([weights, beside], 1)
+            active = None if active is None else [[*places, True] for places in active]
+        if row.edges is not None:
+            weights = weights * row.edges
+        columns = [*self.group.operations, *self.extras]
+        flows, flat = computed(self.group, self.operations, columns, active), weights.flatten()
+        for rule in self.rules:
+            flows, flat = rule(self, row, flows, flat)
+        edges = None if row.edges is None else row.edges.flatten()
+        order = None
+        if self.random_channels and self.training:
+            order = torch.randperm(self.channels).to(weights.device, non_blocking=True)
+        return Graph(self.group, self.strides, flows, flat, self.share, order, edges)
+
     def settle(self, kept: Kept) -> nn.Module:
         """The kept operations without those that do not reach an output."""
-        terms = [
-            (number, self.operations.get_submodule(f"{number}.{name}"))
-            for number, name in reached(self.group, kept, self.inputs, self.outputs)
-        ]
-        return SettledCell(self.group, self.inputs, self.outputs, self.strides, terms)
+        stay = [name for name, (_, stays) in self.extras.items() if stays]
+        pairs = reached(self.group, kept, self.inputs, self.outputs)
+        pairs += [(number, name) for number in dict.fromkeys(n for n, _ in pairs) for name in stay]
+        terms = [(number, self.operations.get_submodule(f"{number}.{name}")) for number, name in sorted(pairs)]
+        return SettledCell(self.group, self.inputs, self.outputs, self.strides, terms, self.share)
 
 
 class SettledCell(nn.Module):
@@ -76,16 +155,19 @@ class SettledCell(nn.Module):
         outputs: Sequence[int],
         strides: Sequence[int],
         terms: Sequence[tuple[int, nn.Module]],
+        share: int = 1,
     ):
         super().__init__()
         self.group = group
         self.inputs = inputs
         self.outputs = tuple(outputs)
         self.strides = tuple(strides)
+        self.share = share
         self.places = tuple(number for number, _ in terms)
         self.operations = nn.ModuleList(operation for _, operation in terms)
 
     def forward(self, *inputs: Tensor) -> list[Tensor]:
-        compute = settled_loop if executor_for("auto", inputs[0]) is loop else settled_plain
-        states = compute(self, inputs)
+        flows = [Flow(edge, 0, operation) for edge, operation in zip(self.places, self.operations, strict=True)]
+        executor = executor_for("auto", inputs[0], settled=True)
+        states = executor(Graph(self.group, self.strides, flows, share=self.share), inputs)
         return [states[state] for state in self.outputs]

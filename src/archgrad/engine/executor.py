@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from archgrad.choice import Row
 from archgrad.engine.batched import batched
+from archgrad.engine.graph import Graph
 from archgrad.engine.loop import loop
 from archgrad.engine.plain import plain
 from archgrad.errors import unknown
 
-if TYPE_CHECKING:
-    from archgrad.engine.cell import Cell
-
-Executor = Callable[["Cell", Sequence[Tensor], Row], dict[int, Tensor]]
-"""(cell, input states, the site's part of the mixture) → every state that was computed."""
+Executor = Callable[[Graph, Sequence[Tensor]], dict[int, Tensor]]
+"""(what is computed, input states) → every state."""
 
 EXECUTORS: dict[str, Executor] = {"plain": plain, "loop": loop, "batched": batched}
 
@@ -39,11 +35,16 @@ def forced(name: str) -> Iterator[None]:
         _forced.reset(token)
 
 
-def executor_for(name: str, x: Tensor) -> Executor:
-    """The executor of that name; ``"auto"`` picks one by where ``x`` is and what is done to it."""
+def executor_for(name: str, x: Tensor, settled: bool = False) -> Executor:
+    """The executor of that name; ``"auto"`` picks one by where ``x`` is and what is done to it.
+
+    A ``settled`` cell has too few operations alike to be worth the stacking of ``batched``.
+    """
     name = _forced.get() or name
     if name == "auto":
         name = _fastest(x)
+    if settled and name == "batched":
+        name = "plain"
     if name not in EXECUTORS:
         raise unknown("executor", name, ["auto", *EXECUTORS])
     return EXECUTORS[name]

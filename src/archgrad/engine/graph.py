@@ -2,36 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from archgrad.choice import Row
 from archgrad.genotype import Group, Kept
 from archgrad.operations import Zero
 
-if TYPE_CHECKING:
-    from archgrad.engine.cell import Cell
+
+class Flow(NamedTuple):
+    """One operation that is computed: the edge it lies on, and the place of its weight among those of the pass."""
+
+    edge: int
+    place: int
+    operation: nn.Module
 
 
-def computed(cell: Cell, row: Row) -> Iterator[tuple[int, int, nn.Module]]:
-    """The candidates that cost anything, as (edge, column of the mixture, operation), by ascending target."""
-    columns = {name: column for column, name in enumerate(cell.group.operations)}
-    for incoming in cell.group.incoming.values():
-        for number in incoming:
-            for name, operation in cell.operations[number].named_children():
-                active = row.active is None or row.active[number][columns[name]]
-                if active and not isinstance(operation, Zero):
-                    yield number, columns[name], operation
+class Graph(NamedTuple):
+    """What one forward pass of a cell computes: state_j = Σ over flows into j of weight · operation(source).
+
+    ``weights``: one per place, flat; None where every flow counts as it is.
+    ``share``: the operations see one in ``share`` of the channels. The rest passes by every edge, and the channels of
+    the sum are shuffled, so that all are seen in turn. ``order``: in which channels are taken, None for as they are.
+    ``edges``: per edge, how much what passes it by counts; None for 1.
+    """
+
+    group: Group
+    strides: Sequence[int]
+    flows: Sequence[Flow]
+    weights: Tensor | None = None
+    share: int = 1
+    order: Tensor | None = None
+    edges: Tensor | None = None
+
+    def taken(self, x: Tensor) -> Tensor:
+        """The channels of a state that operations see."""
+        if self.share == 1:
+            return x
+        width = x.shape[1] // self.share
+        return x[:, :width] if self.order is None else x[:, self.order[:width]]
+
+    def completed(self, target: int, mixed: Tensor, states: Mapping[int, Tensor]) -> Tensor:
+        """A state from the sum of what its flows bring, together with what passed them by."""
+        if self.share == 1:
+            return mixed
+        total: Tensor | None = None
+        for number in self.group.incoming[target]:
+            x = states[self.group.edges[number].source]
+            width = x.shape[1] // self.share
+            rest = x[:, width:] if self.order is None else x[:, self.order[width:]]
+            if self.strides[number] > 1:
+                rest = F.max_pool2d(rest, self.strides[number], ceil_mode=True)
+            rest = rest if self.edges is None else rest * self.edges[number]
+            total = rest if total is None else total + rest
+        assert total is not None
+        return shuffled(torch.cat([mixed, total], 1), self.share)
+
+    def empty(self, states: Mapping[int, Tensor], target: int) -> Tensor:
+        """The zeros that stand for a sum without flows."""
+        number = self.group.incoming[target][0]
+        x, stride = self.taken(states[self.group.edges[number].source]), self.strides[number]
+        return torch.zeros_like(x[..., ::stride, ::stride])
 
 
-def empty_state(group: Group, strides: Sequence[int], inputs: Sequence[Tensor], target: int) -> Tensor:
-    """The zeros that stand for a state into which nothing flows."""
-    number = next(e for e in group.incoming[target] if group.edges[e].source < len(inputs))
-    x, stride = inputs[group.edges[number].source], strides[number]
-    return torch.zeros_like(x[..., ::stride, ::stride])
+def shuffled(x: Tensor, groups: int) -> Tensor:
+    """Channel shuffle: the first of every group, then the second of every group, and so on."""
+    count, channels, *size = x.shape
+    return x.view(count, groups, channels // groups, *size).transpose(1, 2).reshape(x.shape)
+
+
+def computed(
+    group: Group, operations: nn.ModuleList, columns: Sequence[str], active: Sequence[Sequence[bool]] | None
+) -> list[Flow]:
+    """The operations that cost anything, by ascending target; places count ``columns`` per edge."""
+    column = {name: number for number, name in enumerate(columns)}
+    return [
+        Flow(number, len(columns) * number + column[name], operation)
+        for incoming in group.incoming.values()
+        for number in incoming
+        for name, operation in operations[number].named_children()
+        if (active is None or active[number][column[name]]) and not isinstance(operation, Zero)
+    ]
 
 
 def reached(

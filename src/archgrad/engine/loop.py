@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from archgrad.choice import Row
-from archgrad.engine.graph import computed, empty_state
+from archgrad.engine.graph import Graph
 from archgrad.kernels import (
     BatchStatistics,
     Term,
@@ -23,52 +21,35 @@ from archgrad.kernels import (
 from archgrad.operations.declaration import Declaration, Hidden, Shared, Step, declaration, is_depthwise
 from archgrad.operations.pooling import average_pool as plain_average_pool
 
-if TYPE_CHECKING:
-    from archgrad.engine.cell import Cell, SettledCell
-
 FASTER: dict[Callable[..., Tensor], Callable[..., Tensor]] = {plain_average_pool: average_pool}
 """Functions that a kernel computes better on a CPU."""
 
 
-def loop(cell: Cell, inputs: Sequence[Tensor], row: Row) -> dict[int, Tensor]:
-    """state_j = Σ_k w_k · BN_k(W_k z_k), accumulated in place; prefixes that agree are computed once per state."""
-    width = len(cell.group.operations)
-    leaving = [(edge, width * edge + column, operation) for edge, column, operation in computed(cell, row)]
-    return _walk(cell, inputs, leaving, row.weights.flatten())
+def loop(graph: Graph, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
+    """state_j = Σ_k w_k · BN_k(W_k z_k), accumulated in place; prefixes that agree are computed once per state.
 
-
-def settled_loop(cell: SettledCell, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
-    """The same for decisions that are made: every operation counts as it is."""
-    leaving = [(edge, 0, operation) for edge, operation in zip(cell.places, cell.operations, strict=True)]
-    return _walk(cell, inputs, leaving, None)
-
-
-def _walk(
-    cell: Cell | SettledCell,
-    inputs: Sequence[Tensor],
-    leaving: Sequence[tuple[int, int, nn.Module]],
-    weights: Tensor | None,
-) -> dict[int, Tensor]:
-    """State by state: finish it by adding up what has arrived, then compute all that leaves it."""
-    edges = cell.group.edges
+    State by state: finish it by adding up what has arrived, then compute all that leaves it.
+    """
+    edges, weights = graph.group.edges, graph.weights
     states = dict(enumerate(inputs))
     statistics: list[BatchStatistics] = []
-    arrived: dict[int, list[tuple[int, Term]]] = {target: [] for target in cell.group.incoming}
+    arrived: dict[int, list[tuple[int, Term]]] = {target: [] for target in graph.group.incoming}
     for state in sorted({*states, *arrived}):
         if state in arrived:
             places = [place for place, _ in arrived[state]]
             terms = [term for _, term in arrived.pop(state)]
             if not terms:
-                states[state] = empty_state(cell.group, cell.strides, inputs, state)
+                total = graph.empty(states, state)
             else:
                 mixture = None if weights is None else weights[torch.tensor(places, device=weights.device)]
-                states[state], seen = mixed_sum(terms, None if mixture is None else mixture.to(terms[0].z.dtype))
+                total, seen = mixed_sum(terms, None if mixture is None else mixture.to(terms[0].z.dtype))
                 statistics += seen
-        mine = [(edge, place, declaration(op)) for edge, place, op in leaving if edges[edge].source == state]
+            states[state] = graph.completed(state, total, states)
+        mine = [(flow, declaration(flow.operation)) for flow in graph.flows if edges[flow.edge].source == state]
         if mine:
-            source = Source(states[state], [declared for _, _, declared in mine], statistics)
-            for edge, place, declared in mine:
-                arrived[edges[edge].target].append((place, source.term(declared)))
+            source = Source(graph.taken(states[state]), [declared for _, declared in mine], statistics)
+            for flow, declared in mine:
+                arrived[edges[flow.edge].target].append((flow.place, source.term(declared)))
     update_running_statistics(statistics)
     return states
 

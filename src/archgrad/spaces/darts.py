@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archgrad import operations
-from archgrad.engine import Cell, SettledCell
+from archgrad.engine import Cell, SettledCell, Standard
 from archgrad.engine.graph import reached
 from archgrad.errors import ArchgradError, unknown
 from archgrad.genotype import Edge, Genotype, Group, Kept
@@ -36,6 +36,7 @@ OPERATIONS = (
 GROUPS = ("normal", "reduce")
 STEM_MULTIPLIER = 3
 INPUTS = 2
+AUXILIARY = "auxiliary_skip"
 
 
 class CellPlan(NamedTuple):
@@ -192,6 +193,10 @@ class Darts(Space):
 
     With 7 selectable operations and 4 nodes, (180·7⁸)² ≈ 1.1e18 architectures.
 
+    ``kinds``: the kinds of cells that are searched, both or one of them; networks of one or two cells have reduction
+    cells only. ``auxiliary_skip``: beside the candidates of every edge stands a skip connection of weight 1 that is no
+    candidate, in the supernet, and in the settled network beside every edge that it keeps.
+
     *Source:* Liu, Simonyan, Yang, DARTS, arXiv 1806.09055.
     """
 
@@ -199,6 +204,8 @@ class Darts(Space):
     candidates: tuple[str, ...] = OPERATIONS
     steps: int = 4
     multiplier: int = 4
+    kinds: tuple[str, ...] = GROUPS
+    auxiliary_skip: bool = False
 
     search_size: ClassVar[Mapping[str, int]] = {"channels": 16, "cells": 8}
     network_size: ClassVar[Mapping[str, int]] = {"channels": 36, "cells": 20}
@@ -209,13 +216,18 @@ class Darts(Space):
                 raise unknown("operation", name, operations.OPERATIONS)
         if not 1 <= self.multiplier <= self.steps:
             raise ArchgradError(f"darts: multiplier must be between 1 and steps={self.steps}, got {self.multiplier}")
+        for kind in self.kinds:
+            if kind not in GROUPS:
+                raise unknown("kind of cell", kind, GROUPS)
+        if not self.kinds or len(set(self.kinds)) < len(self.kinds):
+            raise ArchgradError(f"darts: kinds must be normal, reduce or both, got {self.kinds!r}")
 
     @cached_property
     def groups(self) -> Mapping[str, Group]:
-        """``normal`` and ``reduce``: edges (source, target) with all sources below the target."""
+        """``normal``, ``reduce`` or both: edges (source, target) with all sources below the target."""
         targets = range(INPUTS, INPUTS + self.steps)
         edges = tuple(Edge(source, target, self.candidates) for target in targets for source in range(target))
-        return {name: Group(name, edges, keep=2, excluded=frozenset({"none"})) for name in GROUPS}
+        return {name: Group(name, edges, keep=2, excluded=frozenset({"none"})) for name in self.kinds}
 
     @property
     def outputs(self) -> range:
@@ -223,7 +235,7 @@ class Darts(Space):
         return range(INPUTS + self.steps - self.multiplier, INPUTS + self.steps)
 
     def _strides(self, reduction: bool) -> list[int]:
-        edges = self.groups[GROUPS[0]].edges
+        edges = self.groups[self.kinds[0]].edges
         return [2 if reduction and edge.source < INPUTS else 1 for edge in edges]
 
     def supernet(
@@ -246,13 +258,15 @@ class Darts(Space):
         """
         plans = self._plan(cells, channels, stem)
 
-        def make_graph(plan: CellPlan) -> Cell:
-            def make(name: str, edge: Edge, stride: int) -> nn.Module:
-                return operations.build(name, operations.Setting(plan.channels, stride, affine, track, pool_norm=True))
+        make = Standard(affine, track, pool_norm=True)
 
+        def make_graph(plan: CellPlan) -> Cell:
             group = self.groups[GROUPS[plan.reduction]]
             strides = self._strides(plan.reduction)
-            return Cell(group, INPUTS, self.outputs, strides, make, executor, checkpoint_cells)
+            cell = Cell(group, INPUTS, self.outputs, strides, plan.channels, make, executor, checkpoint_cells)
+            if self.auxiliary_skip:
+                cell.beside(AUXILIARY, "skip_connect", stays=True)
+            return cell
 
         network = DartsNetwork(
             plans,
@@ -283,7 +297,7 @@ class Darts(Space):
 
         def make_graph(plan: CellPlan) -> SettledCell:
             group, strides = self.groups[GROUPS[plan.reduction]], self._strides(plan.reduction)
-            pairs = reached(group, genotype.choices[group.name], INPUTS, self.outputs, everything=unreached)
+            pairs = self._terms(group, genotype.choices[group.name], unreached)
             terms = [
                 (e, _with_drop_path(operations.build(n, operations.Setting(plan.channels, strides[e]))))
                 for e, n in pairs
@@ -304,7 +318,20 @@ class Darts(Space):
     def _plan(self, cells: int, channels: int, stem: str) -> list[CellPlan]:
         if stem not in STEMS:
             raise unknown("stem", stem, STEMS)
-        return plan(cells, channels, self.multiplier, stem)
+        plans = plan(cells, channels, self.multiplier, stem)
+        for kind in sorted({GROUPS[cell.reduction] for cell in plans}):
+            if kind not in self.kinds:
+                raise ArchgradError(
+                    f"{self.name}: {cells} cells include {kind} cells, but this space has {self.kinds[0]} cells only"
+                )
+        return plans
+
+    def _terms(self, group: Group, kept: Kept, unreached: bool) -> list[tuple[int, str]]:
+        """(edge, operation) of a settled cell, the auxiliary skip connections included."""
+        pairs = list(reached(group, kept, INPUTS, self.outputs, everything=unreached))
+        if self.auxiliary_skip:
+            pairs += [(number, "skip_connect") for number in dict.fromkeys(number for number, _ in pairs)]
+        return pairs
 
     def cost(
         self,
@@ -338,9 +365,7 @@ class Darts(Space):
             size = sizes[-1]
             inner = cost.half(size) if cell.reduction else size
             parts += [cost.conv_bn(width, cell.channels, 1, size) for width in (cell.before_previous, cell.previous)]
-            for number, name in reached(
-                group, genotype.choices[group.name], INPUTS, self.outputs, everything=unreached
-            ):
+            for number, name in self._terms(group, genotype.choices[group.name], unreached):
                 source = size if group.edges[number].source < INPUTS else inner
                 parts.append(cost.operation(name, cell.channels, strides[number], source))
             sizes.append(inner)
@@ -354,7 +379,7 @@ class Darts(Space):
         self.check(genotype)
         outputs = f"range({self.outputs.start}, {self.outputs.stop})"
         shown = []
-        for name in GROUPS:
+        for name in self.kinds:
             group, kept = self.groups[name], genotype.choices[name]
             pairs = []
             for incoming in group.incoming.values():
@@ -387,9 +412,9 @@ class Darts(Space):
         return self._from_fields(fields)
 
     def _from_fields(self, fields: dict[Any, Any]) -> Genotype:
-        known = {key for name in GROUPS for key in (name, f"{name}_concat")}
+        known = {key for name in self.kinds for key in (name, f"{name}_concat")}
         choices: dict[str, Kept] = {}
-        for name in GROUPS:
+        for name in self.kinds:
             if name not in fields:
                 raise ArchgradError(f"darts: the genotype lacks {name!r}; it has {sorted(map(str, fields))}")
             choices[name] = self._kept(name, fields[name])

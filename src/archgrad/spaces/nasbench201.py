@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from archgrad import operations
-from archgrad.engine import Cell, SettledCell
+from archgrad.engine import Cell, SettledCell, Standard
 from archgrad.engine.graph import reached
 from archgrad.errors import ArchgradError, unknown
 from archgrad.genotype import Edge, Genotype, Group
@@ -159,12 +159,10 @@ class NASBench201(Space):
 
         ``checkpoint_cells``: keep no activations inside cells but compute them again in backward.
         """
+        make = Standard(affine, track)
 
         def make_cell(width: int) -> Cell:
-            def make(name: str, edge: Edge, stride: int) -> nn.Module:
-                return operations.build(name, operations.Setting(width, stride, affine, track))
-
-            return Cell(self.groups[GROUP], 1, [3], [1] * 6, make, executor, checkpoint_cells)
+            return Cell(self.groups[GROUP], 1, [3], [1] * 6, width, make, executor, checkpoint_cells)
 
         network = NASBench201Network(make_cell, channels, cells, classes, in_channels, track=True)
         return Supernet(network, space=self, seed=seed)

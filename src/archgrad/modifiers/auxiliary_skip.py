@@ -1,0 +1,36 @@
+"""The modifier of DARTS−."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from archgrad.components import Alphas, Context, Modifier
+from archgrad.mixture import Mixture
+from archgrad.modifiers.support import cells
+from archgrad.schedules.anneal import Anneal, value_at
+from archgrad.supernet import Supernet
+
+NAME = "auxiliary_skip"
+
+
+@dataclass(frozen=True)
+class AuxiliarySkip(Modifier):
+    """A skip connection beside the candidates of every edge, whose weight falls from 1 to 0 over the run.
+
+    It takes over the skip connection's part in keeping gradients alive, so that what α measures is the candidate's
+    worth as an operation. Settled networks do not have it.
+
+    *Source:* DARTS−, arXiv 2009.01027, equation 4 (linear, cosine or step decay).
+    *Differs:* one published library kept the weight constant, and counted the skip twice beside partial channels.
+    """
+
+    weight: float | Anneal = Anneal(1.0, 0.0)
+
+    def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
+        for cell in cells("AuxiliarySkip", supernet):
+            cell.beside(NAME, "skip_connect")
+
+    def mix(self, mixture: Mixture, alphas: Alphas, context: Context) -> Mixture:
+        like = next(iter(mixture.values()))
+        return mixture.with_extras({NAME: like.new_full((), value_at(self.weight, context.clock))})
