@@ -1,0 +1,333 @@
+"""Benchmark suites: search spaces, how they are searched, and how what is found is trained, as data."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from archgrad import methods, spaces
+from archgrad.bench.halves import HALVES, Halves
+from archgrad.errors import ArchgradError, unknown
+from archgrad.method import AlphaOptimiser, Method, WeightOptimiser
+from archgrad.recipes import Recipe
+from archgrad.schedules import WarmUp
+from archgrad.spaces import Space
+
+SUITES = resources.files("archgrad.bench") / "suites"
+PRESETS = ("full", "small", "mini")
+PARTS = ("name", "about", "data", "subspaces", "operation_sets", "search", "training", "presets")
+SEARCH = ("epochs", "batch_size", "train_fraction", "weight_optimiser", "alpha_optimiser", "warm_up", "options")
+"""What a suite can say of a search; ``methods`` besides, which holds the same for each method."""
+DATA = ("name", "image_size", "halves", "limit")
+RECIPE = tuple(f.name for f in dataclasses.fields(Recipe))
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One search space of a suite and the size of its networks, searched and settled alike."""
+
+    name: str
+    subspace: str
+    operation_set: str
+    family: str
+    """The name of the space that it is made of, whose published settings methods take."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    size: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def space(self) -> Space:
+        """The search space; it bears the benchmark's name where it is not simply one of the library's."""
+        options = {key: tuple(value) if isinstance(value, list) else value for key, value in self.options.items()}
+        made = spaces.get(self.family, **options)
+        own = bool(self.options) or self.name in spaces.SPACES
+        named = dataclasses.is_dataclass(made) and any(f.name == "name" and f.init for f in dataclasses.fields(made))
+        return replace(made, name=self.name) if own and named else made
+
+    @property
+    def channels(self) -> int | None:
+        """Channels of the first cell; None is the published number of the space."""
+        return self.size.get("channels")
+
+    @property
+    def cells(self) -> int | None:
+        """Cells of the networks; None is the published number of the space."""
+        return self.size.get("cells")
+
+    @property
+    def steps(self) -> int | None:
+        """Intermediate nodes per cell, where the space has such."""
+        return getattr(self.space, "steps", None)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The candidates."""
+        return self.space.operations
+
+    @property
+    def auxiliary_skip(self) -> bool:
+        """Whether a skip connection stands beside every edge."""
+        return bool(getattr(self.space, "auxiliary_skip", False))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to train the networks that were found. ``name``: its number in the suite, from 1."""
+
+    name: str
+    recipe: Recipe
+    varied: tuple[str, ...] = ()
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+        return self.recipe.lr
+
+    @property
+    def weight_decay(self) -> float:
+        """The weight decay."""
+        return self.recipe.weight_decay
+
+    @property
+    def label(self) -> str:
+        """What distinguishes it from the suite's other settings, for people."""
+        return ", ".join(f"{name} {getattr(self.recipe, name):g}" for name in self.varied) or "as the suite says"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Benchmarks and training settings. ``definition``: all of it as plain data, presets applied."""
+
+    name: str
+    about: str
+    benchmarks: tuple[Benchmark, ...]
+    settings: tuple[Setting, ...]
+    data: Halves
+    definition: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that the suite gives settings for."""
+        return tuple(self.definition["search"].get("methods", {}))
+
+    def benchmark(self, name: str) -> Benchmark:
+        """The benchmark of that name."""
+        found: Benchmark = _named("benchmark", name, self.benchmarks)
+        return found
+
+    def setting(self, name: str) -> Setting:
+        """The training setting of that name."""
+        found: Setting = _named("setting", name, self.settings)
+        return found
+
+    @property
+    def train_fraction(self) -> float:
+        """The share of the search's half of the data that trains weights."""
+        return float(self.definition["search"].get("train_fraction", 0.5))
+
+    def method(self, name: str, benchmark: Benchmark, entry: Mapping[str, Any] | None = None) -> Method:
+        """A method with the suite's settings for a benchmark.
+
+        ``entry``: what a campaign changes (the keys of `SEARCH`); its ``method`` is a method of the library or
+        ``package.module:function``, of which ``name`` is then only the name in the tables.
+        """
+        entry = dict(entry or {})
+        source = str(entry.pop("method", name))
+        common = {key: value for key, value in self.definition["search"].items() if key in SEARCH}
+        merged = overlaid(overlaid(common, self.definition["search"].get("methods", {}).get(name, {})), entry)
+        chosen = {key: _at(value, benchmark) for key, value in merged.items()}
+        chosen.pop("train_fraction", None)
+        method = _made(source, benchmark.family, chosen.pop("options", {}))
+        changes: dict[str, Any] = {"name": name}
+        for key, kind in (("weight_optimiser", WeightOptimiser), ("alpha_optimiser", AlphaOptimiser)):
+            if key in chosen:
+                known = [f.name for f in dataclasses.fields(kind)]
+                values = {k: _at(v, benchmark) for k, v in chosen.pop(key).items()}
+                _require_known(f"setting of {key}", values, known)
+                changes[key] = replace(getattr(method, key), **values)
+        if "warm_up" in chosen:
+            epochs = chosen.pop("warm_up")
+            others = tuple(s for s in method.schedules if not isinstance(s, WarmUp))
+            changes["schedules"] = (WarmUp(epochs=epochs), *others) if epochs else others
+        if method.epochs == 0:  # nothing is trained, whatever the suite says of searches that train
+            chosen.pop("epochs", None)
+        return replace(method, **changes, **chosen)
+
+
+def suite(source: str | Path | Mapping[str, Any] = "darts_benchsuite", preset: str = "full", **changes: Any) -> Suite:
+    """A suite by name, from a YAML file, or from plain data of the same form.
+
+    ``preset``: one of the suite's variants; ``darts_benchsuite`` has ``full`` (as published), ``small`` and ``mini``.
+    ``changes``: parts to lay over it, such as ``data={"name": "digits"}``.
+
+    >>> [benchmark.name for benchmark in suite("darts_benchsuite").benchmarks][:3]
+    ['wide-regular', 'wide-no_skip', 'wide-all_skip']
+    """
+    raw, where = (dict(source), "suite") if isinstance(source, Mapping) else _read(source)
+    _require_known(f"part of a suite in {where}", raw, PARTS)
+    presets = raw.pop("presets", {}) or {}
+    if preset != "full" or preset in presets:
+        if preset not in presets:
+            raise unknown(f"preset of {where}", preset, {"full", *presets})
+        raw = overlaid(raw, presets[preset] or {})
+    definition = overlaid(raw, changes)
+    for part in ("subspaces", "training"):
+        if not isinstance(definition.get(part), Mapping) or not definition[part]:
+            raise ArchgradError(f"{where}: a suite needs {part!r}, a mapping")
+    definition = {"name": str(where), "about": "", "data": {}, "operation_sets": {}, "search": {}, **definition}
+    return _suite(definition, str(where))
+
+
+def _read(source: str | Path) -> tuple[dict[str, Any], str]:
+    known = sorted(entry.name.removesuffix(".yaml") for entry in SUITES.iterdir() if entry.name.endswith(".yaml"))
+    if str(source) in known:
+        return _mapping((SUITES / f"{source}.yaml").read_text(), str(source)), str(source)
+    path = Path(source)
+    if not path.is_file():
+        if len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
+            raise ArchgradError(f"{path}: no such file of a suite")
+        raise unknown("suite", str(source), known)
+    return _mapping(read_text(path), str(path)), str(path)
+
+
+def read_text(path: Path) -> str:
+    """A text file, or one line on why it cannot be read."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ArchgradError(f"cannot read {path}: {reason}") from None
+
+
+def _mapping(text: str, where: str) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ArchgradError(f"{where}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(raw, dict):
+        raise ArchgradError(f"{where}: expected a mapping, got {type(raw).__name__}")
+    return raw
+
+
+def _suite(definition: dict[str, Any], where: str) -> Suite:
+    sets = definition["operation_sets"] or {"": {}}
+    benchmarks = []
+    for subspace, says in definition["subspaces"].items():
+        for operations, options in sets.items():
+            name = f"{subspace}-{operations}" if operations else str(subspace)
+            if not re.fullmatch(r"[\w.()+-]+", name):
+                raise ArchgradError(f"{where}: the name {name!r} may hold letters, digits and _.()+- only")
+            benchmarks.append(_benchmark(name, str(subspace), str(operations), says, options or {}, where))
+    settings = _settings(definition["training"], where)
+    data = dict(definition["data"])
+    _require_known(f"setting of data in {where}", data, DATA)
+    if data.get("halves", "stratified") not in HALVES:
+        raise unknown("way to halve the data", data["halves"], HALVES)
+    search = definition["search"]
+    _require_known(f"setting of search in {where}", search, (*SEARCH, "methods"))
+    for method, says in (search.get("methods") or {}).items():
+        _require_known(f"setting of search.methods.{method} in {where}", says or {}, SEARCH)
+    return Suite(
+        str(definition["name"]), str(definition["about"]), tuple(benchmarks), settings, Halves(**data), definition
+    )
+
+
+def _benchmark(name: str, subspace: str, operations: str, says: Any, more: Any, where: str) -> Benchmark:
+    if not isinstance(says, Mapping) or "space" not in says:
+        raise ArchgradError(
+            f"{where}: subspace {subspace!r} needs a space, as {{space: darts, channels: 16, cells: 8}}"
+        )
+    _require_known(f"key of subspace {subspace!r} in {where}", says, ("space", "channels", "cells", "options"))
+    size = {key: says[key] for key in ("channels", "cells") if says.get(key) is not None}
+    for key, value in size.items():
+        if not isinstance(value, int) or value < 1:
+            raise ArchgradError(f"{where}: {key} of {subspace!r} must be a whole number above 0, got {value!r}")
+    benchmark = Benchmark(name, subspace, operations, says["space"], {**(says.get("options") or {}), **more}, size)
+    try:
+        _ = benchmark.space
+    except ArchgradError as error:
+        raise ArchgradError(f"{where}: benchmark {name!r}: {error}") from None
+    return benchmark
+
+
+def _settings(training: Mapping[str, Any], where: str) -> tuple[Setting, ...]:
+    _require_known(f"setting of training in {where}", training, RECIPE)
+    varied = tuple(key for key, value in training.items() if isinstance(value, list))
+    fixed = {key: value for key, value in training.items() if key not in varied}
+    settings = []
+    for number, values in enumerate(itertools.product(*(training[key] for key in varied)), start=1):
+        chosen = {**fixed, **dict(zip(varied, values, strict=True))}
+        for key, value in chosen.items():
+            if not isinstance(value, int | float):
+                raise ArchgradError(f"{where}: {key} of training must be a number, got {value!r}")
+        try:
+            recipe = Recipe(**chosen)
+        except TypeError:
+            missing = [key for key in ("epochs", "batch_size", "lr") if key not in chosen]
+            raise ArchgradError(f"{where}: training says nothing of {', '.join(missing)}") from None
+        settings.append(Setting(str(number), recipe, varied))
+    if not settings:
+        raise ArchgradError(f"{where}: a list of training settings is empty")
+    return tuple(settings)
+
+
+def _made(source: str, family: str, options: Mapping[str, Any]) -> Method:
+    if ":" not in source:
+        return methods.get(source, family, **options)
+    made = imported(source)(**options)
+    if not isinstance(made, Method):
+        raise ArchgradError(f"method {source!r}: expected a function that returns a Method, got {made!r}")
+    return made
+
+
+def imported(path: str) -> Any:
+    """What ``package.module:name`` names."""
+    import importlib
+
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ArchgradError(f"{path}: {error}") from None
+
+
+def _at(value: Any, benchmark: Benchmark) -> Any:
+    """A value that a suite may give per benchmark, subspace or operation set; the most particular one counts."""
+    if not isinstance(value, Mapping):
+        return value
+    for key in (benchmark.name, benchmark.subspace, benchmark.operation_set):
+        if key in value:
+            return value[key]
+    return value
+
+
+def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``over``, mapping by mapping; lists and numbers are replaced whole."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = overlaid(result[key], value) if both else value
+    return result
+
+
+def _require_known(kind: str, given: Any, known: Iterable[str]) -> None:
+    if not isinstance(given, Mapping):
+        raise ArchgradError(f"{kind}: expected a mapping, got {given!r}")
+    for key in given:
+        if key not in known:
+            raise unknown(kind, key, known)
+
+
+def _named(kind: str, name: str, entries: Iterable[Any]) -> Any:
+    found = {entry.name: entry for entry in entries}
+    if name not in found:
+        raise unknown(kind, name, found)
+    return found[name]

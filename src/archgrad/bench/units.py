@@ -1,0 +1,255 @@
+"""The units of a campaign: one search, or one training of what a search found; each is one run directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from archgrad import comparison
+from archgrad.bench.results import thinned
+from archgrad.distributed import World
+from archgrad.errors import ArchgradError
+from archgrad.evaluation import WEIGHTS
+from archgrad.genotype import Genotype
+from archgrad.runs import CHECKPOINTS, Run, atomic_write
+from archgrad.search import search
+
+if TYPE_CHECKING:
+    from archgrad.bench.campaign import Campaign
+
+DONE = "unit.json"
+"""Stands in a unit's directory once the unit is complete, and holds its record."""
+SHOWN = 200  # characters of an unexpected error that a status line shows
+
+Record = dict[str, Any]
+
+
+class Unit(NamedTuple):
+    """One search (without ``setting``), or one training.
+
+    ``seed``: of the search, and of the training with it. ``among``: where only one of several searches goes on, their
+    seeds; the seed of the training is then that of the first.
+    """
+
+    benchmark: str
+    method: str
+    seed: int
+    setting: str = ""
+    among: tuple[int, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """``search`` or ``train``."""
+        return "train" if self.setting else "search"
+
+    @property
+    def id(self) -> str:
+        """The path of the unit's directory in the campaign's."""
+        if not self.setting:
+            return f"search/{self.benchmark}/{self.method}/seed-{self.seed}"
+        whose = f"best-of-{'-'.join(map(str, self.among))}" if self.among else f"seed-{self.seed}"
+        return f"train/{self.benchmark}/{self.method}/{whose}/setting-{self.setting}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The searches that must be done before."""
+        if not self.setting:
+            return ()
+        return tuple(Unit(self.benchmark, self.method, seed).id for seed in self.among or (self.seed,))
+
+
+def execute(campaign: Campaign, unit: Unit, genotype: str = "", device: str | None = None) -> Record:
+    """Compute a unit, or continue it where it was interrupted; one that is complete is only read.
+
+    ``genotype``: what a training trains. The record is plain data; it also stands in the unit's directory.
+    """
+    directory = campaign.directory / unit.id
+    record = completed(directory)
+    if record is not None:
+        return record
+    started = time.time()
+    record = (
+        _search(campaign, unit, directory, device)
+        if unit.kind == "search"
+        else _train(campaign, unit, directory, genotype, device)
+    )
+    record = {
+        "unit": unit.id,
+        **unit._asdict(),
+        **record,
+        "host": socket.gethostname(),
+        "finished": time.time(),
+        "wall": time.time() - started,
+    }
+    if World.start(device, campaign.mixed_precision).main:
+        atomic_write(directory / DONE, json.dumps(record).encode())
+        _tidy(directory, campaign.keep)
+    return record
+
+
+def completed(directory: Path) -> Record | None:
+    """The record of a complete unit, None for others; a damaged one is an ArchgradError."""
+    path = directory / DONE
+    try:
+        record = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no JSON"
+        raise ArchgradError(f"cannot read {path}: {reason}; delete {directory} to compute the unit again") from None
+    if not isinstance(record, dict) or "unit" not in record:
+        raise ArchgradError(f"{path} is not the record of a unit; delete {directory} to compute the unit again")
+    return record
+
+
+def _search(campaign: Campaign, unit: Unit, directory: Path, device: str | None) -> Record:
+    suite, benchmark = campaign.suite, campaign.suite.benchmark(unit.benchmark)
+    method = suite.method(unit.method, benchmark, campaign.entry(unit.method))
+    batch = method.batch_size
+    if batch % campaign.processes:
+        raise ArchgradError(f"batch size {batch} cannot be shared by {campaign.processes} processes evenly")
+    result = search(
+        benchmark.space,
+        method,
+        suite.data.search(),
+        channels=benchmark.channels,
+        cells=benchmark.cells,
+        batch_size=batch // campaign.processes,
+        seed=unit.seed,
+        train_fraction=suite.train_fraction,
+        out=directory,
+        device=device,
+        mixed_precision=campaign.mixed_precision,
+        progress=False,
+        checkpoint_seconds=campaign.checkpoint_seconds,
+    )
+    last: Mapping[str, Any] = result.history[-1] if result.history else {}
+    curves = {
+        name: [r[name] for r in result.history if name in r] for name in ("evaluation_accuracy", "train_accuracy")
+    }
+    return {
+        "genotype": benchmark.space.format(result.genotype),
+        "seconds": float(last.get("seconds", 0.0)),
+        "loss": last.get("evaluation_loss"),
+        "accuracy": last.get("evaluation_accuracy"),
+        "extra": {
+            "diagnostics": {name: thinned(values) for name, values in curves.items() if values},
+            "skips": _skips(result.genotype),
+        },
+    }
+
+
+def _train(campaign: Campaign, unit: Unit, directory: Path, genotype: str, device: str | None) -> Record:
+    suite, benchmark = campaign.suite, campaign.suite.benchmark(unit.benchmark)
+    result = comparison.train_genotype(
+        benchmark.space,
+        genotype,
+        suite.data.training(),
+        channels=benchmark.channels,
+        cells=benchmark.cells,
+        recipe=suite.setting(unit.setting).recipe,
+        seed=training_seed(unit),
+        out=directory,
+        device=device,
+        mixed_precision=campaign.mixed_precision,
+        progress=False,
+        checkpoint_seconds=campaign.checkpoint_seconds,
+    )
+    return {
+        "genotype": genotype,
+        "training_seed": training_seed(unit),
+        "score": 100 * result.test.accuracy,
+        "top5": 100 * result.test.top5,
+        "test_loss": result.test.loss,
+        "parameters": result.parameters,
+        "flops": Run.open(directory).config.get("flops"),
+        "seconds": result.seconds,
+        "extra": {
+            "curves": {
+                name: thinned([record[name] for record in result.history]) for name in ("train_loss", "train_accuracy")
+            }
+        },
+    }
+
+
+def training_seed(unit: Unit) -> int:
+    """The seed of a training: of a choice among searches it must not depend on which of them was chosen."""
+    return min(unit.among) if unit.among else unit.seed
+
+
+def _skips(genotype: Genotype) -> float:
+    """The share of skip connections among the kept operations."""
+    kept = [name for edges in genotype.choices.values() for names in edges for name in names]
+    return kept.count("skip_connect") / max(1, len(kept))
+
+
+def _tidy(directory: Path, keep: str) -> None:
+    """Drop what a complete unit no longer needs."""
+    if keep != "checkpoints":
+        shutil.rmtree(directory / CHECKPOINTS, ignore_errors=True)
+    if keep == "results":
+        (directory / WEIGHTS).unlink(missing_ok=True)
+
+
+def attempt(
+    directory: Path | str, unit: Unit, genotype: str = "", device: str | None = None
+) -> tuple[Record | None, str]:
+    """`execute` as an executor wants it: the record, or one line on why there is none."""
+    from archgrad.bench.campaign import Campaign
+
+    try:
+        campaign = Campaign.open(directory)
+        if campaign.processes > 1:
+            return _together(campaign, unit, genotype, device), ""
+        return execute(campaign, unit, genotype, device), ""
+    except ArchgradError as error:
+        return None, str(error)
+    except MemoryError:
+        return None, "out of memory"
+    except OSError as error:
+        return None, f"{error.filename or unit.id}: {error.strerror or error}"
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [""])[0][:SHOWN]
+        return None, f"unexpected {type(error).__name__}: {first}"
+
+
+def _together(campaign: Campaign, unit: Unit, genotype: str, device: str | None) -> Record:
+    """Compute a unit by several processes, which torchrun starts and accelerate joins."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
+    command += [str(campaign.processes), "-m", "archgrad.bench.units"]
+    task = json.dumps([str(campaign.directory), unit, genotype, device])
+    outcome = subprocess.run(
+        [*command, task], capture_output=True, text=True, env={**os.environ, "TORCHELASTIC_ERROR_FILE": os.devnull}
+    )
+    record = completed(campaign.directory / unit.id)
+    if record is None:
+        lines = [line for line in outcome.stderr.splitlines() if line.startswith("archgrad: ")]
+        reason = lines[0].removeprefix("archgrad: ") if lines else f"its processes ended with {outcome.returncode}"
+        raise ArchgradError(reason)
+    return record
+
+
+def _main(task: str) -> None:
+    """One of several processes of a unit."""
+    from archgrad.bench.campaign import Campaign
+
+    directory, fields, genotype, device = json.loads(task)
+    benchmark, method, seed, setting, among = fields
+    unit = Unit(benchmark, method, seed, setting, tuple(among))
+    try:
+        execute(Campaign.open(directory), unit, genotype, device)
+    except ArchgradError as error:
+        print(f"archgrad: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])
