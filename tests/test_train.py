@@ -18,10 +18,11 @@ from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import evaluate, evaluate_subset, load_weights
 from archgrad.operations.drop_path import DropPath
-from archgrad.randomness import derive
+from archgrad.randomness import derive, generator
 from archgrad.recipes import Recipe, recipe_of
+from archgrad.robustness.attacks import PGD
 from archgrad.runs import Run
-from archgrad.train import train
+from archgrad.train import _Training, train
 
 HERE = Path(__file__).parent
 SMALL = Recipe(epochs=3, batch_size=16, lr=0.1)
@@ -290,3 +291,73 @@ def test_bf16_learns_too():
 def test_the_quick_recipe_reads_digits():
     result = train(convnet(), "digits", recipe="quick", epochs=12, device="cpu", progress=False)
     assert result.test.accuracy >= 0.97
+
+
+def test_adversarial_recipe_is_the_published_one():
+    recipe = recipe_of("adversarial")
+    rates = [recipe.lr_at(epoch, 0, 390) for epoch in (0, 99, 100, 149, 150, 199)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+    assert recipe.adversarial == PGD(8 / 255, step=2 / 255, steps=7, restarts=1, random_start=True)
+    assert (recipe.epochs, recipe.batch_size, recipe.weight_decay) == (200, 128, 5e-4)
+    short = recipe_of("adversarial", epochs=8)
+    assert [short.lr_at(epoch, 0, 1) for epoch in (3, 4, 5, 6)] == pytest.approx([0.1, 0.01, 0.01, 0.001])
+    with pytest.raises(ArchgradError, match="drops must be shares"):
+        replace(recipe, drops=(0.75, 0.5))
+
+
+def test_adversarial_training_learns_what_the_attack_leaves():
+    dataset = blobs()
+    network, twin = linear(), linear()
+    attack = PGD(0.5, steps=2)
+    settle(network, data=dataset, recipe=replace(SMALL, epochs=1, momentum=0.0, adversarial=attack), seed=5)
+    batches = data.Batches(dataset.train, 16, seed=derive(5, "data"), shuffle=True, drop_last=True)
+    for step, (x, y) in enumerate(batches.epoch(0)):
+        numbers = generator(5, "attack", 0, step, 0)
+        attacked = attack(twin, x, y, bounds=None, generator=numbers)  # points, unlike images, have any size
+        assert (attacked - x).abs().max() == pytest.approx(0.5, abs=0.5)
+        loss = nn.functional.cross_entropy(twin(attacked), y)
+        for parameter, gradient in zip(
+            twin.parameters(), torch.autograd.grad(loss, list(twin.parameters())), strict=True
+        ):
+            parameter.data -= 0.1 * gradient
+    for trained, expected in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(trained, expected)
+
+
+def test_an_attack_without_a_radius_is_plain_training():
+    recipe = Recipe(epochs=1, batch_size=64, lr=0.1)
+    plain, attacked = (
+        settle(convnet(4), data="digits", recipe=replace(recipe, adversarial=attack)) for attack in (None, PGD(0.0))
+    )
+    for a, b in zip(plain.network.state_dict().values(), attacked.network.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_adversarial_training_resumes_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    recipe = Recipe(epochs=2, batch_size=256, lr=0.1, adversarial=PGD(0.1, steps=2))
+    network = nn.Sequential(*convnet(4)[:3], nn.Dropout2d(0.3), *convnet(4)[3:])
+    start = {name: value.clone() for name, value in network.state_dict().items()}
+    whole = settle(network, data="digits", recipe=recipe, out=tmp_path / "whole", checkpoint_seconds=0)
+    whole_state = {name: value.clone() for name, value in whole.network.state_dict().items()}
+    network.load_state_dict(start)
+
+    steps = 0
+    original = _Training.train_step
+
+    def interrupted(self: _Training, x: Tensor, y: Tensor) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 8:
+            raise KeyboardInterrupt
+        original(self, x, y)
+
+    options = {"data": "digits", "recipe": recipe, "out": tmp_path / "cut", "checkpoint_seconds": 0}
+    with monkeypatch.context() as patch:
+        patch.setattr(_Training, "train_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            settle(network, **options)
+    resumed = settle(network, **options)
+    for name, value in resumed.network.state_dict().items():
+        assert torch.equal(value, whole_state[name]), name
+    with pytest.raises(ArchgradError, match=r"recipe.adversarial.init_args.steps: 2 → 3"):
+        settle(network, **{**options, "recipe": replace(recipe, adversarial=PGD(0.1, steps=3))})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -52,7 +53,9 @@ class Ranked(Discretisation):
         order = torch.randperm(len(subset), generator=context.generator("images"))[: self.images]
         chosen = subset.take(order.to(subset.labels.device))
         batch = next(Batches(chosen, self.images, device=batches.device).epoch())
-        rank = proxies.get(self.proxy)
+        rank: Any = proxies.get(self.proxy)
+        if subset.normalisation is not None and {"mean", "std"} <= {field.name for field in fields(rank)}:
+            rank = replace(rank, mean=subset.normalisation.mean, std=subset.normalisation.std)
         drawn = dict.fromkeys(self.drawn(alphas, context))
 
         def value(genotype: Genotype) -> float:

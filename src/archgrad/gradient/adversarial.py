@@ -83,7 +83,7 @@ def attacked(
             loss=objective.criterion,
             generator=context.generator("attack"),
         )
-    inner = replace(objective, batch=(found, y), site_gradients={})
+    inner = replace(objective, batch=(found, y))
     # Running statistics move once per step: not again where the objective was evaluated before.
     inner.loss_value, inner.logits = objective.loss_value, objective.logits
     yield inner

@@ -241,7 +241,7 @@ class _Measure:
             size = distance(found, x, self.dataset.std, attack.norm)
             sizes.append(torch.where(self._right(found, y), torch.inf, size))
         every = torch.cat(sizes).double()
-        accuracies = [float((every > radius).sum() / self.count) for radius in radii]
+        accuracies = [int((every > radius).sum()) / self.count for radius in radii]
         return accuracies, float(every.median()) if len(every) else 0.0
 
     def corrupted(self, name: str, severity: int) -> float:

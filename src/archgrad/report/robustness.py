@@ -1,0 +1,131 @@
+"""How the trained networks of a run stand attacks and corruptions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from archgrad.report.charts import Series, line_chart
+from archgrad.report.markup import Markup, element, join, table
+from archgrad.report.palette import legend
+from archgrad.report.rundata import RunData, number
+from archgrad.report.section import Section, note, percent
+
+FILE = "robustness.json"
+COLOURS = ("series-found", "series-a", "series-b", "series-c", "series-random")
+UNITS = {"linf": (255.0, "radius in 1/255"), "l2": (1.0, "radius")}
+
+
+def robustness(data: RunData) -> Section | None:
+    """Accuracy over the radius, and under corruptions; None where no network was evaluated."""
+    places = {data.name: data.directory} | {training.name: training.directory for training in data.trainings}
+    found: dict[str, dict[str, Any]] = {}
+    notes = []
+    for name, directory in places.items():
+        try:
+            measured = _read(directory / FILE)
+        except (OSError, ValueError) as error:
+            notes.append(note(f"The robustness of {name} cannot be read: {error}"))
+            continue
+        if measured is not None:
+            found[name] = measured
+    if not found and not notes:
+        return None
+    parts = [part for name, measured in found.items() for part in _attacks(name, measured)]
+    return Section("Robustness", join(parts, _corruptions(found), notes))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    measured = json.loads(path.read_text())
+    if not isinstance(measured, dict):
+        raise ValueError("it is not a JSON object")
+    return measured
+
+
+def _attacks(name: str, measured: Mapping[str, Any]) -> list[Markup]:
+    """A chart of the L∞ attacks of a network, and a table of all."""
+    attacks = {label: entry for label, entry in _mapping(measured, "attacks").items() if isinstance(entry, dict)}
+    if not attacks:
+        return []
+    clean = number(measured.get("clean"))
+    bounded = {label: entry for label, entry in attacks.items() if entry.get("norm") == "linf"}
+    radii = [number(radius) for entry in list(bounded.values())[:1] for radius in entry.get("epsilons", [])]
+    parts = []
+    if radii and clean is not None:
+        colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(bounded)}
+        lines = [
+            Series(label, [clean, *map(number, entry.get("accuracies", []))], colours[label])
+            for label, entry in bounded.items()
+            if len(entry.get("accuracies", [])) == len(radii)
+        ]
+        x = [0.0, *(255 * radius for radius in radii if radius is not None)]
+        chart = line_chart(f"Accuracy of {name} under attack", x, lines, shown=_percent, x_name="L∞ radius in 1/255")
+        parts += [legend(colours), element("figure", element("figcaption", f"{name}: accuracy under attack"), chart)]
+    rows = [
+        [label, *row]
+        for label, entry in attacks.items()
+        for row in _rows(entry, UNITS.get(str(entry.get("norm")), UNITS["l2"]))
+    ]
+    head = ["Attack", "Norm", "Radius", "Accuracy", "HRS"]
+    images = number(measured.get("images"))
+    of = "" if images is None else f" of {images:,.0f} test images"
+    parts += [
+        element("p", f"{name}: clean accuracy {percent(clean)}{of}.", class_="lead"),
+        table(head, rows, numeric=(2, 3, 4)),
+    ]
+    return parts
+
+
+def _rows(entry: Mapping[str, Any], unit: tuple[float, str]) -> list[list[str]]:
+    factor, _ = unit
+    norm = "L∞" if entry.get("norm") == "linf" else "L2"
+    columns = [entry.get(key, []) for key in ("epsilons", "accuracies", "hrs")]
+    rows = []
+    for radius, accuracy, score in zip(*(map(number, column) for column in columns), strict=False):
+        shown = "–" if radius is None else f"{factor * radius:.3g}" + ("/255" if norm == "L∞" else "")
+        rows.append([norm, shown, percent(accuracy), "–" if score is None else f"{100 * score:.2f}"])
+    return rows
+
+
+def _corruptions(found: Mapping[str, Mapping[str, Any]]) -> list[Markup]:
+    """Mean accuracy per corruption, a column per network, and all severities of the first one."""
+    measured = {name: _mapping(entry, "corruptions") for name, entry in found.items()}
+    names = list(dict.fromkeys(corruption for rows in measured.values() for corruption in rows))
+    if not names:
+        return []
+    first = next(name for name, rows in measured.items() if rows)
+    severities = found[first].get("severities", [])
+    head = ["Corruption", *(f"{first}, {severity}" for severity in severities), *(f"{name}, mean" for name in measured)]
+    rows = []
+    for corruption in names:
+        values = [number(value) for value in measured[first].get(corruption, [None] * len(severities))]
+        rows.append(
+            [
+                corruption.replace("_", " "),
+                *(percent(value, 1) for value in values),
+                *(percent(_mean(rows_.get(corruption, [])), 1) for rows_ in measured.values()),
+            ]
+        )
+    errors = [f"{name} {percent(number(entry.get('corruption_error')))}" for name, entry in found.items()]
+    return [
+        element("p", f"Mean corruption error: {', '.join(errors)}.", class_="lead"),
+        table(head, rows, numeric=range(1, len(head))),
+    ]
+
+
+def _mapping(measured: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = measured.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _mean(values: list[Any]) -> float | None:
+    numbers = [value for value in map(number, values) if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.4g} %"

@@ -1,0 +1,112 @@
+"""Attacks of other libraries: bounds in pixels, a network left as it was, and one line where a library is missing."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from archgrad import data
+from archgrad.errors import ArchgradError
+from archgrad.robustness import AutoAttack, CarliniWagner, DeepFool, library
+from archgrad.robustness.attacks import PGD, margin
+
+
+def _has(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+needs_libraries = pytest.mark.skipif(
+    not (_has("foolbox") and _has("pyautoattack")), reason="the extra robust is not installed"
+)
+
+
+def batch(digits: data.Dataset, count: int = 16):
+    x, y = next(data.Batches(digits.test, count).epoch())
+    return x, y, {"mean": digits.mean, "std": digits.std}
+
+
+@needs_libraries
+@pytest.mark.parametrize(
+    "attack", [AutoAttack(0.1, queries=20), DeepFool(0.3), CarliniWagner(2.0, steps=50, searches=3)]
+)
+def test_results_are_images_within_the_radius_and_leave_no_trace(attack, trained: nn.Module, digits: data.Dataset):
+    x, y, scale = batch(digits)
+    before = {name: value.clone() for name, value in trained.state_dict().items()}
+    state = torch.get_rng_state()
+    trained.train()
+    try:
+        found = attack(trained, x, y, **scale)
+        assert trained.training
+    finally:
+        trained.eval()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
+    assert all(weight.requires_grad for weight in trained.parameters())
+    assert (library.distance(found, x, digits.std, attack.norm) <= attack.epsilon + 1e-6).all()
+    pixels = found * digits.std[0] + digits.mean[0]
+    assert pixels.min() >= -1e-6
+    assert pixels.max() <= 1 + 1e-6
+    assert (margin(trained, found, y) > 0).sum() > (margin(trained, x, y) > 0).sum()
+    changed = (found != x).flatten(1).any(1)
+    if not isinstance(attack, AutoAttack):
+        assert (margin(trained, found, y)[changed] >= 0).all(), "a smallest perturbation fools, or there is none"
+    assert torch.equal(found, attack(trained, x, y, **scale))
+
+
+@pytest.mark.slow
+@needs_libraries
+def test_autoattack_is_at_least_as_strong_as_pgd(trained: nn.Module, digits: data.Dataset):
+    x, y, scale = batch(digits, 24)
+
+    def left(attack) -> int:
+        return int((margin(trained, attack(trained, x, y, **scale), y) < 0).sum())
+
+    assert left(AutoAttack(0.08, queries=20)) <= left(PGD(0.08, steps=20))
+
+
+@needs_libraries
+def test_with_few_classes_autoattack_leaves_out_what_is_not_defined():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)).eval()
+    x = torch.rand(8, 3, 2, 2)
+    y = model(x).argmax(1)
+    found = AutoAttack(0.5, queries=20)(model, x, y)
+    assert (found - x).abs().max() <= 0.5 + 1e-6
+    assert (margin(model, found, y) > 0).any()
+
+
+@needs_libraries
+def test_deepfool_finds_the_distance_to_the_plane_of_a_linear_model():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).double().eval()
+    x = 0.3 + 0.4 * torch.rand(8, 3, 2, 2, dtype=torch.float64)
+    y = model(x).argmax(1)
+    weight = model[1].weight.detach()
+    exact = -margin(model, x, y) / (weight[1] - weight[0]).abs().sum()
+    found = DeepFool(1.0).smallest(model, x, y)
+    inside = exact < 0.25  # where the range of pixels does not stand in the way
+    assert inside.any()
+    size = library.distance(found, x, None, "linf")
+    torch.testing.assert_close(size[inside], 1.02 * exact[inside], rtol=2e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("attack", "name"), [(AutoAttack(), "pyautoattack"), (DeepFool(), "foolbox"), (CarliniWagner(), "foolbox")]
+)
+def test_without_the_library_it_is_one_line(attack, name: str, trained: nn.Module, digits: data.Dataset, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    x, y, scale = batch(digits, 4)
+    with pytest.raises(ArchgradError, match=rf"{type(attack).__name__} needs {name}.*pip install 'archgrad\[robust\]'"):
+        attack(trained, x, y, **scale)
+    assert all(weight.requires_grad for weight in trained.parameters())
+
+
+def test_unknown_parts_of_autoattack_are_one_line():
+    with pytest.raises(ArchgradError, match="unknown attack of AutoAttack 'apgd-c': did you mean 'apgd-ce'"):
+        AutoAttack(attacks=("apgd-c",))
+    with pytest.raises(ArchgradError, match="at least one attack"):
+        AutoAttack(attacks=())
