@@ -9,9 +9,11 @@ from typing import Any
 from archgrad.errors import ArchgradError, unknown
 from archgrad.spaces.darts import OPERATIONS as DARTS_OPERATIONS
 from archgrad.spaces.darts import Darts
+from archgrad.spaces.nasbench1shot1 import PARENTS, NASBench1Shot1
 from archgrad.spaces.nasbench201 import NASBench201
 from archgrad.spaces.robust_darts import SUBSPACES, RobustDarts
 from archgrad.spaces.space import Space
+from archgrad.spaces.transnasbench101 import TransNASBench101
 
 
 def _darts_without_none(**options: Any) -> Darts:
@@ -23,6 +25,8 @@ SPACES: dict[str, Callable[..., Space]] = {
     "darts": Darts,
     "darts_without_none": _darts_without_none,
     "nasbench201": NASBench201,
+    "transnasbench101": TransNASBench101,
+    **{f"nasbench1shot1_{number}": partial(NASBench1Shot1, number=number) for number in PARENTS},
     **{f"robust_darts_{s.lower()}": partial(RobustDarts, subspace=s) for s in SUBSPACES},
 }
 
@@ -37,4 +41,13 @@ def get(name: str, **options: Any) -> Space:
         raise ArchgradError(f"space {name!r}: {error}") from None
 
 
-__all__ = ["SPACES", "Darts", "NASBench201", "RobustDarts", "Space", "get"]
+__all__ = [
+    "SPACES",
+    "Darts",
+    "NASBench1Shot1",
+    "NASBench201",
+    "RobustDarts",
+    "Space",
+    "TransNASBench101",
+    "get",
+]

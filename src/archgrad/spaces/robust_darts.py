@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -74,11 +74,12 @@ class RobustDarts(Darts):
                 keep=2,
                 excluded=frozenset({"none"}),
             )
-            for name in GROUPS
+            for name in self.kinds
         }
 
     def cost(self, genotype: Genotype, **size: Any) -> Cost:
         """Parameters and FLOPs as in `Darts.cost`; noise is as free as pooling, and reaches as far."""
         kept = self.check(genotype).choices
         pooled = {g: [[MAX if name == "noise" else name for name in names] for names in kept[g]] for g in kept}
-        return Darts(steps=self.steps, multiplier=self.multiplier).cost(Genotype.of(pooled), **size)
+        same = {f.name: getattr(self, f.name) for f in fields(Darts) if f.name not in ("name", "candidates")}
+        return Darts(**same).cost(Genotype.of(pooled), **size)
