@@ -1,4 +1,4 @@
-"""Zero-cost proxies: scores of untrained networks."""
+"""Zero-cost proxies: scores of untrained networks, searches that follow them, and how far they can be trusted."""
 
 from archgrad.proxies.croze import CRoZe
 from archgrad.proxies.epe_nas import EPENAS
@@ -13,6 +13,9 @@ from archgrad.proxies.nwot import NWOT
 from archgrad.proxies.params import Parameters
 from archgrad.proxies.plain import Plain
 from archgrad.proxies.proxy import Batch, Measurement, Proxy
+from archgrad.proxies.scorer import Scorer
+from archgrad.proxies.scoring import sample, score
+from archgrad.proxies.searching import ProxySearchResult, search
 from archgrad.proxies.shared import measure
 from archgrad.proxies.snip import SNIP
 from archgrad.proxies.synflow import SynFlow
@@ -35,10 +38,15 @@ __all__ = [
     "Parameters",
     "Plain",
     "Proxy",
+    "ProxySearchResult",
+    "Scorer",
     "SynFlow",
     "Zen",
     "get",
     "measure",
     "names",
     "parse",
+    "sample",
+    "score",
+    "search",
 ]

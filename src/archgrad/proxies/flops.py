@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from archgrad.proxies.layers import Layer, logits, outputs, weighted
+from archgrad.proxies.layers import Layer, logits, weighted
 from archgrad.proxies.proxy import Measurement, Proxy
 
 
@@ -17,18 +17,25 @@ class FLOPs(Proxy):
 
     @torch.no_grad()
     def evaluate(self, network: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
-        """The sum over layers."""
-        layers = weighted(network)
-        with outputs(dict(layers)) as found:
-            logits(network.eval(), images[:1])
-        counts = {name: _count(layer, found[name]) if name in found else 0.0 for name, layer in layers.items()}
+        """The sum over layers; one that is called twice counts twice."""
+        counts = dict.fromkeys(layers := weighted(network), 0.0)
+
+        def watch(name: str, layer: Layer) -> torch.utils.hooks.RemovableHandle:
+            def hook(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+                counts[name] += multiply_accumulates(layer, inputs[0], output)
+
+            return layer.register_forward_hook(hook)
+
+        for name, layer in layers.items():
+            watch(name, layer)
+        logits(network.eval(), images[:1])
         return Measurement(sum(counts.values()), counts)
 
 
-def _count(layer: Layer, output: Tensor) -> float:
-    per_output = layer.weight[0].numel()
+def multiply_accumulates(layer: Layer, read: Tensor, written: Tensor) -> float:
+    """Of one call with one image; the bias of a linear layer counts one each."""
     if isinstance(layer, nn.Linear):
-        per_output += layer.bias is not None
-    elif layer.transposed:
-        per_output = layer.weight.numel() // layer.out_channels
-    return float(output[0].numel() * per_output)
+        return float(written.numel() * (layer.in_features + (layer.bias is not None)))
+    # A weight meets every output pixel, in a transposed convolution every input pixel.
+    pixels = read[0, 0].numel() if layer.transposed else written[0, 0].numel()
+    return float(layer.weight.numel() * pixels)

@@ -18,4 +18,5 @@ class GradNorm(GradientProxy):
 
     def contribution(self, weight: Tensor, gradient: Tensor) -> Tensor:
         """What one layer contributes."""
-        return gradient.norm()
+        norm: Tensor = gradient.norm()
+        return norm

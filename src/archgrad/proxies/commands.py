@@ -1,0 +1,266 @@
+"""Commands of the command line that have to do with proxies; every one calls one public function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as Rich
+
+from archgrad import landscape, spaces, tables
+from archgrad.errors import ArchgradError
+from archgrad.genotype import Genotype
+from archgrad.proxies import library, scoring, searching, strategies
+from archgrad.proxies.correlation import Study, heat_map
+from archgrad.proxies.correlation import correlate as study_of
+from archgrad.tables import Table
+
+ALIASES = {
+    "nasbench201-robustness": ("nb201_robustness", "robustness"),
+    "nasbench201-adversarial": ("nb201_robbench_advtrained", "nas_robbench_201"),
+}
+"""Names of the two robustness tables → the names that their files may have."""
+
+
+WIDTH = 150
+"""Characters of a line where there is no terminal."""
+
+
+def score(
+    proxy: str = "croze,synflow,nwot",
+    space: str = "nasbench201",
+    sample: int = 200,
+    data: str = "digits",
+    out: str = "scores.parquet",
+    channels: int | None = None,
+    cells: int | None = None,
+    image_size: int | None = None,
+    batch_size: int = 8,
+    seed: int = 0,
+    progress: bool = True,
+) -> None:
+    """Score a random sample of a space by proxies and write a table.
+
+    Args:
+        proxy: proxies, separated by commas, or all
+        space: a space (see `archgrad list spaces`)
+        sample: how many different architectures
+        data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
+        out: file of the scores, Parquet or CSV; a Parquet file of the same settings is continued
+        channels: channels of the networks; the published number by default
+        cells: cells of the networks; the published number by default
+        image_size: bring the images to this many pixels first
+        batch_size: images that the proxies see
+        seed: everything random follows from it
+        progress: show a progress bar on terminals
+    """
+    table = scoring.score(
+        space,
+        proxy,
+        data,
+        count=sample,
+        channels=channels,
+        cells=cells,
+        image_size=image_size,
+        batch_size=batch_size,
+        seed=seed,
+        out=out,
+        progress=progress,
+    )
+    shown = Rich("Proxy", "least", "median", "most", "best architecture", box=None, header_style="bold", pad_edge=False)
+    for name, values in table.columns.items():
+        best = table.text(int(np.argmax(np.nan_to_num(values, nan=-np.inf))))
+        shown.add_row(name, *(f"{v:.4g}" for v in (values.min(), np.median(values), values.max())), best)
+    Console().print(shown)
+    print(f"{len(table):,} architectures: {out}")
+
+
+def correlate(
+    proxies: str = "all",
+    table: str = "nasbench201-robustness",
+    sample: int = 500,
+    data: str = "cifar10",
+    scores: str | None = None,
+    dataset: str = "cifar10",
+    out: str = "correlation",
+    bootstrap: int = 500,
+    channels: int | None = None,
+    cells: int | None = None,
+    batch_size: int = 8,
+    seed: int = 0,
+    progress: bool = True,
+) -> None:
+    """Correlate the ranks that proxies give to cells with their measured accuracy and robustness.
+
+    Args:
+        proxies: proxies, separated by commas, or all; parameters and FLOPs are always among them
+        table: nasbench201-robustness, nasbench201-adversarial, or the name or path of any table
+        sample: how many architectures are scored
+        data: the images that the proxies see
+        scores: a file that `archgrad score` has written, instead of scoring
+        dataset: the data set of the table: cifar10, cifar100 or in16
+        out: directory of scores.parquet, correlation.csv and correlation.png
+        bootstrap: samples for the 95 % intervals
+        channels: channels of the networks; the published number by default
+        cells: cells of the networks; the published number by default
+        batch_size: images that the proxies see
+        seed: everything random follows from it
+        progress: show a progress bar on terminals
+    """
+    measured = load_table(table)
+    directory = Path(out)
+    if scores is None:
+        scored = scoring.score(
+            measured.space,
+            proxies,
+            data,
+            architectures=_sample(measured, sample, seed),
+            channels=channels,
+            cells=cells,
+            batch_size=batch_size,
+            seed=seed,
+            out=_made(directory) / "scores.parquet",
+            progress=progress,
+        )
+        names = list(scored.columns)
+    else:
+        scored = tables.load(scores)
+        names = list(scored.columns) if proxies == "all" else library.parse(proxies)
+    study = study_of(scored, measured, dataset=dataset, proxies=names, bootstrap=bootstrap, seed=seed)
+    file = study.write(_made(directory) / "correlation.csv")
+    picture = landscape.save(heat_map(study), directory / "correlation.png")
+    console = Console()
+    console.print(_shown(study), width=console.width if console.is_terminal else WIDTH)
+    print(f"{study.cells:,} cells; all targets: {file}   figure: {picture}")
+
+
+def search(
+    method: str = "croze",
+    space: str = "nasbench201",
+    data: str = "digits",
+    out: str | None = None,
+    budget: int = 100,
+    channels: int | None = None,
+    cells: int | None = None,
+    image_size: int | None = None,
+    batch_size: int = 8,
+    seed: int = 0,
+    max_parameters: float | None = None,
+    max_flops: float | None = None,
+    progress: bool = True,
+) -> None:
+    """Search an architecture by proxies, without any training, and write its run directory with a report.
+
+    Args:
+        method: PROXY or PROXY:STRATEGY, with strategies move, evolution, random; PROXY+PROXY:pareto for a front
+        space: a space (see `archgrad list spaces`)
+        data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
+        out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default; an interrupted run there is continued exactly
+        budget: how many architectures are scored
+        channels: channels of the networks; the published number by default
+        cells: cells of the networks; the published number by default
+        image_size: bring the images to this many pixels first
+        batch_size: images that the proxies see
+        seed: everything random follows from it
+        max_parameters: architectures with more are not scored
+        max_flops: architectures with more multiply-accumulates are not scored
+        progress: show a progress bar on terminals
+    """
+    proxies, strategy = parse_method(method)
+    slug = "-".join(part.replace("/", "_").replace(":", "_").strip("._") for part in (space, method, data))
+    directory = Path(out) if out else Path("runs") / f"{slug}-{seed}"
+    result = searching.search(
+        spaces.get(space),
+        proxies,
+        data,
+        strategy=strategy,
+        budget=budget,
+        channels=channels,
+        cells=cells,
+        image_size=image_size,
+        batch_size=batch_size,
+        seed=seed,
+        max_parameters=max_parameters,
+        max_flops=max_flops,
+        out=directory,
+        progress=progress,
+    )
+    from archgrad import report
+
+    page = report.write(directory)
+    print(result.genotype)
+    shown = ", ".join(f"{name} {value:.5g}" for name, value in result.scores.items())
+    front = f"; {len(result.front)} on the Pareto front" if strategy == "pareto" else ""
+    print(f"{shown}: best of {len(result.candidates)} scored{front}")
+    print(f"run: {directory}   report: {page}")
+
+
+def is_method(method: str) -> bool:
+    """Whether a name of a method means a search by proxies."""
+    return all(part in library.names() for part in method.partition(":")[0].split("+"))
+
+
+def parse_method(method: str) -> tuple[list[str], str]:
+    """The proxies and the strategy that ``nwot+croze:pareto`` names; ``move`` by default, ``pareto`` for several."""
+    listed, _, strategy = method.partition(":")
+    proxies = library.parse(listed.split("+"))
+    strategy = strategy or ("pareto" if len(proxies) > 1 else "move")
+    strategies.get(strategy)  # refuses unknown ones
+    return proxies, strategy
+
+
+def load_table(name: str) -> Table:
+    """A table by its name, its path, or one of the two names of robustness tables."""
+    for file in ALIASES.get(name, ()):
+        if file in tables.available():
+            return tables.load(file)
+    if name in ALIASES:
+        raise ArchgradError(
+            f"no table {name!r}: {tables.directory()} has none of {', '.join(ALIASES[name])}; "
+            "import the published files with archgrad.tables.import_table, or set ARCHGRAD_DATA"
+        )
+    return tables.load(name)
+
+
+def _sample(table: Table, count: int, seed: int) -> list[Genotype]:
+    """Genotypes of the table, each network once."""
+    rows = np.unique(table.class_rows)
+    chosen = np.random.default_rng(seed).permutation(rows)[:count]
+    return [table.genotype(int(row)) for row in chosen]
+
+
+def _made(directory: Path) -> Path:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArchgradError(f"{directory}: cannot be made ({error.strerror})") from None
+    return directory
+
+
+def _shown(study: Study) -> Rich:
+    """Spearman with its interval, τ, partial correlation and the bands, for a few targets."""
+    wanted = ("clean", "pgd_eps1", "pgd_eps8", "autoattack", "aa_apgd-ce_eps1", "aa_square_eps1", "corruptions")
+    names = [name for name in wanted if name in study.targets] or study.targets[:4]
+    bands = [f"≤ {high / 1e6:.2f} M ({count})" for (_, high), count in zip(study.edges, study.counts, strict=True)]
+    shown = Rich("Target", "proxy", "Spearman", "95 %", "Kendall", "given size", "95 %", *bands, box=None)
+    for target in names:
+        j = study.targets.index(target)
+        for i in np.argsort(-np.nan_to_num(study.spearman.value[:, j], nan=-2), kind="stable"):
+            rho, tau, partial = study.spearman, study.kendall, study.partial
+            shown.add_row(
+                target,
+                study.proxies[i],
+                _number(rho.value[i, j]),
+                f"{_number(rho.low[i, j])} to {_number(rho.high[i, j])}",
+                _number(tau.value[i, j]),
+                _number(partial.value[i, j]),
+                f"{_number(partial.low[i, j])} to {_number(partial.high[i, j])}",
+                *(_number(band[i, j]) for band in study.bands),
+            )
+            target = ""
+    return shown
+
+
+def _number(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}"

@@ -1,0 +1,7 @@
+"""How well scores rank architectures by measured accuracy and robustness."""
+
+from archgrad.proxies.correlation.figure import heat_map
+from archgrad.proxies.correlation.study import Interval, Study, correlate
+from archgrad.proxies.correlation.targets import Target, Targets, harmonic, targets
+
+__all__ = ["Interval", "Study", "Target", "Targets", "correlate", "harmonic", "heat_map", "targets"]

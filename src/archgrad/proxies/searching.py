@@ -1,0 +1,220 @@
+"""Searches by proxies: no network is trained, and a run is its list of scored candidates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from archgrad.data import Dataset
+from archgrad.errors import ArchgradError, require_positive
+from archgrad.genotype import Genotype
+from archgrad.progress import Progress
+from archgrad.proxies import strategies
+from archgrad.proxies.proxy import Proxy
+from archgrad.proxies.scorer import Scorer
+from archgrad.proxies.strategies import Candidate, ParetoEvolution, Strategy
+from archgrad.proxies.strategies.pareto import points
+from archgrad.proxies.strategies.strategy import finite
+from archgrad.runs import Run
+from archgrad.spaces import Space
+from archgrad.supernet import Supernet
+
+
+@dataclass(frozen=True)
+class ProxySearchResult:
+    """What a search by proxies found: the best genotype ever scored, and all candidates in order.
+
+    ``front``: of a search with several scores, the candidates that none dominates; else the best alone.
+    """
+
+    genotype: Genotype
+    scores: dict[str, float]
+    candidates: list[Candidate]
+    front: list[Candidate]
+    directory: Path | None
+    build: Callable[[], nn.Module] = field(repr=False)
+
+
+def search(
+    space: str | Space = "nasbench201",
+    proxy: str | Iterable[str] | Mapping[str, Proxy] = "croze",
+    data: str | Path | Dataset = "digits",
+    *,
+    strategy: str | Strategy = "move",
+    budget: int = 100,
+    channels: int | None = None,
+    cells: int | None = None,
+    image_size: int | None = None,
+    batch_size: int = 8,
+    seed: int = 0,
+    max_parameters: float | None = None,
+    max_flops: float | None = None,
+    supernet: Supernet | None = None,
+    out: Path | str | None = None,
+    resume: bool = True,
+    progress: bool = True,
+) -> ProxySearchResult:
+    """Search the architecture with the highest score of a proxy among ``budget`` that are scored.
+
+    ``proxy``: a proxy, or several for a Pareto front, to which the strategy ``"pareto"`` adds few multiply-accumulates
+    as a last aim; its result is the member of the front with the best mean rank over the proxies.
+    ``strategy``: move, evolution, random or pareto, or a `Strategy`. ``max_parameters``, ``max_flops``: architectures
+    above are not scored; both are those of the network by formula. ``supernet``: score its paths, with its weights.
+    ``out``: run directory; a search that was interrupted there is continued exactly. None writes nothing.
+    """
+    chosen = strategies.get(strategy) if isinstance(strategy, str) else strategy
+    scorer = Scorer.of(
+        space,
+        proxy,
+        data,
+        channels=channels,
+        cells=cells,
+        image_size=image_size,
+        batch_size=batch_size,
+        seed=seed,
+        supernet=supernet,
+    )
+    require_positive("search", budget=budget, **_given(max_parameters=max_parameters, max_flops=max_flops))
+    if len(scorer.proxies) > 1 and not isinstance(chosen, ParetoEvolution):
+        raise ArchgradError(f"search: {type(chosen).__name__} follows one proxy, got {', '.join(scorer.proxies)}")
+    config = {
+        "command": "search",
+        "space": scorer.space.name,
+        "data": str(data) if isinstance(data, str | Path) else data.name,
+        "channels": channels,
+        "cells": cells,
+        "image_size": image_size,
+        "seed": seed,
+        "method": "+".join(scorer.proxies),
+        "proxies": {name: _described(proxy) for name, proxy in scorer.proxies.items()},
+        "strategy": _described(chosen),
+        "budget": budget,
+        "batch_size": batch_size,
+        "max_parameters": max_parameters,
+        "max_flops": max_flops,
+        "supernet": supernet is not None,
+    }
+    run = Run.start(out, config, resume) if out is not None else None
+    with run or nullcontext():
+        return _Search(scorer, chosen, run, {"parameters": max_parameters, "flops": max_flops}).go(budget, progress)
+
+
+class _Search:
+    """One search. The run's metrics hold all that it knows, one record per candidate."""
+
+    def __init__(self, scorer: Scorer, strategy: Strategy, run: Run | None, limits: Mapping[str, float | None]):
+        self.scorer, self.strategy, self.run, self.limits = scorer, strategy, run, limits
+        self.space = scorer.space
+        self.records: list[dict[str, Any]] = run.history() if run else []
+        self.seconds = float(self.records[-1]["seconds"]) if self.records else 0.0
+
+    def go(self, budget: int, progress: bool) -> ProxySearchResult:
+        seen = [self._candidate(record) for record in self.records]
+        new = strategies.explore(
+            self.space,
+            self._score,
+            self.strategy,
+            budget,
+            seed=self.scorer.seed,
+            allowed=self._allowed,
+            seen=tuple(seen),
+        )
+        with Progress(f"search by {'+'.join(self.scorer.proxies)}", 1, budget, progress) as bar:
+            for candidate in new:
+                seen.append(candidate)
+                bar.at(0, len(seen), lambda: {"best": strategies.best(seen).scores[0]})
+        if not seen:
+            limits = ", ".join(f"{name} ≤ {value:,.0f}" for name, value in self.limits.items() if value is not None)
+            raise ArchgradError(f"search: no architecture of {self.space.name} with {limits} was found: allow more")
+        return self._finish(seen)
+
+    def _score(self, genotype: Genotype) -> tuple[float, ...]:
+        started = time.monotonic()
+        scores, cost = self.scorer(genotype), self.scorer.cost(genotype)
+        self.seconds += time.monotonic() - started
+        record = {
+            "epoch": len(self.records),
+            "genotype": self.space.format(genotype),
+            "scores": {name: finite(value) for name, value in scores.items()},
+            "parameters": cost.parameters,
+            "flops": cost.flops,
+            "seconds": self.seconds,
+        }
+        self.records.append(record)
+        if self.run:
+            self.run.log(record)
+        return self._candidate(record).scores
+
+    def _candidate(self, record: Mapping[str, Any]) -> Candidate:
+        scores = [finite(record["scores"].get(name)) for name in self.scorer.proxies]
+        if isinstance(self.strategy, ParetoEvolution):
+            scores.append(-float(record["flops"]))
+        return Candidate(self.space.parse(record["genotype"]), tuple(scores))
+
+    def _allowed(self, genotype: Genotype) -> bool:
+        if all(limit is None for limit in self.limits.values()):
+            return True
+        cost = self.scorer.cost(genotype)._asdict()
+        return all(limit is None or cost[name] <= limit for name, limit in self.limits.items())
+
+    def _finish(self, seen: list[Candidate]) -> ProxySearchResult:
+        if isinstance(self.strategy, ParetoEvolution):
+            chosen = strategies.front(seen)
+            found = chosen[_best_mean_rank(points(chosen)[:, :-1])]
+        else:
+            found = strategies.best(seen)
+            chosen = [found]
+        number = seen.index(found)
+        record = self.records[number]
+        result = ProxySearchResult(
+            found.genotype,
+            dict(zip(self.scorer.proxies, found.scores, strict=False)),
+            seen,
+            chosen,
+            self.run.directory if self.run else None,
+            lambda: self.scorer.network(found.genotype),
+        )
+        if self.run:
+            text = record["genotype"]
+            front = [self.records[seen.index(candidate)] for candidate in chosen]
+            self.run.write_json("front.json", front)
+            self.run.write_json("genotype.json", {**found.genotype.to_dict(), "text": text})
+            self.run.write_json(
+                "result.json",
+                {
+                    "genotype": text,
+                    "space": self.space.name,
+                    "method": self.run.config["method"],
+                    "data": self.run.config["data"],
+                    "parameters": record["parameters"],
+                    "flops": record["flops"],
+                    "scores": result.scores,
+                    "scored": len(seen),
+                    "found_at": number + 1,
+                    "seconds": self.seconds,
+                },
+            )
+        return result
+
+
+def _best_mean_rank(values: np.ndarray[Any, Any]) -> int:
+    from scipy.stats import rankdata
+
+    return int(rankdata(values, axis=0).mean(1).argmax())
+
+
+def _described(component: Any) -> dict[str, Any]:
+    """The class and its settings, as plain data."""
+    settings = asdict(component) if is_dataclass(component) and not isinstance(component, type) else {}
+    return {"class": type(component).__name__, **settings}
+
+
+def _given(**values: float | None) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None}

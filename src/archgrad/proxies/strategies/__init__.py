@@ -1,0 +1,42 @@
+"""How a proxy search moves through a space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from archgrad.errors import unknown
+from archgrad.proxies.strategies.evolution import RegularisedEvolution
+from archgrad.proxies.strategies.move import WarmUpMove
+from archgrad.proxies.strategies.pareto import ParetoEvolution, front
+from archgrad.proxies.strategies.random import Random
+from archgrad.proxies.strategies.strategy import Candidate, Strategy, best, explore, mutated
+
+STRATEGIES: dict[str, Callable[..., Strategy]] = {
+    "move": WarmUpMove,
+    "evolution": RegularisedEvolution,
+    "random": Random,
+    "pareto": ParetoEvolution,
+}
+
+
+def get(name: str) -> Strategy:
+    """The strategy of that name with its default settings."""
+    if name not in STRATEGIES:
+        raise unknown("strategy", name, STRATEGIES)
+    return STRATEGIES[name]()
+
+
+__all__ = [
+    "STRATEGIES",
+    "Candidate",
+    "ParetoEvolution",
+    "Random",
+    "RegularisedEvolution",
+    "Strategy",
+    "WarmUpMove",
+    "best",
+    "explore",
+    "front",
+    "get",
+    "mutated",
+]
