@@ -31,7 +31,7 @@ from archgrad.method import WeightOptimiser
 from archgrad.randomness import derive, isolated
 from archgrad.runs import Run
 from archgrad.schedules import WarmUp
-from archgrad.search import SearchResult, State
+from archgrad.search import Search, SearchResult, State
 
 HERE = Path(__file__).parent
 
@@ -529,3 +529,36 @@ def test_what_cannot_be_searched_is_one_line(network: Any, options: dict[str, An
     with pytest.raises(ArchgradError, match=message) as error:
         find(network, **options)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("first", ["plain", "loop", "batched"])
+def test_executors_may_change_in_mid_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    """Bit for bit within one executor; another one continues from the same state and differs by rounding alone."""
+
+    class StopError(Exception):
+        pass
+
+    def interrupted(self: Search) -> None:
+        end(self)
+        raise StopError
+
+    end = Search._end_epoch
+    x = torch.randn(32, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    images = data.from_tensors(x, torch.arange(32) % 2, x[:2], torch.tensor([0, 1]))
+
+    def run(executor: str, out: Path | None = None) -> SearchResult:
+        settings: dict[str, Any] = {"channels": 4, "cells": 1, "batch_size": 8, "epochs": 3, "progress": False}
+        return run_search("nasbench201", "darts", images, executor=executor, out=out, **settings)
+
+    whole = run(first).alphas["cell"]
+    monkeypatch.setattr(Search, "_end_epoch", interrupted)
+    with pytest.raises(StopError):
+        run(first, tmp_path / "half")
+    monkeypatch.undo()
+    for second in ("plain", "loop", "batched"):
+        shutil.copytree(tmp_path / "half", tmp_path / second)
+        found = run(second, tmp_path / second).alphas["cell"]
+        if second == first:
+            assert (found == whole).all()
+        else:
+            np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)

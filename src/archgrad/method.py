@@ -67,6 +67,9 @@ ROLES: dict[str, type] = {
 SEVERAL = ("modifiers", "regularisers", "schedules")
 """The roles of which a method may have any number."""
 
+REFUSED: dict[frozenset[str], str] = {}
+"""Components that cannot work together, by name, and why."""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -101,6 +104,10 @@ class Method:
                         f"method {self.name!r}: {type(component).__name__} must be a dataclass, "
                         "@dataclass(frozen=True), so that a run can record its settings"
                     )
+        names = {type(part).__name__ for role in ROLES for part in _parts(getattr(self, role))}
+        for pair, why in REFUSED.items():
+            if pair <= names:
+                raise ArchgradError(f"method {self.name!r}: {' and '.join(sorted(pair))} do not combine: {why}")
         if self.order not in ("alphas-first", "weights-first"):
             raise ArchgradError(
                 f"method {self.name!r}: order must be 'alphas-first' or 'weights-first', got {self.order!r}"
@@ -108,6 +115,14 @@ class Method:
         if self.epochs < 0 or self.epochs != int(self.epochs):
             raise ArchgradError(f"method {self.name!r}: epochs must be a whole number, 0 or more, got {self.epochs}")
         require_positive(f"method {self.name!r}", batch_size=self.batch_size)
+
+
+def _parts(value: Any) -> list[Any]:
+    """A component, or several, and all that they wrap."""
+    parts = list(value) if isinstance(value, tuple) else [value]
+    inner = [getattr(part, f.name) for part in parts for f in dataclasses.fields(part)]
+    wrapped = [part for part in inner if isinstance(part, tuple(ROLES.values()))]
+    return [*parts, *(p for part in wrapped for p in _parts(part))]
 
 
 def _require_not_negative(owner: str, settings: object, *names: str) -> None:

@@ -119,7 +119,8 @@ def search(
     pixels first. ``epochs``, ``batch_size``: the method's; ``batch_size`` is that of one process.
     ``train_fraction`` of the training set trains the weights, the rest the alphas; the split is stratified and follows
     from ``seed``.
-    ``out``: run directory; a search that was interrupted there is continued exactly. None writes nothing.
+    ``out``: run directory; a search that was interrupted there is continued exactly. None writes nothing. It may be
+    continued on another device or by another executor, which changes the rounding.
 
     Raises ArchgradError for unusable settings, and when the loss stops being finite; the last good checkpoint stays.
     """
@@ -150,7 +151,6 @@ def search(
             "image_size": image_size,
             "seed": seed,
             "train_fraction": train_fraction,
-            "executor": executor,
             "mixed_precision": mixed_precision,
             "processes": world.size,
             "method": describe(method),

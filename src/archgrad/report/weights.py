@@ -9,6 +9,7 @@ from archgrad.report.markup import Markup, details, element, join, table
 from archgrad.report.palette import colours, legend
 from archgrad.report.rundata import ALPHAS, Alphas, GroupShape, RunData
 from archgrad.report.section import Section, note
+from archgrad.supernet import EDGES
 
 
 def softmax(alphas: Alphas) -> Alphas:
@@ -34,6 +35,9 @@ def weights(data: RunData) -> Section:
     )
     cells, single, unknown = [], {}, []
     for name, alphas in data.alphas.items():
+        if name.endswith(EDGES):
+            cells += _edges(data.groups.get(name.removesuffix(EDGES)), name.removesuffix(EDGES), alphas)
+            continue
         group = data.groups.get(name)
         if group is None or not len(alphas) or alphas.shape[1:] != (len(group.edges), len(group.operations)):
             unknown.append(note(f"The weights of the group {name} cannot be shown: its edges are not recorded."))
@@ -52,6 +56,28 @@ def weights(data: RunData) -> Section:
         panels = [_panel(data, name, 0, name, values, y_ticks, colour) for name, values in single.items()]
         cells.append(element("div", panels, class_="multiples"))
     return Section(title, join(lead, legend(colour), cells, unknown))
+
+
+def _edges(group: GroupShape | None, name: str, betas: Alphas) -> list[Markup]:
+    """The shares of the edges that enter each node, one chart per node with several."""
+    if group is None or betas.shape[1:] != (len(group.edges), 1):
+        return [note(f"The weights of the edges of {name} cannot be shown: its edges are not recorded.")]
+    colour = colours(f"from {source}" for source, _ in group.edges)
+    panels = []
+    for node in dict.fromkeys(target for _, target in group.edges):
+        edges = [number for number, (_, target) in enumerate(group.edges) if target == node]
+        if len(edges) > 1:
+            shares = softmax(betas[:, edges, 0])
+            lines = [
+                Series(label := f"from {group.edges[edge][0]}", shares[:, place].tolist(), colour[label])
+                for place, edge in enumerate(edges)
+            ]
+            y_ticks = ticks(0.0, float(shares.max()), 3)
+            chart = line_chart(
+                f"Edges into {node} of {name}", range(len(shares)), lines, y_ticks=y_ticks, size=(180, 112)
+            )
+            panels.append(element("figure", element("figcaption", f"into {node}"), chart))
+    return [element("h3", f"{name}: shares of the edges"), legend(colour), element("div", panels, class_="multiples")]
 
 
 def _panel(

@@ -1,0 +1,127 @@
+"""Everything combines with everything: each combination takes a step and resumes exactly, or is refused by name."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import archgrad
+from archgrad import data, gradient, methods, modifiers, relaxation
+from archgrad.components import ArchitectureGradient, Modifier, Relaxation, WeightGradient
+from archgrad.errors import ArchgradError
+from archgrad.method import REFUSED, Method
+from archgrad.search import Search, search
+
+SPACE = archgrad.spaces.get("nasbench201")
+
+
+def images() -> data.Dataset:
+    g = torch.Generator().manual_seed(0)
+    return data.from_tensors(
+        torch.randn(32, 3, 6, 6, generator=g), torch.arange(32) % 2, *(torch.zeros(2, 3, 6, 6), torch.tensor([0, 1]))
+    )
+
+
+def public(module: Any, kind: type, **needed: dict[str, Any]) -> list[Any]:
+    """One of each public component of a role, with its default settings where those suffice."""
+    found = [getattr(module, name) for name in module.__all__]
+    kinds = [k for k in found if isinstance(k, type) and issubclass(k, kind)]
+    return [k(**needed.get(k.__name__, {})) for k in kinds]
+
+
+RELAXATIONS = public(
+    relaxation,
+    Relaxation,
+    Composite={"inner": relaxation.Softmax(), "outer": relaxation.StraightThroughGumbel()},
+)
+MODIFIERS = [None, *public(modifiers, Modifier, PartialChannels={"share": 2})]
+ARCHITECTURE = public(gradient, ArchitectureGradient)
+WEIGHTS = public(gradient, WeightGradient)
+PAIRS = list(itertools.product(RELAXATIONS, MODIFIERS, ARCHITECTURE, WEIGHTS))
+
+
+class StopError(Exception):
+    """The search was interrupted."""
+
+
+def interrupted(self: Search) -> None:
+    end(self)
+    raise StopError
+
+
+end = Search._end_epoch
+
+
+def check(parts: tuple[Any, ...], directory: Path) -> None:
+    mix, modifier, architecture, weights = parts
+    chosen = () if modifier is None else (modifier,)
+    names = {type(part).__name__ for part in parts}
+    make = {"relaxation": mix, "modifiers": chosen, "architecture_gradient": architecture, "weight_gradient": weights}
+    if any(pair <= names for pair in REFUSED):
+        with pytest.raises(ArchgradError, match="|".join(names)):
+            Method("pair", **make)
+        return
+    method = Method("pair", batch_size=8, epochs=2, **make)
+    options: dict[str, Any] = {"channels": 4, "cells": 1, "progress": False, "device": "cpu"}
+    whole = search(SPACE, method, images(), **options)
+    Search._end_epoch = interrupted  # type: ignore[method-assign]
+    try:
+        with pytest.raises(StopError):
+            search(SPACE, method, images(), out=directory, **options)
+    finally:
+        Search._end_epoch = end  # type: ignore[method-assign]
+    again = search(SPACE, method, images(), out=directory, **options)
+    for name, alphas in whole.alphas.items():
+        assert torch.isfinite(torch.as_tensor(alphas)).all()
+        assert (alphas == again.alphas[name]).all(), name
+    for (name, mine), other in zip(
+        whole.supernet.state_dict().items(), again.supernet.state_dict().values(), strict=True
+    ):
+        assert torch.equal(mine, other), name
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(PAIRS))
+def test_some_combinations(tmp_path_factory: pytest.TempPathFactory, parts: tuple[Any, ...]) -> None:
+    check(parts, tmp_path_factory.mktemp("run") / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mix", RELAXATIONS, ids=lambda part: type(part).__name__)
+@pytest.mark.parametrize("modifier", MODIFIERS, ids=lambda part: type(part).__name__)
+def test_all_combinations(tmp_path: Path, mix: Relaxation, modifier: Modifier | None) -> None:
+    for number, (architecture, weights) in enumerate(itertools.product(ARCHITECTURE, WEIGHTS)):
+        check((mix, modifier, architecture, weights), tmp_path / str(number))
+
+
+@pytest.mark.parametrize(
+    "pair", list(itertools.combinations(MODIFIERS[1:], 2)), ids=lambda pair: "+".join(type(p).__name__ for p in pair)
+)
+def test_modifiers_combine_in_either_order(pair: tuple[Modifier, Modifier]) -> None:
+    names = {type(part).__name__ for part in pair}
+    for chosen in (pair, pair[::-1]):
+        if any(refused <= names for refused in REFUSED):
+            with pytest.raises(ArchgradError, match="|".join(names)):
+                Method("two", modifiers=chosen)
+        else:
+            method = Method("two", batch_size=16, epochs=1, modifiers=chosen)
+            found = search(SPACE, method, images(), channels=4, cells=1, progress=False, device="cpu")
+            assert all(torch.isfinite(torch.as_tensor(alphas)).all() for alphas in found.alphas.values())
+
+
+@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("space", ["nasbench201", "darts"])
+def test_every_method_searches(name: str, space: str) -> None:
+    cells = 1 if space == "nasbench201" else 3
+    method = methods.get(name, space)
+    epochs = min(method.epochs, 2)
+    found = search(
+        space, method, images(), channels=8, cells=cells, batch_size=16, epochs=epochs, progress=False, device="cpu"
+    )
+    assert archgrad.spaces.get(space).check(found.genotype)
