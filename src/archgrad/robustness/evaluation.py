@@ -240,7 +240,7 @@ class _Measure:
             found = attack.smallest(self.network, x, y, mean=self.dataset.mean, std=self.dataset.std, generator=draw)
             size = distance(found, x, self.dataset.std, attack.norm)
             sizes.append(torch.where(self._right(found, y), torch.inf, size))
-        every = torch.cat(sizes).double()
+        every = torch.cat(sizes).cpu().double()
         accuracies = [int((every > radius).sum()) / self.count for radius in radii]
         return accuracies, float(every.median()) if len(every) else 0.0
 

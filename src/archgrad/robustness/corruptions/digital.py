@@ -55,7 +55,7 @@ def elastic_transform(x: Tensor, severity: int, generator: torch.Generator) -> T
     if side > 0:
         moved = torch.cat([points + amplitude * corners, torch.ones_like(corners[..., :1])], -1)
         # Where in the image every pixel comes from: the map that takes the moved points back.
-        back = torch.linalg.solve(moved.double(), points.double().expand(len(x), -1, -1)).to(x)
+        back = torch.linalg.solve(moved.cpu().double(), points.cpu().double().expand(len(x), -1, -1)).to(x)
         homogeneous = F.pad(places.to(x), (0, 1), value=1.0)
         x = _sampled(x, homogeneous.flatten(0, 1) @ back)
     return _sampled(x, (places + local).flatten(1, 2))

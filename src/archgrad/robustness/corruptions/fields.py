@@ -107,7 +107,7 @@ def clouds(x: Tensor, decay: float, generator: torch.Generator) -> Float[Tensor,
     """
     height, width = x.shape[-2:]
     size = 1 << max(1, math.ceil(math.log2(max(height, width))))
-    field = torch.zeros(len(x), size, size, dtype=torch.float64, device=x.device)
+    field = torch.zeros(len(x), size, size, dtype=torch.float64)  # on the host: not every device has doubles
     step, wobble = size, 100.0
 
     def displaced(total: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ def gaussian_noise(x: Tensor, severity: int, generator: torch.Generator) -> Tens
 def shot_noise(x: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Poisson(c x) / c: every pixel counts up to c photons."""
     photons = PHOTONS[severity - 1]
-    return (torch.poisson(x.double().cpu() * photons, generator) / photons).to(x)
+    return (torch.poisson(x.cpu().double() * photons, generator) / photons).to(x)
 
 
 def impulse_noise(x: Tensor, severity: int, generator: torch.Generator) -> Tensor:
