@@ -80,6 +80,19 @@ def test_with_few_classes_autoattack_leaves_out_what_is_not_defined():
 
 
 @needs_libraries
+@pytest.mark.parametrize("attack", [AutoAttack(0.3, queries=5), DeepFool(1.0), CarliniWagner(9.0, steps=50)])
+def test_images_and_networks_stored_channels_last_are_attacked_alike(attack):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(32, 10))
+    x = torch.rand(4, 3, 10, 10)
+    y = model(x).argmax(1)
+    found = attack(model, x, y)
+    last = attack(model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last), y)
+    torch.testing.assert_close(found, last, rtol=0, atol=0.02)
+    assert (found != x).any()
+
+
+@needs_libraries
 def test_deepfool_finds_the_distance_to_the_plane_of_a_linear_model():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).double().eval()

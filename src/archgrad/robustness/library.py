@@ -257,11 +257,14 @@ class Pixels(nn.Module):
         self.training = network.training
 
     def forward(self, pixels: Tensor) -> Any:
-        return self.network((pixels - self.mean) / self.std)
+        seen = (pixels - self.mean) / self.std
+        if seen.requires_grad:  # pyautoattack looks at gradients in a way that channels last does not allow
+            seen.register_hook(lambda gradient: gradient.contiguous())
+        return self.network(seen)
 
     def of(self, x: Images) -> Images:
         """The pixels of what the network sees."""
-        return (x * self.std + self.mean).clamp(*self.bounds)
+        return (x * self.std + self.mean).clamp(*self.bounds).contiguous()
 
     def back(self, pixels: Images, x: Images, ball: Ball | None = None) -> Images:
         """What the network sees of pixels: images ``x`` that were not changed come back bit for bit."""
