@@ -1,6 +1,7 @@
 """Zero-cost proxies: scores of untrained networks, searches that follow them, and how far they can be trusted."""
 
 from archgrad.proxies.croze import CRoZe
+from archgrad.proxies.ensemble import RobustEnsemble, robust_ensemble
 from archgrad.proxies.epe_nas import EPENAS
 from archgrad.proxies.fisher import Fisher
 from archgrad.proxies.flops import FLOPs
@@ -39,6 +40,7 @@ __all__ = [
     "Plain",
     "Proxy",
     "ProxySearchResult",
+    "RobustEnsemble",
     "Scorer",
     "SynFlow",
     "Zen",
@@ -46,6 +48,7 @@ __all__ = [
     "measure",
     "names",
     "parse",
+    "robust_ensemble",
     "sample",
     "score",
     "search",

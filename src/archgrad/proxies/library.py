@@ -9,6 +9,7 @@ from typing import Any
 
 from archgrad.errors import ArchgradError, unknown
 from archgrad.proxies.croze import CRoZe
+from archgrad.proxies.ensemble import RobustEnsemble
 from archgrad.proxies.epe_nas import EPENAS
 from archgrad.proxies.fisher import Fisher
 from archgrad.proxies.flops import FLOPs
@@ -41,6 +42,7 @@ PROXIES: dict[str, Callable[..., Proxy]] = {
     "plain": Plain,
     "params": Parameters,
     "flops": FLOPs,
+    "robust_ensemble": RobustEnsemble,
 }
 
 ENTRY_POINTS = "archgrad.proxies"

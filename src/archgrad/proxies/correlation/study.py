@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from archgrad.errors import ArchgradError
 from archgrad.proxies.correlation import statistics
-from archgrad.proxies.correlation.targets import targets as targets_of
+from archgrad.proxies.correlation.targets import targets_of
 from archgrad.runs import atomic_write
 from archgrad.tables import Table
 

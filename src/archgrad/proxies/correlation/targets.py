@@ -48,11 +48,12 @@ class Targets:
         return np.stack(columns, axis=1)
 
 
-def targets(table: Table, rows: Int[np.ndarray, " cells"], dataset: str = "cifar10") -> Targets:
+def targets_of(table: Table, rows: Int[np.ndarray, " cells"], dataset: str = "cifar10") -> Targets:
     """Clean accuracy, every attack at every ε, HRS = 2CR/(C + R) of each, and the groups of corruptions.
 
     A group's correlation is the mean over its corruptions of the mean over the five severities. ``corruptions`` is that
-    over all corruptions of the table. A table without any of these gives all its columns of the data set as they are.
+    over all corruptions of the table, ``corruption_accuracy`` the correlation with the mean accuracy over all of them.
+    A table without any of these gives all its columns of the data set as they are.
     """
     columns = {name: Column.parse(name) for name in table.columns}
     columns = {name: column for name, column in columns.items() if column.dataset == dataset}
@@ -83,6 +84,9 @@ def targets(table: Table, rows: Int[np.ndarray, " cells"], dataset: str = "cifar
         assert clean is not None
         short = name.removeprefix(f"{dataset}_")
         single(f"hrs_{short}", harmonic(table.columns[clean][rows], table.columns[name][rows]))
+    if severe:
+        every = [row for numbers in severe.values() for row in numbers]
+        single("corruption_accuracy", np.mean([values[row] for row in every], axis=0))
     groups = {**CORRUPTIONS, "corruptions": tuple(severe)} if severe else {}
     for name, members in groups.items():
         if all(member in severe for member in members):

@@ -1,0 +1,94 @@
+"""A score that predicts robustness beyond size: four proxies, combined as adversarially trained cells teach."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from archgrad.errors import ArchgradError
+from archgrad.proxies.jacob_cov import JacobianCovariance
+from archgrad.proxies.nwot import NWOT
+from archgrad.proxies.params import Parameters
+from archgrad.proxies.proxy import Measurement, Proxy
+from archgrad.proxies.shared import measure
+from archgrad.proxies.snip import SNIP
+
+IMAGES = 8
+PARTS: Mapping[str, Proxy] = {
+    "jacob_cov": JacobianCovariance(),
+    "nwot": NWOT(),
+    "snip": SNIP(),
+    "params": Parameters(),
+}
+
+
+@dataclass(frozen=True)
+class RobustEnsemble(Proxy):
+    """w₀ + wᵀφ, φ the standardised logarithms of Jacobian covariance, NWOT, SNIP and parameters with all their products.
+
+    A ridge regression on the robustness of NAS-Bench-201 cells: the mean of the normal scores of PGD 8/255 when trained
+    adversarially, and of the accuracy over 15 corruptions when trained normally. It has seen labels, unlike the proxies
+    that it is made of, and networks of one kind: NAS-Bench-201 of published size (16 channels, 5 cells per stage),
+    untrained, with eight CIFAR-10 images. It reads the first eight images of a batch, and refuses fewer. Elsewhere it
+    is a guess.
+
+    EVIDENCE
+    """
+
+    def evaluate(self, network: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
+        """The prediction, in standard deviations; there are no layers: the whole is the contribution ""."""
+        if len(images) < IMAGES:
+            raise ArchgradError(f"robust_ensemble: it needs {IMAGES} images, got {len(images)}")
+        found = measure(PARTS, network, (images[:IMAGES], labels[:IMAGES]))
+        value = predict({name: measurement.value for name, measurement in found.items()})
+        return Measurement(value, {"": value})
+
+
+def predict(scores: Mapping[str, float]) -> float:
+    """The ensemble's score from those of its parts."""
+    model = coefficients()
+    z = standardised(scores, model["mean"], model["std"])
+    return float(model["intercept"] + expanded(z) @ np.array(model["weights"]))
+
+
+def raw(scores: Mapping[str, float]) -> Float[np.ndarray, " parts"]:
+    """What is standardised: −log of how far the Jacobians are from uncorrelated, log |K|, and two logarithms of sizes."""
+    return np.array(
+        [
+            -math.log(max(-scores["jacob_cov"] / IMAGES - 1, 0.0) + 1e-3),
+            scores["nwot"],
+            math.log(max(scores["snip"], 1e-12)),
+            math.log(scores["params"]),
+        ]
+    )
+
+
+def standardised(scores: Mapping[str, float], mean: list[float], std: list[float]) -> Float[np.ndarray, " parts"]:
+    """Features with mean 0 and deviation 1 over the cells of the fit, within three deviations."""
+    found: Float[np.ndarray, " parts"] = np.clip((raw(scores) - mean) / std, -3, 3)
+    return found
+
+
+def expanded(z: Float[np.ndarray, " parts"]) -> Float[np.ndarray, " features"]:
+    """The features and all products of two of them."""
+    first, second = np.triu_indices(len(z))
+    return np.concatenate([z, z[first] * z[second]])
+
+
+@lru_cache(1)
+def coefficients() -> dict[str, Any]:
+    """Means, deviations and weights of the regression."""
+    model: dict[str, Any] = json.loads(resources.files(__package__).joinpath("ensemble.json").read_text())
+    return model
+
+
+robust_ensemble = RobustEnsemble()
