@@ -7,10 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archgrad import spaces
+from archgrad import modifiers, spaces
+from archgrad.components import Clock, Context
 from archgrad.engine import SettledCell
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
+from archgrad.objective import Objective
+from archgrad.relaxation import Softmax, StraightThroughGumbel
 from archgrad.spaces import Darts, Space
 
 SMALL = {"channels": 4, "cells": 3}
@@ -201,3 +204,28 @@ def test_an_unknown_space_or_option_is_refused() -> None:
         spaces.get("dart")
     with pytest.raises(ArchgradError, match=r"space 'darts': .*stepps"):
         spaces.get("darts", stepps=3)
+
+
+@pytest.mark.parametrize(
+    "modifier", [None, "PartialChannels", "EdgeNormalisation", "AuxiliarySkip", "OperationDropout", "DropPath"]
+)
+@pytest.mark.parametrize("name", ["robust_darts_s1", "robust_darts_s4", "nasbench1shot1_3", "transnasbench101"])
+def test_every_modifier_works_on_every_kind_of_space(name: str, modifier: str | None) -> None:
+    """An alpha step and a weight step, with soft and with sampled mixtures."""
+    space = EVERY[name]
+    batch = images(16).float(), torch.tensor([1, 0, 3, 9])
+    for relaxation in (Softmax(), StraightThroughGumbel()):
+        supernet = space.supernet(channels=8, cells=small(space)["cells"], checkpoint_cells=True)
+        options = {"operations": space.operations[:1]} if modifier == "OperationDropout" else {}
+        chosen = [] if modifier is None else [getattr(modifiers, modifier)(**options)]
+        for used in chosen:
+            used.prepare(supernet, small(space))
+        alphas = dict(supernet.alphas.items())
+        context = Context(supernet, Clock(0, 2, 0, 2), masks=supernet.masks)
+        objective = Objective(supernet, relaxation, batch, context, modifiers=chosen)
+        gradients = objective.gradient(alphas)
+        assert all(torch.isfinite(g).all() for g in gradients.values())
+        assert any((g != 0).any() for g in gradients.values())
+        for group, mask in supernet.masks.items():
+            assert (gradients[group][~mask] == 0).all()
+        assert all(torch.isfinite(g).all() for g in objective.weight_gradient(objective.mixture(alphas)))
