@@ -18,14 +18,15 @@ from archgrad.bench.statistics.selection import selection
 from archgrad.report.charts import Series, line_chart
 from archgrad.report.markup import Child, Markup, element, join, table
 from archgrad.report.palette import legend
-from archgrad.report.section import Section, count, duration, plain
+from archgrad.report.section import Section, count, plain
 
 COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "parameters": ("parameters of the settled network", count),
     "flops": ("FLOPs of the settled network", count),
-    "search_seconds": ("time of a search", duration),
-    "train_seconds": ("time of a training", duration),
+    "search_seconds": ("time of a search", plain),
+    "train_seconds": ("time of a training", plain),
 }
+UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
 SKIPS = ("skip_connect", "identity")
 
 
@@ -43,6 +44,7 @@ def costs(analysis: Analysis) -> Section | None:
         means = by_benchmark.dropna().mean(axis=1)
         if len(means) < 2:
             continue
+        words, means = _in_units(words, means) if name.endswith("seconds") else (words, means)
         spots = [
             Spot(m, float(x), scores[m], colours[m], f"{m}: {scores[m]:.2f} at {shown(float(x))}")
             for m, x in zip(map(str, means.index), means, strict=True)
@@ -201,6 +203,12 @@ def _words(genotype: str) -> tuple[str, ...]:
 @lru_cache(maxsize=2)
 def _decoded(results: Results) -> list[dict[str, Any]]:
     return results.extras()
+
+
+def _in_units(words: str, seconds: pd.Series) -> tuple[str, pd.Series]:
+    """Times in the largest unit of which the longest has two, and the words with that unit."""
+    size, unit = next(((s, u) for s, u in UNITS if seconds.max() >= 2 * s), UNITS[-1])
+    return f"{words}, {unit}", seconds / size
 
 
 def _percent(fraction: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import urllib.parse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from archgrad.report.charts import ticks
 from archgrad.report.markup import Child, Markup, element, join
 from archgrad.report.section import plain
 
-CHAR = 6.7  # width of a letter of a 12px label
-METHOD_COLOURS = 12  # in report.css
+CHAR = 7.3  # width of a letter of a 12px label
+METHOD_COLOURS = 11  # in report.css
+BASELINES = {"random_genotype": "method-random", "random_search": "method-search"}  # two greys
 
 
 def download(frame: pd.DataFrame, name: str) -> Markup:
@@ -24,14 +26,16 @@ def download(frame: pd.DataFrame, name: str) -> Markup:
     return element("a", "CSV", href=address, download=f"{name}.csv", class_="csv", title=f"The data as {name}.csv")
 
 
-def figure(caption: str, drawing: Child, data: pd.DataFrame, name: str) -> Markup:
+def figure(caption: Child, drawing: Child, data: pd.DataFrame, name: str) -> Markup:
     """A drawing with its caption and its data."""
     return element("figure", element("figcaption", element("span", caption), download(data, name)), drawing)
 
 
 def method_colours(methods: Sequence[str]) -> dict[str, str]:
     """Method → the class that colours it in a whole report."""
-    return {method: f"method-{i % METHOD_COLOURS}" for i, method in enumerate(sorted(methods))}
+    others = sorted(set(methods) - set(BASELINES))
+    coloured = {method: f"method-{i % METHOD_COLOURS}" for i, method in enumerate(others)}
+    return coloured | {method: colour for method, colour in BASELINES.items() if method in methods}
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def heat_map(
     height: float = 24,
     titles: Sequence[str] | None = None,
 ) -> Markup:
-    """Cells in rows and columns; a column's name is broken at ``-`` where it is longer than the cell is wide."""
+    """Cells in rows and columns; a column's name that is longer than a cell is wide is broken."""
     left = 12 + CHAR * max(map(len, rows), default=0)
     names = [_broken(name, width) for name in columns]
     top = 8 + 14 * max(map(len, names), default=1)
@@ -80,7 +84,12 @@ def _cell(cell: Cell, x: float, y: float, width: float, height: float) -> Markup
     if cell.shade is None or math.isnan(cell.shade):
         kind, mix = "heat empty", None
     else:
-        kind = "heat" + (" low" if cell.shade < 0 else "") + (" on" if abs(cell.shade) > 0.55 else "")
+        kind = (
+            "heat"
+            + (" low" if cell.shade < 0 else "")
+            + (" on" if abs(cell.shade) > 0.55 else "")
+            + (" full" if abs(cell.shade) > 0.72 else "")
+        )
         mix = f"--t:{100 * min(abs(cell.shade), 1):.0f}%"
     middle, centre = x + width / 2, y + height / 2
     text = [element("text", cell.text, x=middle, y=centre + (4 if not cell.second else -1), class_="middle")]
@@ -333,10 +342,11 @@ def _label_place(
 
 
 def _broken(name: str, width: float) -> list[str]:
-    """A column's name in lines that fit, as far as its hyphens allow."""
-    if CHAR * 0.92 * len(name) <= width or "-" not in name:
+    """A column's name in lines that fit, broken after its hyphens, or after its underscores if it has none."""
+    mark = "-" if "-" in name else "_"
+    if 0.92 * CHAR * len(name) <= width or mark not in name:
         return [name]
-    return [part + "-" * (i + 1 < name.count("-") + 1) for i, part in enumerate(name.split("-"))]
+    return re.findall(f"[^{mark}]+{mark}?", name)
 
 
 def _svg(told: str, parts: Sequence[Markup], width: float, height: float, class_: str | None = None) -> Markup:
@@ -348,6 +358,6 @@ def _svg(told: str, parts: Sequence[Markup], width: float, height: float, class_
         role="img",
         aria_label=told,
         class_=class_,
-        style=f"max-width:{width:.0f}px",
+        style=f"max-width:{width:.0f}px;min-width:{min(0.8 * width, 720):.0f}px",
     )
     return element("div", drawing, class_="drawing")

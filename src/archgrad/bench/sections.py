@@ -175,7 +175,8 @@ def benchmarks(analysis: Analysis) -> Section:
     ]
     drawing = heat_map("Scores per benchmark", cube.methods, cube.benchmarks, cells, width=100, height=40)
     caption = (
-        f"{analysis.results.primary}: mean over the settings, ± deviation over the {over}; darker is a better rank"
+        f"{analysis.results.primary}: mean over the settings, ± deviation over the {over}; "
+        "the stronger the colour, the better the rank"
     )
     data = tables.cells(analysis)
     shown = data.head(CELLS_SHOWN)
@@ -274,7 +275,7 @@ def pairs(analysis: Analysis) -> Section | None:
     drawing = heat_map("Probability of improvement", cube.methods, cube.methods, cells, width=92, height=30)
     caption = (
         "Probability that the row beats the column. "
-        f"* differs over the {cube.replicates}, ** over the benchmarks as well (Holm, {analysis.alpha:g})"
+        f"* differs over the {cube.replicates}, † over the benchmarks (Holm, {analysis.alpha:g})"
     )
     rows = [
         [
@@ -330,16 +331,15 @@ def aggregates(analysis: Analysis) -> Section:
         ]
         data = tables.ranks(analysis) if name == "Average rank" else pd.DataFrame(found[found["aggregate"] == name])
         file = name.lower().replace(" ", "_")
-        caption = join(name, element("span", f" {meaning}", class_="soft"))
-        drawn = element("figcaption", element("span", caption), download(data, file))
-        panels.append(element("figure", drawn, intervals(f"{name} per method", entries)))
+        caption = join(element("b", name), meaning)
+        panels.append(figure(caption, intervals(f"{name} per method", entries), data, file))
     lead = element(
         "p",
         f"{100 * (1 - analysis.alpha):g} % bootstrap intervals, {analysis.resamples:,} resamples of the "
         f"{analysis.intervals_over}{_drawn(analysis)}.",
         class_="lead",
     )
-    return Section("Aggregates", join(lead, element("div", panels, class_="panels")))
+    return Section("Aggregates", join(lead, element("div", panels, class_="panels aligned")))
 
 
 def agreement(analysis: Analysis) -> Section | None:
@@ -462,8 +462,8 @@ def power(analysis: Analysis) -> Section | None:
         "p",
         "How many searches of each method (on each benchmark) would find the measured difference between the two best "
         f"with a probability of 80 % at level {analysis.alpha:g} (two-sided t-test): for the measured deviation of a "
-        "search, and if it were 0.1 … 1 points. The measured difference of the two best tends to be too large, so these "
-        "numbers are rather too small.",
+        "search, and if it were 0.1 … 1 points. The measured difference of the two best tends to be too large, so "
+        "these numbers are rather too small.",
         class_="lead",
     )
     frame = tables.power(analysis)
@@ -555,7 +555,7 @@ def _rank_shade(place: float, methods: int) -> float | None:
 
 
 def _stars(pair: Pair, alpha: float) -> str:
-    return "**" if pair.p_benchmarks < alpha else "*" if pair.p_searches < alpha else ""
+    return "*" * (pair.p_searches < alpha) + "†" * (pair.p_benchmarks < alpha)
 
 
 def _plus_minus(value: float) -> str:
