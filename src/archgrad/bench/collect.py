@@ -39,14 +39,15 @@ def status(campaign: Campaign) -> Status:
     records = campaign.store.records()
     found = Status(len(campaign))
     for unit in campaign.units():
-        kind, record = unit.kind, records.get(unit.id)
+        kind, name = unit.kind, unit.id
+        record = records.get(name)
         cell = found.cells.setdefault((unit.method, unit.benchmark), [0, 0])
         found.planned[kind] += 1
         cell[1] += 1
         if record is None:
             continue
         if "problem" in record:
-            found.problems[unit.id] = record["problem"]
+            found.problems[name] = record["problem"]
             continue
         found.done[kind] += 1
         cell[0] += 1

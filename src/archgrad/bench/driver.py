@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import sys
 import time
@@ -71,7 +72,8 @@ class _Run:
         self.campaign, self.executor, self.driver, self.device = campaign, executor, driver, device
         self.deaths, self.retry, self.meter, self.say = deaths, retry, meter, say
         self.tally = Tally()
-        self.ready: deque[Unit] = deque()
+        self.ready: list[tuple[int, Unit]] = []
+        self.order: dict[Unit, int] = {}
         self.waiting: dict[str, list[Unit]] = {}
         self.missing: dict[Unit, int] = {}
         self.elsewhere: deque[Unit] = deque()
@@ -83,14 +85,15 @@ class _Run:
 
     def go(self) -> Tally:
         records = self.campaign.store.records()
-        for unit in self.campaign.units():
+        for number, unit in enumerate(self.campaign.units()):
+            self.order[unit] = number
             record = records.get(unit.id)
             if record is not None and "problem" not in record:
                 self._note(unit, record)
             elif record is not None and not self.retry:
                 self._give_up(unit, record["problem"], known=True)
             elif not (needed := [search for search in unit.needs if search not in self.done]):
-                self.ready.append(unit)
+                self._queue(unit)
             else:
                 self.missing[unit] = len(needed)
                 for search in needed:
@@ -98,7 +101,7 @@ class _Run:
         self.meter.start(len(self.done))
         while self.ready or self.flying or self.elsewhere:
             while self.ready and len(self.flying) < self.executor.capacity:
-                self._start(self.ready.popleft())
+                self._start(heapq.heappop(self.ready)[1])
             self.meter.show(len(self.flying), len(self.tally.problems))
             if self.flying or self.elsewhere:
                 for outcome in self.executor.wait(POLL if self.elsewhere else 30.0):
@@ -107,6 +110,10 @@ class _Run:
                 self._look_around()
         self.tally.blocked = sum(1 for unit in self.missing if self.missing[unit] > 0)
         return self.tally
+
+    def _queue(self, *units: Unit) -> None:
+        for unit in units:
+            heapq.heappush(self.ready, (self.order[unit], unit))
 
     def _start(self, unit: Unit) -> None:
         """Claim a unit and hand it to the executor; or take its result from where it already is."""
@@ -142,14 +149,14 @@ class _Run:
         unit = outcome.unit
         self.flying.discard(unit)
         if unit.setting:
-            self.ready.extendleft(reversed(self.busy.pop(_key(unit, self._genotype(unit)), [])))
+            self._queue(*self.busy.pop(_key(unit, self._genotype(unit)), []))
         if outcome.record is not None:
             self.tally.computed += 1
             self._keep(unit, outcome.record)
         elif outcome.died and self.died.get(unit, 0) < self.deaths:
             self.died[unit] = self.died.get(unit, 0) + 1
             self.driver.release(unit.id)
-            self.ready.appendleft(unit)
+            self._queue(unit)
         else:
             self._give_up(unit, outcome.problem)
 
@@ -173,7 +180,7 @@ class _Run:
             self.missing[dependent] -= 1
             if not self.missing[dependent]:
                 del self.missing[dependent]
-                self.ready.append(dependent)
+                self._queue(dependent)
 
     def _give_up(self, unit: Unit, problem: str, known: bool = False) -> None:
         problem = " ".join(problem.split())
@@ -213,7 +220,7 @@ class _Run:
                 self.meter.advance()
             elif self.driver.claim(unit.id):
                 self.driver.release(unit.id)
-                self.ready.append(unit)
+                self._queue(unit)
             else:
                 self.elsewhere.append(unit)
 

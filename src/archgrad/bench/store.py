@@ -55,13 +55,7 @@ class Store:
         except OSError as error:
             raise ArchgradError(f"cannot read {path}: {error.strerror}") from None
         end = text.rfind(b"\n") + 1  # what follows has been torn by a kill, or is being written
-        for line in text[:end].splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # torn by a full disk; its unit counts as not computed, and its directory knows better
-            if isinstance(record, dict) and "unit" in record:
-                known.append(record)
+        known += (r for r in _parsed(text[:end].splitlines()) if isinstance(r, dict) and "unit" in r)
         self._read[path.name] = (offset + end, known)
         return known
 
@@ -176,6 +170,16 @@ class Driver:
                 os.fsync(file.fileno())
         except OSError as error:
             raise ArchgradError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _parsed(lines: list[bytes]) -> list[Any]:
+    """What JSON lines say. One torn by a full disk says nothing: its unit's own directory knows better."""
+    try:
+        return list(json.loads(b"[" + b",".join(lines) + b"]"))  # all at once takes half of the time
+    except ValueError:
+        if len(lines) == 1:
+            return []
+        return [value for line in lines for value in _parsed([line])]
 
 
 def _older(record: Record, than: Record) -> bool:

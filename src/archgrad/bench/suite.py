@@ -48,9 +48,13 @@ class Benchmark:
         """The search space; it bears the benchmark's name where it is not simply one of the library's."""
         options = {key: tuple(value) if isinstance(value, list) else value for key, value in self.options.items()}
         made = spaces.get(self.family, **options)
-        own = bool(self.options) or self.name in spaces.SPACES
-        named = dataclasses.is_dataclass(made) and any(f.name == "name" and f.init for f in dataclasses.fields(made))
-        return replace(made, name=self.name) if own and named else made
+        own = bool(self.options or self.operation_set)
+        named: Any = made  # a dataclass with a name, like all of the library's spaces
+        if own and any(
+            field.name == "name" and field.init for field in getattr(made, "__dataclass_fields__", {}).values()
+        ):
+            return replace(named, name=self.name)  # type: ignore[no-any-return]
+        return made
 
     @property
     def channels(self) -> int | None:
@@ -227,8 +231,8 @@ def _suite(definition: dict[str, Any], where: str) -> Suite:
                 raise ArchgradError(f"{where}: the name {name!r} may hold letters, digits and _.()+- only")
             benchmarks.append(_benchmark(name, str(subspace), str(operations), says, options or {}, where))
     settings = _settings(definition["training"], where)
+    _require_known(f"setting of data in {where}", definition["data"], DATA)
     data = dict(definition["data"])
-    _require_known(f"setting of data in {where}", data, DATA)
     if data.get("halves", "stratified") not in HALVES:
         raise unknown("way to halve the data", data["halves"], HALVES)
     search = definition["search"]

@@ -1,0 +1,197 @@
+"""The commands ``archgrad bench …``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from archgrad.bench import collect, driver, executors
+from archgrad.bench import merge as merging
+from archgrad.bench import plan as planning
+from archgrad.bench.campaign import Campaign
+from archgrad.errors import ArchgradError
+
+SHOWN = 20
+
+
+def plan(file: str, probe: bool = True, device: str | None = None) -> None:
+    """Count the units of a campaign and estimate the hours and the storage that they take; nothing is computed.
+
+    Args:
+        file: the campaign's YAML file, or its directory
+        probe: time a step of every benchmark on this machine
+        device: cpu, cuda, cuda:1, mps; the best there is by default
+    """
+    campaign = Campaign.load(file)
+    campaign.require_methods()
+    found = planning.plan(campaign, probe, device)
+    total = found.searches + found.trainings
+    print(f"{campaign.suite.about or campaign.suite.name}: {campaign.directory}")
+    print(
+        f"{total:,} units: {found.searches:,} searches and {found.trainings:,} trainings "
+        f"({len(campaign.methods)} methods × {len(campaign.benchmarks)} benchmarks × {len(campaign.seeds)} seeds, "
+        f"{len(campaign.settings)} training settings); {found.done:,} are complete"
+    )
+    if probe:
+        kind = "GPU-hours" if found.device.startswith("cuda") else f"hours of one worker on {found.device}"
+        table = Table("Benchmark", kind, box=None, header_style="bold")
+        for name, hours in found.hours.items():
+            table.add_row(name, f"{hours:,.2f}")
+        Console().print(table)
+        methods = ", ".join(f"{name} {hours:,.2f}" for name, hours in found.by_method.items())
+        print(f"searches by method: {methods}; all trainings: {found.training_hours:,.2f}")
+        print(f"about {found.total:,.1f} {kind} in all; the largest search step takes {_size(found.largest_step)}")
+    print(
+        f"storage: {_size(found.storage)} at the end (keep: {campaign.keep}), {_size(found.working)} per running unit"
+    )
+
+
+def run(
+    file: str,
+    executor: str = "local",
+    workers: int | None = None,
+    threads: int | None = None,
+    gpus: int | None = None,
+    address: str | None = None,
+    device: str | None = None,
+    retry: bool = True,
+    progress: bool = True,
+) -> None:
+    """Compute what is missing of a campaign; the same command, here or on another machine, goes on where it stopped.
+
+    Args:
+        file: the campaign's YAML file, or its directory
+        executor: local (processes of this machine) or ray (a cluster)
+        workers: units computed at once; as many as there are accelerators, or processors, by default
+        threads: processor threads of a unit; an even share of the machine by default
+        gpus: accelerators of a unit, which it needs `processes` in the campaign's file to use
+        address: a Ray cluster (auto, host:port); without one, ray starts a cluster of this machine alone
+        device: cpu, cuda, mps; the best there is by default
+        retry: try units again that failed before
+        progress: show a progress bar on terminals, and a line a minute elsewhere
+    """
+    campaign = Campaign.load(file)
+    campaign.require_methods()
+    campaign.suite.data.search()  # a download is for one process, and missing data is one line
+    options: dict[str, Any] = {"workers": workers, "threads": threads, "gpus": gpus}
+    if address is not None:
+        if executor != "ray":
+            raise ArchgradError("bench run: --address belongs to --executor ray")
+        options["address"] = address
+    campaign.save()
+    with executors.get(executor, **options) as chosen:
+        tally = driver.run(campaign, chosen, device=device, retry=retry, progress=progress)
+    if any(record.get("setting") for record in campaign.store.records().values() if "problem" not in record):
+        collect.write_results(campaign)
+    same = f", {tally.copied:,} are equal trainings" if tally.copied else ""
+    print(f"{tally.computed:,} units computed{same}; archgrad bench report {file}")
+    if tally.problems:
+        blocked = f", and {tally.blocked:,} wait for them" if tally.blocked else ""
+        raise ArchgradError(
+            f"{len(tally.problems):,} units failed{blocked}: archgrad bench status {file} lists them; "
+            "the same command tries them again"
+        )
+
+
+def status(file: str) -> None:
+    """Show how far a campaign is: complete units by method and benchmark, what runs, what failed.
+
+    Args:
+        file: the campaign's YAML file, or its directory
+    """
+    campaign = Campaign.load(file)
+    found = collect.status(campaign)
+    table = Table("", *campaign.benchmarks, box=None, header_style="bold")
+    for method in campaign.methods:
+        cells = [found.cells[method, benchmark] for benchmark in campaign.benchmarks]
+        table.add_row(method, *(f"{done}/{planned}" for done, planned in cells))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    done = sum(found.done.values())
+    kinds = ", ".join(f"{found.done[kind]:,}/{found.planned[kind]:,} {name}" for kind, name in _KINDS.items())
+    print(
+        f"{done:,} of {found.total:,} units complete ({kinds}); {len(found.running):,} running, "
+        f"{len(found.problems):,} failed; {found.seconds / 3600:,.2f} hours computed"
+    )
+    for unit, problem in list(found.problems.items())[:SHOWN]:
+        print(f"{unit}: {problem}")
+    if len(found.problems) > SHOWN:
+        print(f"… and {len(found.problems) - SHOWN:,} more failed units")
+
+
+_KINDS = {"search": "searches", "train": "trainings"}
+
+
+def extend(
+    file: str,
+    methods: list[str] | None = None,
+    benchmarks: list[str] | None = None,
+    seeds: int = 0,
+    settings: list[str] | None = None,
+) -> None:
+    """Add methods, benchmarks, seeds or settings to a campaign; what has been computed stays and counts.
+
+    A method with settings of its own is added in the campaign's YAML file instead, and `bench run` takes it from there.
+
+    Args:
+        file: the campaign's YAML file, or its directory
+        methods: names of methods, as [gdas, drnas]
+        benchmarks: names of benchmarks of its suite
+        seeds: how many seeds more
+        settings: training settings of its suite, as [1, 2]
+    """
+    campaign = Campaign.load(file)
+    if seeds < 0:
+        raise ArchgradError(f"bench extend: seeds must be 0 or more, got {seeds}")
+    if not (methods or benchmarks or seeds or settings):
+        raise ArchgradError("bench extend: say what is added: --methods, --benchmarks, --seeds or --settings")
+    larger = campaign.with_more(methods or [], benchmarks or [], seeds, settings or [])
+    larger.require_methods()
+    larger.save()
+    print(f"{len(larger) - len(campaign):,} units more, {len(larger):,} in all; archgrad bench run {larger.directory}")
+
+
+def merge(file: str, sources: list[str]) -> None:
+    """Bring together what several machines have computed of a campaign; merging again changes nothing.
+
+    Args:
+        file: the campaign's YAML file, or its directory: where everything comes together
+        sources: directories of the other machines, as [part1, part2]
+    """
+    campaign = Campaign.load(file)
+    campaign.save()
+    problems: dict[str, str] = {}
+    for source in sources:
+        found = merging.merge(campaign, source)
+        campaign = Campaign.open(campaign.directory)
+        print(f"{source}: {found.added:,} units added, {found.unfinished:,} unfinished ones to go on with")
+        if found.differing:
+            print(
+                f"{source}: {len(found.differing):,} units differ from those here, which stay: {found.differing[0]}"
+                + (", …" if len(found.differing) > 1 else "")
+            )
+        problems |= found.problems
+    for unit, problem in list(problems.items())[:SHOWN]:
+        print(f"archgrad: {unit}: {problem}", file=sys.stderr)
+    if problems:
+        raise ArchgradError(f"{len(problems):,} units could not be copied; the same command tries them again")
+
+
+def _size(count: int) -> str:
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:,.3g} {unit}"
+        value /= 1000
+    return f"{value:,.3g} TB"
+
+
+def report_file(file: str) -> Path:
+    """The results that a report shows: of a campaign, brought up to date, or a results file itself."""
+    path = Path(file)
+    if path.suffix in (".csv", ".parquet"):
+        return path
+    return collect.write_results(Campaign.load(path))
