@@ -131,7 +131,7 @@ def correlate(
     file = study.write(_made(directory) / "correlation.csv")
     picture = landscape.save(heat_map(study), directory / "correlation.png")
     console = Console()
-    console.print(_shown(study), width=console.width if console.is_terminal else WIDTH)
+    (console if console.is_terminal else Console(width=WIDTH)).print(_shown(study))
     print(f"{study.cells:,} cells; all targets: {file}   figure: {picture}")
 
 

@@ -1,4 +1,4 @@
-"""A score that predicts robustness beyond size: four proxies, combined as adversarially trained cells teach."""
+"""A score that predicts robustness beyond size: four proxies, combined as trained cells teach."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PARTS: Mapping[str, Proxy] = {
 
 @dataclass(frozen=True)
 class RobustEnsemble(Proxy):
-    """w₀ + wᵀφ, φ the standardised logarithms of Jacobian covariance, NWOT, SNIP and parameters with all their products.
+    """w₀ + wᵀφ, φ standardised logarithms of Jacobian covariance, NWOT, SNIP and parameters, with all their products.
 
     A ridge regression on the robustness of NAS-Bench-201 cells: the mean of the normal scores of PGD 8/255 when trained
     adversarially, and of the accuracy over 15 corruptions when trained normally. It has seen labels, unlike the proxies
@@ -41,7 +41,7 @@ class RobustEnsemble(Proxy):
     untrained, with eight CIFAR-10 images. It reads the first eight images of a batch, and refuses fewer. Elsewhere it
     is a guess.
 
-    EVIDENCE
+    Measured: docs/proxies.md, "Beyond size".
     """
 
     def evaluate(self, network: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
@@ -61,7 +61,7 @@ def predict(scores: Mapping[str, float]) -> float:
 
 
 def raw(scores: Mapping[str, float]) -> Float[np.ndarray, " parts"]:
-    """What is standardised: −log of how far the Jacobians are from uncorrelated, log |K|, and two logarithms of sizes."""
+    """What is standardised: −log of how far the Jacobians are from uncorrelated, log |K|, and two logarithms."""
     return np.array(
         [
             -math.log(max(-scores["jacob_cov"] / IMAGES - 1, 0.0) + 1e-3),
