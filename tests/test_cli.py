@@ -13,7 +13,7 @@ import yaml
 
 import archgrad
 from archgrad import spaces
-from archgrad.cli import main
+from archgrad.cli import COMMANDS, Elsewhere, _as_typed, main, show
 from archgrad.runs import Run
 
 TINY = ["--channels", "2", "--cells", "1", "--epochs", "1", "--device", "cpu", "--progress", "false"]
@@ -50,6 +50,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "mypkg" / "parts.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])  # the command line adds the working directory
+    monkeypatch.setenv("ARCHGRAD_DATA", str(tmp_path / "data"))
     yield tmp_path
     for name in [name for name in sys.modules if name.partition(".")[0] == "mypkg"]:
         del sys.modules[name]
@@ -204,10 +205,10 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "give a command: search, train, evaluate, report, list, show; archgrad COMMAND --help tells its options"),
+        ("", "give a command: search, train, evaluate, report, list, show, "),
         ("serch", "unknown command 'serch': did you mean 'search'?"),
         ("search --method dart", "unknown method 'dart': did you mean 'darts'"),
-        ("search --space nasbench", "unknown space 'nasbench': did you mean 'nasbench201'?"),
+        ("search --space nasbench", "unknown space 'nasbench': did you mean 'nasbench"),
         ("search --data digit", "unknown dataset 'digit': did you mean 'digits'?"),
         ("search --epochz 3", "search: unknown option --epochz: did you mean --epochs? (archgrad search --help)"),
         ("search --zzz=3", "search: unknown option --zzz: it has no such option (archgrad search --help)"),
@@ -242,6 +243,17 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("show", "show: give a genotype or a run directory, or --cost"),
         ("show 33", "nasbench201: '33' must be six digits from 0 to 4"),
         ("list space", "unknown section 'space': did you mean 'spaces'?"),
+        ("table", "table: give a command: import, show, best; archgrad table COMMAND --help tells its options"),
+        ("table shwo", "unknown table command 'shwo': did you mean 'show'?"),
+        ("table show", "table show: ARCHITECTURE is missing"),
+        ("table show 333133 --table tabel", "no table 'tabel': "),
+        ("table best --cuont 3", "table best: unknown option --cuont: did you mean --count"),
+        ("table best --count x", "--count: expected a whole number, got 'x'"),
+        ("table import missing.csv", "missing.csv: no such file or directory"),
+        ("landscape neighborhood", "unknown landscape command 'neighborhood': did you mean 'neighbourhood'?"),
+        ("landscape path 1", "landscape path: give both ends, or none for the published pairs"),
+        ("landscape path 1 2 3", "landscape path: unexpected argument '3'"),
+        ("landscape optima --merge maybe", "--merge: expected true or false, got 'maybe'"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], workplace: Path, arguments: str, message: str):
@@ -249,6 +261,42 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], workplace: Pa
     (workplace / "typed.yaml").write_text("epochs: many\n")
     assert refused(capsys, *arguments.split()).startswith(message)
     assert not (workplace / "runs").exists()
+
+
+def test_a_group_of_commands_explains_itself(capsys: pytest.CaptureFixture[str]):
+    for arguments, shown in {
+        ("--help",): ["table", "Import tabular benchmarks, and look architectures up."],
+        ("table", "--help"): ["usage: archgrad table", "import", "show", "best"],
+        ("landscape", "path", "--help"): ["usage: archgrad landscape", "--metric METRIC", "the other end"],
+    }.items():
+        with pytest.raises(SystemExit) as stop:
+            main([*arguments])
+        assert stop.value.code in (0, None)
+        out = capsys.readouterr().out
+        assert all(text in out for text in shown)
+
+
+def test_commands_elsewhere_are_imported_when_they_are_asked_for():
+    heavy = [entry.place.partition(":")[0] for entry in COMMANDS.values() if isinstance(entry, Elsewhere)]
+    assert "archgrad.landscape.commands" in heavy
+    program = f"import sys, archgrad.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", [name for name, entry in COMMANDS.items() if isinstance(entry, Elsewhere)])
+def test_every_command_elsewhere_is_there(name: str):
+    entry = COMMANDS[name]
+    assert isinstance(entry, Elsewhere)
+    loaded = entry.load()
+    assert all(callable(command) for command in loaded.values()) if isinstance(loaded, dict) else callable(loaded)
+
+
+def test_switches_and_what_may_stand_first():
+    typed = ["show", "333133", "--cost", "--batch_size", "2"]
+    assert _as_typed(typed, "show", show) == ["show", "--genotype", "333133", "--cost=true", "--batch_size", "2"]
+    assert _as_typed(["show", "--cost", "false"], "show", show) == ["show", "--cost", "false"]
+    assert _as_typed(["path", "1", "2", "--out", "a.png"], "landscape path", show)[1:5] == ["--a", "1", "--b", "2"]
 
 
 def test_warnings_are_lines_and_the_programs_own_ones_come_back(capsys: pytest.CaptureFixture[str]):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import os
 import sys
 import warnings
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -333,49 +335,65 @@ def _show_genotype(genotype: str, space: str, channels: int | None, cells: int |
     return space
 
 
-COMMANDS: dict[str, Any] = {
+@dataclass(frozen=True)
+class Elsewhere:
+    """A command, or several by name, in a module that is imported only when one of them is asked for."""
+
+    place: str
+    """``module:name``."""
+    help: str
+
+    def load(self) -> Any:
+        """The function, or the commands by name."""
+        module, _, name = self.place.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+COMMANDS: dict[str, Callable[..., Any] | Elsewhere] = {
     "search": search,
     "train": train,
     "evaluate": evaluate,
     "report": report,
     "list": list_,
     "show": show,
+    "table": Elsewhere("archgrad.tables.commands:COMMANDS", "Import tabular benchmarks, and look architectures up."),
+    "landscape": Elsewhere("archgrad.landscape.commands:COMMANDS", "Look at the geometry of a space in a table."),
 }
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a mistake is one line on standard error and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    command = arguments[0] if arguments else ""
+    command, function = "", None
     if os.getcwd() not in sys.path:  # where a user's own components and networks lie
         sys.path.insert(0, os.getcwd())
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            if not arguments:
-                raise ArchgradError(f"give a command: {', '.join(COMMANDS)}; archgrad COMMAND --help tells its options")
-            if not command.startswith("-") and command not in COMMANDS:
-                raise unknown("command", command, COMMANDS)
             if arguments == ["--version"]:
                 print(archgrad.__version__)
                 return
+            path, commands, rest = _descend(arguments)
+            name = rest[0] if rest and not rest[0].startswith("-") else None
+            if name is not None:
+                command, function = " ".join([*path, name]), commands[name]
             jsonargparse.auto_cli(
-                COMMANDS,
-                args=_as_typed(arguments),
+                _shown(commands if name is None else {name: commands[name]}),
+                args=_as_typed(rest, command, function),
                 as_positional=True,
                 exit_on_error=False,
-                prog="archgrad",
+                prog=" ".join(["archgrad", *path]),
                 description="Gradient-based neural architecture search.",
             )
     except ArchgradError as error:
         _fail(str(error))
     except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
-        _fail(complaints.readable(str(error), command, COMMANDS.get(command), COMPONENTS))
+        _fail(complaints.readable(str(error), command, function, COMPONENTS))
     except ValueError as error:
         if "Does not validate" not in str(error):
             raise
         # A component that refuses its settings: jsonargparse makes components outside its own error handling.
-        _fail(complaints.readable(str(error), command, COMMANDS.get(command), COMPONENTS))
+        _fail(complaints.readable(str(error), command, function, COMPONENTS))
     except KeyboardInterrupt:
         print("archgrad: interrupted; the same command continues the run", file=sys.stderr)
         sys.exit(130)
@@ -384,16 +402,67 @@ def main(arguments: list[str] | None = None) -> None:
             torch.distributed.destroy_process_group()
 
 
-OPTIONAL_FIRST = {"train": "run", "list": "section", "show": "genotype"}
+def _descend(arguments: list[str]) -> tuple[list[str], dict[str, Any], list[str]]:
+    """Through groups of commands: the groups' names, the commands of the last one, and the arguments from there on."""
+    path: list[str] = []
+    commands: dict[str, Any] = dict(COMMANDS)
+    while True:
+        if not arguments:
+            called = " ".join(["archgrad", *path, "COMMAND"])
+            where = f"{' '.join(path)}: " if path else ""
+            raise ArchgradError(f"{where}give a command: {', '.join(commands)}; {called} --help tells its options")
+        name = arguments[0]
+        if name.startswith("-"):
+            return path, commands, arguments
+        if name not in commands:
+            raise unknown(" ".join([*path, "command"]), name, commands)
+        entry = commands[name]
+        entry = entry.load() if isinstance(entry, Elsewhere) else entry
+        if not isinstance(entry, Mapping):
+            return path, {**commands, name: entry}, arguments
+        path, commands, arguments = [*path, name], dict(entry), arguments[1:]
+
+
+def _shown(commands: Mapping[str, Any]) -> dict[str, Any]:
+    """Commands as jsonargparse takes them; those elsewhere are not imported for a line of help."""
+    return {name: _line_of_help(entry) if isinstance(entry, Elsewhere) else entry for name, entry in commands.items()}
+
+
+def _line_of_help(entry: Elsewhere) -> Callable[[], None]:
+    def nothing() -> None: ...
+
+    nothing.__doc__ = entry.help
+    return nothing
+
+
+OPTIONAL_FIRST = {
+    "train": ("run",),
+    "list": ("section",),
+    "show": ("genotype",),
+    "landscape neighbourhood": ("architecture",),
+    "landscape path": ("a", "b"),
+}
 """What may stand first, without its name, although it can be left out."""
 
 
-def _as_typed(arguments: list[str]) -> list[str]:
-    """What a person types, in the form that the parser knows: ``train RUN`` and the switch ``--cost``."""
-    switched = ["--cost=true" if argument == "--cost" else argument for argument in arguments]
-    if len(switched) > 1 and switched[0] in OPTIONAL_FIRST and not switched[1].startswith("-"):
-        return [switched[0], f"--{OPTIONAL_FIRST[switched[0]]}", *switched[1:]]
-    return switched
+def _as_typed(arguments: list[str], command: str, function: Callable[..., Any] | None) -> list[str]:
+    """What a person types, in the form that the parser knows: ``train RUN``, and switches such as ``--cost``."""
+    if function is None:
+        return arguments
+    name, *given = arguments
+    named = []
+    for option in OPTIONAL_FIRST.get(command, ()):
+        if not given or given[0].startswith("-"):
+            break
+        named += [f"--{option}", given.pop(0)]
+    parameters = inspect.signature(function).parameters.items()
+    switches = {f"--{option}" for option, parameter in parameters if parameter.annotation in ("bool", bool)}
+    followed = [*given[1:], "-"]
+    typed = [
+        f"{argument}=true" if argument in switches and after.startswith("-") else argument
+        for argument, after in zip(given, followed, strict=False)
+    ]
+    return [name, *named, *typed]
 
 
 def _fail(message: str) -> NoReturn:

@@ -136,6 +136,13 @@ def write_json(path: Path, data: Any) -> None:
     path.write_text(json.dumps(data))
 
 
+@pytest.fixture(autouse=True)
+def data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where tables are found: an empty directory, whatever the machine has."""
+    monkeypatch.setenv("ARCHGRAD_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
 @pytest.fixture
 def plant(tmp_path: Path) -> Plant:
     """Plants a run in the test's own directory: ``plant("darts", name=…, …)``."""

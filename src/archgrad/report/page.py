@@ -17,6 +17,7 @@ from archgrad.report.markup import Markup, element, join
 from archgrad.report.rundata import RunData
 from archgrad.report.section import Section, note
 from archgrad.report.settings import settings
+from archgrad.report.tabular import in_table
 from archgrad.report.weights import weights
 from archgrad.runs import atomic_write
 
@@ -24,6 +25,7 @@ SECTIONS: tuple[Callable[[RunData], Section | None], ...] = (
     headline,
     cells,
     comparison,
+    in_table,
     weights,
     curves,
     learning_curves,

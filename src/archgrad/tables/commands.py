@@ -1,0 +1,82 @@
+"""The commands ``archgrad table …``: each calls one public function and prints what it returns."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from archgrad import tables
+from archgrad.errors import unknown
+
+TABLE = "nasbench201"
+METRIC = "cifar10_test_200"
+
+
+def import_(
+    source: str,
+    name: str | None = None,
+    space: str | None = None,
+    scale: float = 1.0,
+    trust: bool = False,
+) -> None:
+    """Read a published tabular benchmark and keep it where tables are found by name.
+
+    Args:
+        source: Parquet, CSV, NATS-Bench, NAS-Bench-201, NAS-RobBench-201, or the robustness data set's directory
+        name: of the table; that of the file by default
+        space: of a Parquet or CSV file that does not say it
+        scale: multiplies the values of a Parquet or CSV file; accuracies must come to %
+        trust: the file is its authors', so that what is pickled in it may be opened
+    """
+    table = tables.import_table(source, name, space=space, scale=scale, trust=trust)
+    print(f"table {table.name}: {len(table):,} architectures of {table.space.name}, {len(table.columns)} columns")
+    print(f"kept in {tables.directory() / 'tables'}")
+
+
+def show(architecture: str, table: str = TABLE, metrics: str = "*") -> None:
+    """Look an architecture up: every value, and its place among all.
+
+    Args:
+        architecture: in the space's notation, or its number in the benchmark
+        table: a table by name, or a Parquet or CSV file
+        metrics: which columns, as a pattern: cifar10_*, *_pgd_*
+    """
+    loaded = tables.load(table)
+    chosen = fnmatch.filter(loaded.columns, metrics)
+    if not chosen:
+        raise unknown(f"metric of the table {loaded.name!r}", metrics, list(loaded.columns)[:12])
+    row = loaded.row(architecture)
+    print(f"{loaded.index[row]}  {loaded.text(row)}")
+    found = loaded.show(int(loaded.index[row]), chosen)
+    rows = [[m, f"{s.value:.2f}", f"{s.rank:,} of {s.of:,}", f"{s.percentile:.1f}"] for m, s in found.items()]
+    print(listed(["metric", "value", "rank", "percentile"], rows))
+
+
+def best(metric: str = METRIC, table: str = TABLE, count: int = 10, lowest: bool = False) -> None:
+    """List the best architectures of a table.
+
+    Args:
+        metric: a column, or a pattern for the mean of several: cifar10_*_s?
+        table: a table by name, or a Parquet or CSV file
+        count: how many
+        lowest: small values are good
+    """
+    entries = tables.load(table).best(metric, count, lowest=lowest)
+    rows = [[str(e.index), f"{e.value:.2f}", e.architecture] for e in entries]
+    print(listed(["index", metric, "architecture"], rows, left=(2,)))
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {"import": import_, "show": show, "best": best}
+
+
+def listed(header: Sequence[str], rows: Iterable[Sequence[str]], left: Iterable[int] = (0,)) -> str:
+    """Columns under their names, aligned right but for those ``left``; no line is broken, which programs like."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    lefts = set(left)
+    shown = [
+        "  ".join(text.ljust(width) if i in lefts else text.rjust(width) for i, (text, width) in enumerate(pairs))
+        for pairs in (list(zip(line, widths, strict=True)) for line in lines)
+    ]
+    return "\n".join(line.rstrip() for line in shown)
