@@ -15,6 +15,8 @@ from archgrad.proxies.strategies import ParetoEvolution, RegularisedEvolution, W
 from archgrad.report.rundata import RunData
 from archgrad.runs import Run
 
+pytest.importorskip("moocore")  # the extra `pareto`
+
 SIZE = {"channels": 4, "cells": 1, "progress": False}
 
 

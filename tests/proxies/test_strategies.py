@@ -18,6 +18,8 @@ from archgrad.proxies.strategies.pareto import by_rank_and_crowding, crowding_di
 from archgrad.randomness import generator
 from archgrad.spaces import Darts
 
+pytest.importorskip("moocore")  # the extra `pareto`
+
 SPACE = spaces.get("nasbench201")
 SMALL = Darts(candidates=("none", "skip_connect", "sep_conv_3x3"), steps=2, multiplier=2)  # 2,304 genotypes
 WEIGHT = {"none": 0.0, "skip_connect": 1.0, "nor_conv_1x1": 2.5, "nor_conv_3x3": 3.0, "avg_pool_3x3": 0.5}

@@ -23,8 +23,8 @@ def heat_map(study: Study, targets: Sequence[str] | None = None) -> Figure:
     columns = chosen(study.targets, targets)
     order = np.argsort(-np.nan_to_num(study.spearman.value[:, columns].mean(1), nan=-2), kind="stable")
     height, width = 0.9 + 0.24 * len(study.proxies), 1.8 + 0.3 * len(columns)
-    figure = Figure(figsize=(2 * width, height + 1.4), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+    figure = Figure(figsize=(width, 2 * height + 1.4), layout="constrained")
+    panels = figure.subplots(2, 1, sharex=True)
     for panel, (name, title) in zip(panels, PANELS.items(), strict=True):
         interval = getattr(study, name)
         shown = interval.value[order][:, columns]
@@ -37,8 +37,8 @@ def heat_map(study: Study, targets: Sequence[str] | None = None) -> Figure:
                 mark = "·" if unsure[row, column] and text else ""
                 colour = "white" if abs(value) > 0.65 else "black"
                 panel.text(j, i, text + mark, ha="center", va="center", fontsize=5.5, color=colour)
-        panel.set_xticks(range(len(columns)), [study.targets[c] for c in columns], rotation=90, fontsize=7)
         panel.set_yticks(range(len(order)), [study.proxies[i] for i in order], fontsize=7)
         panel.set_title(f"{title}, {study.cells:,} cells", fontsize=8)
-    figure.colorbar(image, ax=panels, shrink=0.8)
+    panels[-1].set_xticks(range(len(columns)), [study.targets[c] for c in columns], rotation=90, fontsize=7)
+    figure.colorbar(image, ax=panels, shrink=0.5)
     return figure

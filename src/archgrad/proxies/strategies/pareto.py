@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,7 +92,6 @@ def crowding_distance(values: Points) -> Float[np.ndarray, " candidates"]:
 
 def _moocore() -> Any:
     try:
-        import moocore  # type: ignore[import-untyped]  # ships no types
+        return importlib.import_module("moocore")
     except ImportError:
         raise ArchgradError("a search for a Pareto front needs moocore: pip install 'archgrad[pareto]'") from None
-    return moocore
