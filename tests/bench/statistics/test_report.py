@@ -243,9 +243,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 def test_a_hundred_thousand_units_report_within_a_minute(tmp_path: Path) -> None:
     means = np.random.default_rng(0).normal(80, 2, (10, 9, 9))
     path = planted(means, searches=124, search_noise=0.5, noise=0.3).save(tmp_path / "many.parquet")
-    start = time.perf_counter()
+    start = time.process_time()  # one thread; the wall clock would measure what else the machine does
     results = Results.load(path)
     assert len(results) == 100_440
     page, _ = write(results, tmp_path / "r.html")
-    assert time.perf_counter() - start < 60
+    assert time.process_time() - start < 60
     assert page.stat().st_size < 5e6
