@@ -15,7 +15,11 @@ from archgrad import data as datasets
 from archgrad.bench import suite
 from archgrad.bench.halves import Halves
 from archgrad.errors import ArchgradError
+from archgrad.gradient import Perturbed
 from archgrad.method import Method
+from archgrad.modifiers import PartialChannels
+from archgrad.regularisers import DirichletAnchor, ZeroOne
+from archgrad.relaxation import Sigmoid
 from archgrad.schedules import WarmUp
 from archgrad.spaces.benchsuite import SPACES
 from archgrad.spaces.darts import OPERATIONS
@@ -69,8 +73,6 @@ def test_published_search_settings(name: str) -> None:
     chosen = suite()
     assert chosen.methods == PUBLISHED
     assert chosen.train_fraction == 0.5
-    if name not in archgrad.methods.names():
-        pytest.skip(f"{name} is not among the methods yet")
     for benchmark in chosen.benchmarks:
         method = chosen.method(name, benchmark)
         assert method.name == name
@@ -79,7 +81,16 @@ def test_published_search_settings(name: str) -> None:
         assert method.batch_size == batch[benchmark.subspace]
         assert method.weight_optimiser.lr == (0.1 if name == "drnas" else 0.025)
         assert method.alpha_optimiser.lr == (6e-4 if name == "drnas" else 3e-4)
+        if name == "sdarts_random":
+            assert method.weight_gradient == Perturbed("random", per="epoch")
+        if name == "drnas":
+            assert (method.modifiers, method.schedules) == ((), ())
+            assert method.regularisers == (DirichletAnchor(1e-3),)
+        if name == "fair_darts":
+            assert method.relaxation == Sigmoid()
+            assert method.regularisers == (ZeroOne(10),)
         if name == "pc_darts":
+            assert PartialChannels(4) in method.modifiers
             assert [s.epochs for s in method.schedules if isinstance(s, WarmUp)] == [15]
 
 
@@ -198,6 +209,19 @@ def test_mistakes_are_one_line(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ArchgradError, match=message) as error:
         suite({**OWN, **change})
     assert "\n" not in str(error.value)
+
+
+def test_components_by_their_place() -> None:
+    chosen = suite(OWN)
+    benchmark = chosen.benchmarks[0]
+    warm = {"class_path": "archgrad.schedules.WarmUp", "init_args": {"epochs": 1}}
+    assert chosen.method("darts", benchmark, {"schedules": [warm]}).schedules == (WarmUp(1),)
+    with pytest.raises(ArchgradError, match=r"schedules: expected {class_path: package\.module\.Class"):
+        chosen.method("darts", benchmark, {"schedules": ["WarmUp"]})
+    with pytest.raises(ArchgradError, match=r"schedules: archgrad\.schedules\.WarmUp: .*epoch"):
+        chosen.method("darts", benchmark, {"schedules": [{**warm, "init_args": {"epoch": 1}}]})
+    with pytest.raises(ArchgradError, match=r"WarmUpp"):
+        chosen.method("darts", benchmark, {"schedules": [{"class_path": "archgrad.schedules.WarmUpp"}]})
 
 
 def test_mistakes_in_names_and_files(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from archgrad.bench import collect, driver, executors
 from archgrad.bench import merge as merging
 from archgrad.bench import plan as planning
 from archgrad.bench.campaign import Campaign
+from archgrad.bench.report_command import report
 from archgrad.errors import ArchgradError
 
 SHOWN = 20
@@ -154,17 +155,17 @@ def extend(
     print(f"{len(larger) - len(campaign):,} units more, {len(larger):,} in all; archgrad bench run {larger.directory}")
 
 
-def merge(file: str, sources: list[str]) -> None:
+def merge(file: str, sources: str | list[str]) -> None:
     """Bring together what several machines have computed of a campaign; merging again changes nothing.
 
     Args:
         file: the campaign's YAML file, or its directory: where everything comes together
-        sources: directories of the other machines, as [part1, part2]
+        sources: the directory of another machine, or several as [part1, part2]
     """
     campaign = Campaign.load(file)
     campaign.save()
     problems: dict[str, str] = {}
-    for source in sources:
+    for source in [sources] if isinstance(sources, str) else sources:
         found = merging.merge(campaign, source)
         campaign = Campaign.open(campaign.directory)
         print(f"{source}: {found.added:,} units added, {found.unfinished:,} unfinished ones to go on with")
@@ -195,3 +196,6 @@ def report_file(file: str) -> Path:
     if path.suffix in (".csv", ".parquet"):
         return path
     return collect.write_results(Campaign.load(path))
+
+
+COMMANDS = {"plan": plan, "run": run, "status": status, "extend": extend, "merge": merge, "report": report}

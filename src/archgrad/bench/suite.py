@@ -25,7 +25,13 @@ from archgrad.spaces import Space
 SUITES = resources.files("archgrad.bench") / "suites"
 PRESETS = ("full", "small", "mini")
 PARTS = ("name", "about", "data", "subspaces", "operation_sets", "search", "training", "presets")
-SEARCH = ("epochs", "batch_size", "train_fraction", "weight_optimiser", "alpha_optimiser", "warm_up", "options")
+SEVERAL = ("modifiers", "schedules", "regularisers")
+ONE = ("relaxation", "architecture_gradient", "weight_gradient", "discretisation")
+SEARCH = (
+    *("epochs", "batch_size", "train_fraction", "order", "weight_optimiser", "alpha_optimiser", "warm_up", "options"),
+    *ONE,
+    *SEVERAL,
+)
 """What a suite can say of a search; ``methods`` besides, which holds the same for each method."""
 DATA = ("name", "image_size", "halves", "limit")
 RECIPE = tuple(f.name for f in dataclasses.fields(Recipe))
@@ -151,6 +157,12 @@ class Suite:
         chosen.pop("train_fraction", None)
         method = _made(source, benchmark.family, chosen.pop("options", {}))
         changes: dict[str, Any] = {"name": name}
+        for key in SEVERAL:
+            if key in chosen:
+                method = replace(method, **{key: tuple(_component(item, key) for item in chosen.pop(key))})
+        for key in ONE:
+            if key in chosen:
+                method = replace(method, **{key: _component(chosen.pop(key), key)})
         for key, kind in (("weight_optimiser", WeightOptimiser), ("alpha_optimiser", AlphaOptimiser)):
             if key in chosen:
                 known = [f.name for f in dataclasses.fields(kind)]
@@ -301,6 +313,17 @@ def imported(path: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ArchgradError(f"{path}: {error}") from None
+
+
+def _component(item: Any, role: str) -> Any:
+    """A component from ``{class_path: package.module.Class, init_args: {…}}``, as a run's settings record it."""
+    if not isinstance(item, Mapping) or not str(item.get("class_path", "")).count("."):
+        raise ArchgradError(f"{role}: expected {{class_path: package.module.Class, init_args: {{…}}}}, got {item!r}")
+    module, _, name = str(item["class_path"]).rpartition(".")
+    try:
+        return imported(f"{module}:{name}")(**(item.get("init_args") or {}))
+    except TypeError as error:
+        raise ArchgradError(f"{role}: {item['class_path']}: {error}") from None
 
 
 def _at(value: Any, benchmark: Benchmark) -> Any:
