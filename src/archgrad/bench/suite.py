@@ -157,12 +157,11 @@ class Suite:
         chosen.pop("train_fraction", None)
         method = _made(source, benchmark.family, chosen.pop("options", {}))
         changes: dict[str, Any] = {"name": name}
-        for key in SEVERAL:
-            if key in chosen:
-                method = replace(method, **{key: tuple(_component(item, key) for item in chosen.pop(key))})
-        for key in ONE:
-            if key in chosen:
-                method = replace(method, **{key: _component(chosen.pop(key), key)})
+        given: dict[str, Any] = {
+            key: tuple(_component(item, key) for item in chosen.pop(key)) for key in SEVERAL if key in chosen
+        }
+        given |= {key: _component(chosen.pop(key), key) for key in ONE if key in chosen}
+        method = replace(method, **given)
         for key, kind in (("weight_optimiser", WeightOptimiser), ("alpha_optimiser", AlphaOptimiser)):
             if key in chosen:
                 known = [f.name for f in dataclasses.fields(kind)]

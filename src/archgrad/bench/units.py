@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archgrad import comparison
-from archgrad.bench.results import thinned
+from archgrad.bench.results import POINTS, thinned
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import WEIGHTS
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 DONE = "unit.json"
 """Stands in a unit's directory once the unit is complete, and holds its record."""
+SIGNS = ("eigenvalue", "discretisation_gap")
 SHOWN = 200  # characters of an unexpected error that a status line shows
 
 Record = dict[str, Any]
@@ -133,9 +135,6 @@ def _search(campaign: Campaign, unit: Unit, directory: Path, device: str | None)
         checkpoint_seconds=campaign.checkpoint_seconds,
     )
     last: Mapping[str, Any] = result.history[-1] if result.history else {}
-    curves = {
-        name: [r[name] for r in result.history if name in r] for name in ("evaluation_accuracy", "train_accuracy")
-    }
     return {
         "genotype": benchmark.space.format(result.genotype),
         # The epochs' own time, of all attempts; or this attempt's, which includes settling: that can be most of it.
@@ -143,10 +142,27 @@ def _search(campaign: Campaign, unit: Unit, directory: Path, device: str | None)
         "loss": last.get("evaluation_loss"),
         "accuracy": last.get("evaluation_accuracy"),
         "extra": {
-            "diagnostics": {name: thinned(values) for name, values in curves.items() if values},
+            "diagnostics": _diagnostics(result.history),
             "skips": _skips(result.genotype),
         },
     }
+
+
+def _diagnostics(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """Curves of a search: accuracies of all epochs, signs of collapse of those epochs that looked for them."""
+    found = {
+        name: thinned([record[name] for record in history])
+        for name in ("evaluation_accuracy", "train_accuracy")
+        if history and all(name in record for record in history)
+    }
+    signs = {name for record in history for name in record if "/" in name or name in SIGNS}
+    for name in sorted(signs):
+        values = [(record["epoch"] + 1, record.get(name)) for record in history]
+        points = [(epoch, y) for epoch, y in values if isinstance(y, float) and math.isfinite(y)]
+        chosen = points[:: max(1, -(-len(points) // POINTS))]
+        if chosen:
+            found[name] = {"x": [x for x, _ in chosen], "y": [float(f"{y:.6g}") for _, y in chosen]}
+    return found
 
 
 def _train(campaign: Campaign, unit: Unit, directory: Path, genotype: str, device: str | None) -> Record:
