@@ -1,0 +1,86 @@
+"""The commands: what they print, what they refuse, and that their options are read as they are typed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import pytest
+
+from archgrad.bench import Campaign, commands, executors
+from archgrad.errors import ArchgradError
+
+Make = Callable[..., Campaign]
+
+
+def typed(*arguments: str) -> None:
+    jsonargparse.auto_cli(commands.COMMANDS, args=list(arguments), as_positional=True, exit_on_error=False)
+
+
+@pytest.fixture
+def file(make: Make, tmp_path: Path, Inline: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    make(seeds=1, settings=[1])
+    monkeypatch.setattr(executors, "get", lambda name, **options: Inline())
+    return str(tmp_path / "campaign.yaml")
+
+
+def test_a_campaign_from_plan_to_status(file: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    typed("plan", file, "--probe", "false")
+    planned = capsys.readouterr().out
+    assert (
+        "6 units: 3 searches and 3 trainings (3 methods × 1 benchmarks × 1 seeds, 1 training settings); 0 are"
+        in planned
+    )
+    assert not (tmp_path / "campaign").exists(), "a plan leaves nothing behind"
+    typed("status", file)
+    assert "0 of 6 units complete" in capsys.readouterr().out
+    typed("run", file, "--progress", "false")
+    assert "6 units computed" in capsys.readouterr().out
+    assert (tmp_path / "campaign" / "results.parquet").is_file()
+    typed("status", str(tmp_path / "campaign"))
+    shown = capsys.readouterr().out
+    assert "6 of 6 units complete (3/3 searches, 3/3 trainings); 0 running, 0 failed" in shown
+    assert "2/2" in shown
+    typed("run", file, "--progress", "false")
+    assert "0 units computed" in capsys.readouterr().out
+    typed("extend", file, "--methods", "[single_level]", "--seeds", "1")
+    assert "10 units more, 16 in all" in capsys.readouterr().out
+    assert list(Campaign.load(file).methods)[:2] == ["darts", "single_level"]
+    assert Campaign.load(file).seeds == (0, 1)
+    shutil.copytree(tmp_path / "campaign", tmp_path / "part")
+    typed("merge", file, str(tmp_path / "part"))
+    assert "part: 0 units added, 0 unfinished ones" in capsys.readouterr().out
+    typed("merge", file, f"[{tmp_path / 'part'}, {tmp_path / 'part'}]")
+    assert capsys.readouterr().out.count("0 units added") == 2
+
+
+def test_failed_units_are_lines_and_an_error_at_the_end(
+    file: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    blocked = tmp_path / "campaign" / "search" / "one" / "darts"
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text("")
+    with pytest.raises(ArchgradError, match="1 units failed, and 1 wait for them"):
+        commands.run(file, progress=False)
+    assert capsys.readouterr().err.startswith("archgrad: search/one/darts/seed-0: ")
+    commands.status(file)
+    assert "search/one/darts/seed-0: " in capsys.readouterr().out
+
+
+def test_mistakes_are_one_line(file: str) -> None:
+    for call, message in (
+        (lambda: commands.extend(file), "say what is added"),
+        (lambda: commands.extend(file, seeds=-1), "seeds must be 0 or more, got -1"),
+        (lambda: commands.extend(file, methods=["dart"]), "unknown method 'dart'"),
+        (lambda: commands.extend(file, settings=["7"]), "unknown setting of .*'7'"),
+        (lambda: commands.run(file, address="auto"), "--address belongs to --executor ray"),
+        (lambda: commands.merge(file, "nowhere"), "nowhere is not the directory of a campaign"),
+        (lambda: commands.report_file(file), "nothing has been trained yet"),
+        (lambda: commands.status("nowhere.yaml"), r"nowhere\.yaml: no such file of a campaign"),
+    ):
+        with pytest.raises(ArchgradError, match=message) as error:
+            call()
+        assert "\n" not in str(error.value)
