@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import time
 from pathlib import Path
@@ -40,6 +41,10 @@ class Ray(Executor):
         address: str | None = None,
         retries: int = 3,
     ):
+        if address is None:  # read when Ray is imported: without it Ray turns 127.0.0.1 into the machine's address
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        else:
+            _require_reachable(address)
         try:
             import ray
         except ImportError:
@@ -117,6 +122,18 @@ class Ray(Executor):
             self.ray.cancel(reference, force=True)
         if self._started:
             self.ray.shutdown()
+
+
+def _require_reachable(address: str) -> None:
+    """Try a cluster's port, for Ray itself tries for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return  # auto, or a name that Ray knows
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ArchgradError(f"executor ray: no cluster at {address}: {reason}") from None
 
 
 def _compute(task: Task, snapshot: str, threads: int) -> Answer:
