@@ -41,9 +41,10 @@ class RobustEnsemble(Proxy):
     untrained, with eight CIFAR-10 images. It reads the first eight images of a batch, and refuses fewer. Elsewhere it
     is a guess.
 
-    Spearman given the number of parameters on 200 classes that were not fitted, with another batch and initialisation: .81
-    for PGD 8/255 (adversarially trained), .49 for corruptions (standard-trained); given clean accuracy as well .27 and .10.
-    Nothing for small attacks on standard-trained cells, and nothing beyond size on DARTS networks (docs/proxies.md).
+    Spearman given the number of parameters on 200 classes that were not fitted, with another batch and initialisation:
+    .81 for PGD 8/255 (adversarially trained), .49 for corruptions (standard-trained); given clean accuracy as well .27
+    and .10. Nothing for small attacks on standard-trained cells, and nothing beyond size on DARTS networks
+    (docs/proxies.md).
     """
 
     def evaluate(self, network: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
