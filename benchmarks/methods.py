@@ -68,9 +68,10 @@ def run(chosen: Method, images: Dataset, directory: Path, channels: int, cells: 
 def cost(chosen: Method, base: Method, images: Dataset, channels: int, cells: int, steps: int) -> tuple[float, float]:
     """Seconds of a step and peak memory of one, relative to those of ``base``; steps of both alternate."""
     torch.set_num_threads(1)
+    shape = {"classes": images.classes, "in_channels": images.channels}
     loops = []
     for each in (base, chosen):
-        make = lambda size, stage: SPACE.supernet(channels=channels, cells=cells)  # noqa: E731
+        make = lambda size, stage: SPACE.supernet(channels=channels, cells=cells, **shape)  # noqa: E731
         loop = Search(make, replace(each, epochs=max(each.epochs, 2)), images, World.start("cpu"), 0, 0.5)
         loop.epoch = loop.method.epochs - 1  # past every warm-up, with regularisers and ramps at their end
         loop._start_epoch()

@@ -206,7 +206,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
     ("arguments", "message"),
     [
         ("", "give a command: search, train, evaluate, report, list, show, "),
-        ("serch", "unknown command 'serch': did you mean 'search'?"),
+        ("serch", "unknown command 'serch': did you mean 'search' or"),
         ("search --method dart", "unknown method 'dart': did you mean 'darts'"),
         ("search --space nasbench", "unknown space 'nasbench': did you mean 'nasbench"),
         ("search --data digit", "unknown dataset 'digit': did you mean 'digits'?"),

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import inspect
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -20,10 +21,12 @@ from rich.table import Table
 from torch import nn
 
 import archgrad
-from archgrad import comparison, complaints, discretise, evaluation, gradient, methods, schedules, spaces
+from archgrad import comparison, complaints, discretise, evaluation, gradient, methods, spaces
 from archgrad import data as datasets
+from archgrad import modifiers as modifiers_
 from archgrad import regularisers as regularisation
 from archgrad import relaxation as relaxations
+from archgrad import schedules as schedules_
 from archgrad.components import (
     ArchitectureGradient,
     Discretisation,
@@ -39,7 +42,7 @@ from archgrad.randomness import isolated
 from archgrad.step_cost import step_cost
 
 SECTIONS = ("spaces", "methods", "components", "datasets")
-COMPONENTS = (relaxations, gradient, regularisation, schedules, discretise)
+COMPONENTS = (relaxations, gradient, modifiers_, regularisation, schedules_, discretise)
 """The packages whose public classes are the library's components."""
 
 
@@ -69,13 +72,15 @@ def search(
     discretisation: Discretisation | None = None,
     device: str | None = None,
     mixed_precision: str = "no",
+    diagnose: int = 5,
     progress: bool = True,
 ) -> None:
     """Search an architecture and write its run directory with a report.
 
     Args:
         space: a space (see `archgrad list spaces`), or `package.module:function` that returns a network with choices
-        method: a method (see `archgrad list methods`)
+        method: a method (see `archgrad list methods`); or a proxy such as croze, which has options of its own: see
+            `archgrad search --method croze --help`
         data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
         out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default; an interrupted run there is continued exactly
         channels: channels of the supernet; the published number by default
@@ -99,6 +104,7 @@ def search(
         discretisation: instead of the method's
         device: cpu, cuda, cuda:1, mps; the best there is by default
         mixed_precision: no or bf16
+        diagnose: every how many epochs signs of collapse are looked for; 0 never
         progress: show a progress bar on terminals
     """
     network = _network(space, seed) if ":" in space else spaces.get(space)
@@ -137,6 +143,7 @@ def search(
         out=directory,
         device=device,
         mixed_precision=mixed_precision,
+        diagnose=diagnose,
         progress=progress,
     )
     if _main_process():
@@ -173,7 +180,7 @@ def train(
         space: the space of the genotype
         data: a dataset; that of the search by default
         random: how many random genotypes are trained alike
-        recipe: darts, nasbench201 or quick
+        recipe: darts, nasbench201, quick or adversarial
         channels: channels of the network; those of the search by default
         cells: cells of the network; those of the search by default
         epochs: instead of the recipe's
@@ -356,6 +363,10 @@ COMMANDS: dict[str, Callable[..., Any] | Elsewhere] = {
     "report": report,
     "list": list_,
     "show": show,
+    "score": Elsewhere("archgrad.proxies.commands:score", "Score untrained networks of a space by proxies."),
+    "correlate": Elsewhere("archgrad.proxies.commands:correlate", "Compare proxies with the accuracies in a table."),
+    "robustness": Elsewhere("archgrad.robustness.commands:robustness", "Attack a trained network, corrupt its images."),
+    "bench": Elsewhere("archgrad.bench.commands:COMMANDS", "Compare methods fairly: campaigns and their reports."),
     "table": Elsewhere("archgrad.tables.commands:COMMANDS", "Import tabular benchmarks, and look architectures up."),
     "landscape": Elsewhere("archgrad.landscape.commands:COMMANDS", "Look at the geometry of a space in a table."),
 }
@@ -376,7 +387,8 @@ def main(arguments: list[str] | None = None) -> None:
             path, commands, rest = _descend(arguments)
             name = rest[0] if rest and not rest[0].startswith("-") else None
             if name is not None:
-                command, function = " ".join([*path, name]), commands[name]
+                command = " ".join([*path, name])
+                function = commands[name] = _by_proxies(rest) if command == "search" else commands[name]
             jsonargparse.auto_cli(
                 _shown(commands if name is None else {name: commands[name]}),
                 args=_as_typed(rest, command, function),
@@ -400,6 +412,17 @@ def main(arguments: list[str] | None = None) -> None:
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _by_proxies(arguments: list[str]) -> Callable[..., None]:
+    """The search that is meant: that of a method, or that by proxies, which trains nothing and has its own options."""
+    for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        name = after if argument == "--method" else argument.removeprefix("--method=")
+        if name != argument and name not in methods.names():
+            from archgrad.proxies import commands
+
+            return commands.search if commands.is_method(name) else search
+    return search
 
 
 def _descend(arguments: list[str]) -> tuple[list[str], dict[str, Any], list[str]]:
@@ -449,7 +472,7 @@ def _as_typed(arguments: list[str], command: str, function: Callable[..., Any] |
     """What a person types, in the form that the parser knows: ``train RUN``, and switches such as ``--cost``."""
     if function is None:
         return arguments
-    name, *given = arguments
+    name, *given = (re.sub("^--from(?==|$)", "--from_", argument) for argument in arguments)  # a word of Python's own
     named = []
     for option in OPTIONAL_FIRST.get(command, ()):
         if not given or given[0].startswith("-"):

@@ -67,7 +67,11 @@ ROLES: dict[str, type] = {
 SEVERAL = ("modifiers", "regularisers", "schedules")
 """The roles of which a method may have any number."""
 
-REFUSED: dict[frozenset[str], str] = {}
+_NO_ALPHAS = "its mixtures do not depend on alphas, so there is nothing to look through; take Fixed"
+REFUSED: dict[frozenset[str], str] = {
+    frozenset({"RandomPath", "Unrolled"}): _NO_ALPHAS,
+    frozenset({"RandomPath", "ImplicitGradient"}): _NO_ALPHAS,
+}
 """Components that cannot work together, by name, and why."""
 
 

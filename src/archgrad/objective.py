@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archgrad.components import Alphas, Context, Modifier, Regulariser, Relaxation
+from archgrad.data.augmentation import Normalisation
 from archgrad.engine.checkpoint import as_now
 from archgrad.mixture import Mixture
 from archgrad.randomness import derive
@@ -39,6 +40,7 @@ class Objective:
 
     ``inner``: the training objective of the same step, for gradients that look through a weight step.
     ``averaged``: turns gradients of this process into those of the whole batch.
+    ``normalisation``: how pixels became the numbers of the batch; None where they are pixels in [0, 1].
     ``observing``: only looks: not even the first evaluation moves the running statistics.
     """
 
@@ -54,6 +56,7 @@ class Objective:
     purpose: str = ""
     inner: Objective | None = None
     descent: Descent | None = None
+    normalisation: Normalisation | None = None
     observing: bool = False
     loss_value: Tensor | None = field(default=None, init=False)
     logits: Tensor | None = field(default=None, init=False)
@@ -96,13 +99,28 @@ class Objective:
             if weights is None:
                 logits = self.supernet(x, mixture)
             else:
-                named = {f"network.{name}": value for name, value in weights.items()}
-                logits = torch.func.functional_call(self.supernet, named, (x, mixture))
+                logits = torch.func.functional_call(
+                    self.supernet, self._placed(weights), (x, mixture), tie_weights=False
+                )
             loss = self.criterion(logits, y)
         if first:
             self.loss_value = loss.detach()
             self.logits = logits.detach() if isinstance(logits, Tensor) else None
         return loss
+
+    def _placed(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Place → value, also where a parameter is used by several modules; a module that is used twice counts once.
+
+        torch's own tying would put the value of such a module back twice, the second time the wrong one.
+        """
+        named = self.supernet.network.named_parameters()
+        values = {id(parameter): weights[name] for name, parameter in named if name in weights}
+        return {
+            f"network.{path}.{name}" if path else f"network.{name}": values[id(parameter)]
+            for path, module in self.supernet.network.named_modules()
+            for name, parameter in module._parameters.items()
+            if id(parameter) in values
+        }
 
     def penalty(self, alphas: Alphas, mixture: Mixture) -> Tensor | None:
         """The sum of the regularisers; None where there are none."""

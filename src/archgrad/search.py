@@ -29,6 +29,7 @@ from archgrad.optim import Averages, clip, cosine, set_lr
 from archgrad.progress import Progress
 from archgrad.randomness import derive
 from archgrad.runs import Run
+from archgrad.schedules import Diagnose
 from archgrad.spaces import Space
 from archgrad.supernet import Supernet
 
@@ -107,6 +108,7 @@ def search(
     out: Path | str | None = None,
     device: str | torch.device | None = None,
     mixed_precision: str = "no",
+    diagnose: int = 5,
     resume: bool = True,
     progress: bool = True,
     checkpoint_seconds: float = 60.0,
@@ -119,6 +121,7 @@ def search(
     pixels first. ``epochs``, ``batch_size``: the method's; ``batch_size`` is that of one process.
     ``train_fraction`` of the training set trains the weights, the rest the alphas; the split is stratified and follows
     from ``seed``.
+    ``diagnose``: every how many epochs `Diagnose` looks for signs of collapse, 0 for never; it changes nothing.
     ``out``: run directory; a search that was interrupted there is continued exactly. None writes nothing. It may be
     continued on another device or by another executor, which changes the rounding.
 
@@ -156,7 +159,7 @@ def search(
             "method": describe(method),
         }
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
-        loop = Search(make, method, dataset, world, seed, train_fraction)
+        loop = Search(make, method, dataset, world, seed, train_fraction, diagnose)
 
         def begin() -> None:
             loop.run = Run.start(out, config, resume) if out is not None else None
@@ -201,8 +204,10 @@ class Search:
         world: World,
         seed: int,
         train_fraction: float,
+        diagnose: int = 0,
     ):
         self.make, self.method, self.dataset, self.world, self.seed = make, method, dataset, world, seed
+        self.schedules = (*method.schedules, *([Diagnose(diagnose)] if diagnose else []))
         self.run: Run | None = None
         """Where the main process writes; None writes nothing."""
         self.epoch = self.step = 0
@@ -221,8 +226,10 @@ class Search:
         """The supernet of that size as the modifiers want it, and its optimisers."""
         supernet = self.make(size, self.epoch)
         require_fitting(_Mixed(supernet, supernet.uniform()), self.dataset)
-        for modifier in sorted(self.method.modifiers, key=lambda m: not m.rebuilds):
-            modifier.prepare(supernet, size)
+        with torch.random.fork_rng():  # modules that modifiers make follow from the seed, after a resume as well
+            torch.manual_seed(derive(self.seed, "modifiers", self.epoch))
+            for modifier in sorted(self.method.modifiers, key=lambda m: not m.rebuilds):
+                modifier.prepare(supernet, size)
         if not supernet.weights():
             raise ArchgradError("search: the network has no weights to train, so its candidates cannot be told apart")
         synchronise_batch_norm(supernet.network, self.world)
@@ -296,7 +303,7 @@ class Search:
             self._alpha_step(validation)
         if self.method.order == "alphas-first":
             gradients = self._weight_step(train)
-        for number, schedule in enumerate(self.method.schedules):
+        for number, schedule in enumerate(self.schedules):
             schedule.step_end(self.state, Step(train, validation, gradients), self._context(f"schedule {number}"))
 
     def _objective(self, purpose: str, batch: tuple[Tensor, Tensor], inner: Objective | None = None) -> Objective:
@@ -313,6 +320,7 @@ class Search:
             purpose=f"{purpose} {self.world.rank}",
             inner=inner,
             descent=self._descent() if inner else None,
+            normalisation=self.dataset.train.normalisation,
         )
 
     def _alpha_step(self, objective: Objective) -> None:
@@ -366,7 +374,7 @@ class Search:
     def _start_epoch(self) -> None:
         state, settings = self.state, self.method.weight_optimiser
         state.alphas_rest, state.weight_decay, state.frozen = False, None, set()
-        for number, schedule in enumerate(self.method.schedules):
+        for number, schedule in enumerate(self.schedules):
             schedule.epoch_start(state, self._context(f"schedule {number}"))
         if state.size != self.built:
             self._rebuild()
@@ -397,7 +405,7 @@ class Search:
             "genotype": None if genotype is None else self._text(genotype),
         }
         self.state.history.append(record)
-        for number, schedule in enumerate(self.method.schedules):
+        for number, schedule in enumerate(self.schedules):
             schedule.epoch_end(self.state, self._context(f"schedule {number}"))
         self.alpha_history.append(self._alphas())
         self.epoch, self.step = self.epoch + 1, 0
@@ -597,6 +605,11 @@ class _Accuracy(Score):
 
     def __init__(self, loop: Search, steps: int = 8):
         self.loop, self.steps, self.tuned = loop, steps, 0
+
+    @property
+    def batches(self) -> Batches:
+        """What it looks at."""
+        return self.loop.alpha_batches
 
     def __call__(self, genotype: Genotype) -> float:
         return self._of(self.loop.supernet.one_hot(genotype))

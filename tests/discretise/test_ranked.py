@@ -16,7 +16,6 @@ from archgrad.discretise import Strongest
 from archgrad.discretise.ranked import Ranked
 from archgrad.errors import ArchgradError
 from archgrad.methods import darts
-from archgrad.search import _Accuracy
 from archgrad.supernet import Supernet
 
 
@@ -79,7 +78,6 @@ def test_the_highest_is_kept_and_has_the_weights_of_the_supernet(supernet: Super
 @pytest.mark.parametrize("proxy", ["croze", "params", "synflow"])
 def test_it_ends_a_search(proxy: str, monkeypatch):
     # What the score of a search has to tell: its validation batches.
-    monkeypatch.setattr(_Accuracy, "batches", property(lambda self: self.loop.alpha_batches), raising=False)
     method = replace(darts("nasbench201"), discretisation=Ranked(proxy, candidates=4), epochs=0, batch_size=16)
     results = [
         search("nasbench201", method, "digits", channels=2, cells=1, seed=4, device="cpu", progress=False)

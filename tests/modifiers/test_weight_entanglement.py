@@ -211,6 +211,18 @@ def test_gradients_equal_autograd_and_executors_agree(executor: str) -> None:
     torch.testing.assert_close((values[0] - values[1]) / (2 * step), alphas["cell"][2, column], rtol=1e-4, atol=1e-8)
 
 
+def test_weights_that_are_replaced_for_a_look_ahead_come_back() -> None:
+    """`torch.func.functional_call` swaps a module with two names twice; the unrolled gradient relies on it."""
+    supernet = net("tiny", WeightEntanglement())
+    before = dict(supernet.network.named_parameters())
+    zeros = {name: torch.zeros_like(weight) for name, weight in before.items()}
+    ell = Objective(supernet, Softmax(), (X, Y), Context(supernet))
+    mixture = ell.mixture(supernet.alphas)
+    assert torch.equal(ell.loss(mixture, weights=zeros), torch.tensor(4.0).double().log())
+    after = dict(supernet.network.named_parameters())
+    assert all(after[name] is weight for name, weight in before.items())
+
+
 def test_fewer_convolutions_are_executed() -> None:
     """An edge of DARTS has 12; a separable family needs 4 and a dilated one 2. Sampled relaxations compute one."""
     counts = {}

@@ -68,7 +68,7 @@ def attacked(
         return
     if not isinstance(x, Tensor):
         raise ArchgradError(f"adversarial search: attacks need a batch of images, got {type(x).__name__}")
-    scale = normalisation or getattr(objective, "normalisation", None)
+    scale = normalisation or objective.normalisation
     if scale is None and context.clock.epoch == context.clock.step == 0 and bool((x.min() < 0) | (x.max() > 1)):
         raise ArchgradError("adversarial search: pixels lie outside [0, 1]: give the attack their normalisation")
     with torch.no_grad():

@@ -129,6 +129,23 @@ class Sliced(nn.Module):
         return conv.train(self.training)
 
 
+class Part(Chain):
+    """A candidate made of the modules of a larger one, and of slices of them."""
+
+    def named_modules(
+        self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Module]]:
+        """Without what is shared when asked for repetitions.
+
+        `torch.func.functional_call` asks, to keep tied parameters tied, but replaces a parameter once per name and puts
+        back the replacement when the names lead to one module.
+        """
+        if remove_duplicate:
+            yield from super().named_modules(memo, prefix, remove_duplicate)
+        else:
+            yield prefix, self
+
+
 class Entangled(Chain):
     """A family in one pass; ``members``: the columns of the candidates it consists of."""
 
@@ -195,7 +212,7 @@ def _entangled(candidates: nn.ModuleDict, names: Sequence[str]) -> list[Family]:
             leaders.append(parts)
         else:
             families[number].append(name)
-            candidates[name] = Chain(*map(_slice, parts, leaders[number]))
+            candidates[name] = Part(*map(_slice, parts, leaders[number]))
     return [tuple(names.index(name) for name in family) for family in families if len(family) > 1]
 
 

@@ -66,7 +66,7 @@ def operation(name: str, channels: int, stride: int, size: int) -> Cost:
         )
 
     match name:
-        case "none" | "max_pool_3x3" | "avg_pool_3x3":
+        case "none" | "noise" | "max_pool_3x3" | "avg_pool_3x3":
             return Cost()
         case "skip_connect":
             return Cost() if stride == 1 else conv_bn(channels, channels, 1, out)

@@ -1,8 +1,9 @@
 """Regularisers: scalars added to the loss of the alpha step."""
 
 from archgrad.regularisers.beta_decay import BetaDecay
+from archgrad.regularisers.cost import Cost
 from archgrad.regularisers.dirichlet_anchor import DirichletAnchor
 from archgrad.regularisers.entropy import Entropy
 from archgrad.regularisers.zero_one import ZeroOne
 
-__all__ = ["BetaDecay", "DirichletAnchor", "Entropy", "ZeroOne"]
+__all__ = ["BetaDecay", "Cost", "DirichletAnchor", "Entropy", "ZeroOne"]

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import torch
 
+from archgrad.proxies.report import proxy_scores
 from archgrad.report.cells import cells
 from archgrad.report.comparison import comparison
 from archgrad.report.curves import curves, learning_curves
+from archgrad.report.diagnostics import diagnostics
 from archgrad.report.headline import headline
 from archgrad.report.markup import Markup, element, join
+from archgrad.report.robustness import robustness
 from archgrad.report.rundata import RunData
 from archgrad.report.section import Section, note
 from archgrad.report.settings import settings
@@ -24,9 +27,12 @@ from archgrad.runs import atomic_write
 SECTIONS: tuple[Callable[[RunData], Section | None], ...] = (
     headline,
     cells,
+    proxy_scores,
     comparison,
+    robustness,
     in_table,
     weights,
+    diagnostics,
     curves,
     learning_curves,
     settings,

@@ -259,7 +259,7 @@ class Pixels(nn.Module):
     def forward(self, pixels: Tensor) -> Any:
         seen = (pixels - self.mean) / self.std
         if seen.requires_grad:  # pyautoattack looks at gradients in a way that channels last does not allow
-            seen.register_hook(lambda gradient: gradient.contiguous())
+            seen.register_hook(lambda gradient: gradient.contiguous())  # type: ignore[no-untyped-call]
         return self.network(seen)
 
     def of(self, x: Images) -> Images:

@@ -10,8 +10,8 @@ from archgrad import Choice, Supernet
 from archgrad.components import Clock, Context
 from archgrad.errors import ArchgradError
 from archgrad.gradient import FirstOrder, Fixed, FlatMinima
+from archgrad.gradient.input_curvature import InputCurvature, curvature
 from archgrad.objective import Objective
-from archgrad.regularisers.input_curvature import InputCurvature, curvature
 from archgrad.relaxation import Softmax
 
 

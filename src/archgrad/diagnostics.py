@@ -1,0 +1,190 @@
+"""What goes wrong in a search, as numbers: saturation, skip connections, curvature, disagreement of the cells.
+
+All look at one batch and leave no trace. Names: ``measure/group``, or the measure alone where it is of the supernet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from archgrad.components import Alphas, Context
+from archgrad.discretise.skip_limit import skips
+from archgrad.discretise.strongest import Strongest
+from archgrad.engine.executor import forced
+from archgrad.genotype import Group
+from archgrad.gradient.layer_alignment import alignment
+from archgrad.mixture import Mixture
+from archgrad.objective import Objective, filled, frozen, leaf
+from archgrad.randomness import generator
+
+Product = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+FEW = 16
+"""Inputs for the eigenvalue in `diagnose`: its graph, several times as large as that of a step, then needs no more."""
+
+
+def diagnose(
+    observe: Callable[[], Objective], alphas: Alphas, context: Context, eigenvalue: bool = True
+) -> dict[str, float]:
+    """All diagnostics at these alphas; ``observe`` makes an objective that only looks, of a fixed validation batch."""
+    supernet = context.supernet
+    assert supernet is not None
+    objective = _bare(observe())
+    gradients = objective.gradient(alphas)
+    with torch.no_grad():
+        mixture = objective.mixture(alphas)
+    genotype = Strongest()(alphas, context)
+    values: dict[str, Tensor | float] = {}
+    for name, group in supernet.groups.items():
+        if name in objective.site_gradients:
+            values[f"alignment/{name}"] = alignment(objective.site_gradients[name].flatten(1))
+        values[f"gradient_norm/{name}"] = gradients[name].norm()
+        values[f"saturation/{name}"] = saturation(mixture, group)
+        values[f"entropy/{name}"] = entropy(mixture, group)
+        values[f"skips/{name}"] = float(skips(genotype.choices[name]))
+    values["discretisation_gap"] = accuracy(observe(), mixture) - accuracy(observe(), supernet.one_hot(genotype))
+    if eigenvalue:
+        values["eigenvalue"] = dominant_eigenvalue(_first(objective, FEW), alphas)
+    return {name: float(value) for name, value in values.items()}
+
+
+def saturation(mixture: Mixture, group: Group) -> Tensor:
+    """The mean over sites and edges of the largest weight; 1 when all is decided."""
+    largest: Tensor = _decided(mixture, group).amax(-1)
+    return largest.mean()
+
+
+def entropy(mixture: Mixture, group: Group) -> Tensor:
+    """The mean over sites and edges of −Σ w log w, in nats."""
+    sums: Tensor = torch.special.entr(_decided(mixture, group)).sum(-1)
+    return sums.mean()
+
+
+def _decided(mixture: Mixture, group: Group) -> Tensor:
+    """The weights of the edges that have any, ``[n, ops]``."""
+    rows = mixture[group.name].detach().flatten(0, 1)
+    left = rows[(rows > 0).any(-1)]
+    return left if len(left) else rows.new_zeros(1, rows.shape[-1])
+
+
+def accuracy(objective: Objective, mixture: Mixture) -> float:
+    """The share of the batch that the supernet classifies rightly at a mixture, with the statistics of the batch."""
+    with torch.no_grad():
+        objective.loss(mixture)
+    if objective.logits is None:
+        return float("nan")
+    hits = (objective.logits.argmax(1) == objective.batch[1]).double().mean()
+    return float(objective.averaged([hits])[0])
+
+
+def dominant_eigenvalue(
+    objective: Objective,
+    alphas: Alphas,
+    *,
+    exact: bool = True,
+    epsilon: float = 5e-2,
+    iterations: int = 10,
+    tolerance: float = 1e-2,
+) -> float:
+    """The largest eigenvalue of the Hessian of the loss in all alphas, regularisers left out.
+
+    Lanczos iteration with full reorthogonalisation from a fixed start, until its value moves by less than ``tolerance``
+    of itself. Products with the Hessian come from one double backward (plain executor, which keeps its whole graph);
+    with ``exact=False`` from [∇ℓ(α + ε v) − ∇ℓ(α − ε v)] / 2ε for ‖v‖ = 1: less memory, but the kinks of ReLUs within
+    ε count as curvature, which no second derivative sees. The latter is also the way where something has no second
+    derivative (samples of Dirichlet distributions). Relaxations that sample use the same numbers throughout.
+
+    *Source:* the quantity is that of R-DARTS, arXiv 1909.09656, section 4.
+    """
+    objective = _bare(objective)
+    names, shapes = list(alphas), [alpha.shape for alpha in alphas.values()]
+    sizes = [alpha.numel() for alpha in alphas.values()]
+    product = _products(objective, alphas, exact, epsilon)
+
+    def along(v: Tensor) -> Tensor:
+        parts = [part.view(shape) for part, shape in zip(torch.split(v, sizes), shapes, strict=True)]
+        like = [alphas[name] for name in names]
+        found = product({n: part.to(a) for n, part, a in zip(names, parts, like, strict=True)})
+        return torch.cat([found[name].detach().flatten().cpu().double() for name in names])
+
+    count = sum(sizes)
+    v = torch.randn(count, generator=generator(0, "lanczos"), dtype=torch.float64)
+    basis: list[Tensor] = []
+    diagonal: list[float] = []
+    beside: list[float] = []
+    value = 0.0
+    v = v / v.norm()
+    for _ in range(min(iterations, count)):
+        basis.append(v)
+        w = along(v)
+        diagonal.append(float(w @ v))
+        for _ in range(2):  # twice is enough
+            for b in basis:
+                w = w - (w @ b) * b
+        before, value = value, float(torch.linalg.eigvalsh(_tridiagonal(diagonal, beside))[-1])
+        size = float(w.norm())
+        if size < 1e-12 or (len(diagonal) > 2 and abs(value - before) <= tolerance * abs(value)):
+            break
+        beside.append(size)
+        v = w / size
+    return value
+
+
+def _products(objective: Objective, alphas: Alphas, exact: bool, epsilon: float) -> Product:
+    """What multiplies a vector by the Hessian."""
+    if exact:
+        try:
+            product = _exact(objective, alphas)
+            product({name: torch.ones_like(alpha) for name, alpha in alphas.items()})
+            return product
+        except (NotImplementedError, RuntimeError):  # no second derivative, or no room for its graph
+            pass
+    return _finite_difference(objective, alphas, epsilon)
+
+
+def _tridiagonal(diagonal: list[float], beside: list[float]) -> Tensor:
+    main = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
+    off = torch.tensor(beside[: len(diagonal) - 1], dtype=torch.float64)
+    return main + torch.diag(off, 1) + torch.diag(off, -1)
+
+
+def _finite_difference(objective: Objective, alphas: Alphas, epsilon: float) -> Product:
+    def product(v: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        up, down = (
+            objective.gradient({n: a.detach() + sign * epsilon * v[n] for n, a in alphas.items()}) for sign in (1, -1)
+        )
+        return {name: (up[name] - down[name]) / (2 * epsilon) for name in alphas}
+
+    return product
+
+
+def _exact(objective: Objective, alphas: Alphas) -> Product:
+    leaves = leaf(alphas)
+    with forced("plain"), frozen(objective.supernet):
+        loss = objective.loss(objective.mixture(leaves), precise=True)
+        first = torch.autograd.grad(loss, list(leaves.values()), create_graph=True, allow_unused=True)
+
+    def product(v: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        terms = [(g * v[n]).sum() for n, g in zip(leaves, first, strict=True) if g is not None and g.requires_grad]
+        if not terms:
+            return filled(leaves, [None] * len(leaves))
+        total = torch.stack(terms).sum()
+        found = torch.autograd.grad(total, list(leaves.values()), retain_graph=True, allow_unused=True)
+        averaged = objective.averaged(list(filled(leaves, found).values()))
+        return dict(zip(leaves, averaged, strict=True))
+
+    return product
+
+
+def _first(objective: Objective, count: int) -> Objective:
+    """On the first inputs of the batch only."""
+    x, y = objective.batch
+    return replace(objective, batch=(x[:count], y[:count])) if isinstance(x, Tensor) else objective
+
+
+def _bare(objective: Objective) -> Objective:
+    """The loss alone, and as one that only looks."""
+    return replace(objective, regularisers=(), observing=True)

@@ -1,0 +1,69 @@
+"""The progressive shrinking of DrNAS and ASAP."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from archgrad.components import Context, Schedule
+from archgrad.errors import ArchgradError, require_positive
+from archgrad.schedules.support import add_weights, prune
+
+if TYPE_CHECKING:
+    from archgrad.search import State, Step
+
+
+@dataclass(frozen=True)
+class ProgressivePruning(Schedule):
+    """At some points of the run the weakest candidates of every edge are dropped, and the others seen more channels.
+
+    ``at``: the points, as shares of the epochs. ``keep``: the share of its candidates that an edge keeps after each,
+    rounded up; what a genotype may keep never loses its last candidate. Strength is the mean weight in the mixture over
+    the epoch before the point. ``shares``: K of `PartialChannels` after each point, empty to leave it as it is; weights
+    stay where they fit, wider ones keep what they had in their first channels, and momenta start anew.
+
+    *Source:* DrNAS, arXiv 2006.10355, section 3.3: half of the operations dropped after 25 of 50 epochs, K from 6 to 3;
+    dropping in several rounds is ASAP, arXiv 1904.04123 (there by a threshold). *Differs:* DrNAS copies random channels
+    into the widened operations.
+    """
+
+    at: tuple[float, ...] = (0.5,)
+    keep: tuple[float, ...] = (0.5,)
+    shares: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.at or list(self.at) != sorted(set(self.at)) or not all(0 < point < 1 for point in self.at):
+            raise ArchgradError(
+                f"ProgressivePruning: at must be rising shares of the epochs, in (0, 1), got {self.at!r}"
+            )
+        if len(self.keep) != len(self.at) or not all(0 < share <= 1 for share in self.keep):
+            raise ArchgradError(
+                f"ProgressivePruning: keep needs one share in (0, 1] for each of {list(self.at)}, got {self.keep!r}"
+            )
+        if self.shares and len(self.shares) != len(self.at):
+            raise ArchgradError(
+                f"ProgressivePruning: shares needs one number for each of {list(self.at)}, got {self.shares!r}"
+            )
+        for share in self.shares:
+            require_positive("ProgressivePruning", shares=share)
+
+    def epoch_start(self, state: State, context: Context) -> None:
+        passed = sum(epoch <= context.clock.epoch for epoch in self.epochs(context.clock.epochs))
+        if self.shares and passed:
+            state.rebuild(state.span, share=self.shares[passed - 1])
+
+    def step_end(self, state: State, step: Step, context: Context) -> None:
+        if context.clock.epoch + 1 in self.epochs(context.clock.epochs):
+            add_weights(state, step, context.memory)
+
+    def epoch_end(self, state: State, context: Context) -> None:
+        following = context.clock.epoch + 1
+        for epoch, share in zip(self.epochs(context.clock.epochs), self.keep, strict=True):
+            if epoch == following:
+                groups = state.supernet.groups
+                prune(state, context.memory, {n: math.ceil(share * len(g.operations)) for n, g in groups.items()})
+
+    def epochs(self, epochs: int) -> list[int]:
+        """The epochs before which candidates are dropped; none before the first."""
+        return [max(1, round(point * epochs)) for point in self.at]

@@ -1,0 +1,50 @@
+"""What schedules that prune share: mean weights of candidates over an epoch, and which of them stay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from archgrad.genotype import Group
+
+if TYPE_CHECKING:
+    from archgrad.search import State, Step
+
+
+@torch.no_grad()
+def add_weights(state: State, step: Step, memory: dict[str, Any]) -> None:
+    """Add the mixture of this step, in the mean over sites, to the sums in ``memory``; they stay on the device."""
+    mixture = step.train.mixture(dict(state.supernet.alphas.items()))
+    sums: dict[str, Tensor] = memory.setdefault("weights", {})
+    for name in state.supernet.groups:
+        mean = mixture[name].detach().mean(0)
+        sums[name] = sums[name].to(mean) + mean if name in sums else mean.clone()
+
+
+def strongest_left(
+    group: Group, weights: Float[Tensor, "edges ops"], left: Bool[Tensor, "edges ops"], keep: int
+) -> Bool[Tensor, "edges ops"]:
+    """The ``keep`` strongest of the candidates that each edge has left.
+
+    As many as must stay once settled always do, of those that a genotype may keep. Ties go to what is listed first.
+    """
+    result = torch.zeros_like(left)
+    for edge, row in enumerate(weights.detach().cpu().double().tolist()):
+        here = sorted((o for o in range(len(row)) if bool(left[edge, o])), key=lambda o: -row[o])
+        names = group.selectable(edge)
+        must = [o for o in here if group.operations[o] in names][: group.select]
+        others = [o for o in here if o not in must]
+        stay = must + others[: max(0, keep - len(must))]
+        result[edge, stay] = True
+    return result
+
+
+def prune(state: State, memory: dict[str, Any], keep: dict[str, int]) -> None:
+    """Close the weakest candidates by the sums in ``memory``, which are then forgotten; group → how many stay."""
+    sums: dict[str, Tensor] = memory.pop("weights", {})
+    for name, group in state.supernet.groups.items():
+        if name in sums:
+            state.masks[name] = strongest_left(group, sums[name], group.mask & state.masks[name], keep[name])
