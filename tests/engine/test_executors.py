@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from archgrad import Supernet, operations
-from archgrad.engine import EXECUTORS, Cell
+from archgrad import Supernet, operations, spaces
+from archgrad.engine import EXECUTORS, Cell, forced
+from archgrad.errors import ArchgradError
 from archgrad.genotype import Edge, Group
 from archgrad.mixture import Mixture
 from archgrad.spaces.darts import Darts
@@ -220,3 +221,20 @@ def test_equals_plain_on_any_cell(executor: str, cell: dict[str, Any]) -> None:
         mixture = mixture.with_extras({"again": torch.tensor(0.3, dtype=torch.float64)})
         found.append(step(net, x, mixture))
     assert_equal(found[1], found[0])
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_second_derivatives_of_the_fused_executor_are_refused(settled: bool) -> None:
+    """They were silently wrong: torch leaves the error out when it is asked for some gradients only."""
+    space = spaces.get("nasbench201")
+    torch.manual_seed(0)
+    net = space.supernet(channels=4, cells=1, executor="auto")
+    x = torch.randn(2, 3, 8, 8)
+    network = net.settle(space.parse("333133"), inherit=True) if settled else net
+    weights = [w for w in network.parameters() if w.requires_grad]
+    out = network(x) if settled else net(x, net.uniform())
+    with pytest.raises(ArchgradError, match="differentiates once"):
+        torch.autograd.grad(out.square().sum(), weights, create_graph=True, allow_unused=True)
+    with forced("plain"):
+        out = network(x) if settled else net(x, net.uniform())
+        torch.autograd.grad(out.square().sum(), weights, create_graph=True, allow_unused=True)

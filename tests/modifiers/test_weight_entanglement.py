@@ -212,7 +212,7 @@ def test_gradients_equal_autograd_and_executors_agree(executor: str) -> None:
 
 
 def test_weights_that_are_replaced_for_a_look_ahead_come_back() -> None:
-    """`torch.func.functional_call` swaps a module with two names twice; the unrolled gradient relies on it."""
+    """Although modules with two names hold them, which `torch.func.functional_call` alone puts back wrongly."""
     supernet = net("tiny", WeightEntanglement())
     before = dict(supernet.network.named_parameters())
     zeros = {name: torch.zeros_like(weight) for name, weight in before.items()}

@@ -65,7 +65,8 @@ def curvature(objective: Objective, mixture: Mixture, h: float) -> Tensor:
 
     def slope(inputs: Tensor) -> Tensor:
         at = inputs.detach().requires_grad_()
-        loss = objective.loss(mixture, inputs=at, precise=True)
+        with forced("plain"):
+            loss = objective.loss(mixture, inputs=at, precise=True)
         # The loss is a mean over images: times their number this is each image's own gradient.
         return len(y) * torch.autograd.grad(loss, at, create_graph=True)[0]
 

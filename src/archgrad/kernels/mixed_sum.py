@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from archgrad.errors import ArchgradError
 from archgrad.kernels.rows import as_maps, as_rows, column_moments, column_products
@@ -127,6 +126,19 @@ def _uses_batch(norm: nn.BatchNorm2d) -> bool:
     return norm.training or norm.running_mean is None
 
 
+def _require_once() -> None:
+    """Refuse a backward pass that is to be differentiated again.
+
+    torch's ``once_differentiable`` notices it only where a whole graph is worked off: `torch.autograd.grad` with inputs
+    would leave its error node out, and return second derivatives without what passes here.
+    """
+    if torch.is_grad_enabled():
+        raise ArchgradError(
+            "the fused executor differentiates once: for second derivatives build the graph inside "
+            "`with archgrad.engine.forced('plain'):`, or with executor='plain'"
+        )
+
+
 def _check(z: Tensor) -> None:
     if z.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(z.device.type):
         raise ArchgradError(
@@ -220,8 +232,8 @@ class _MixedSum(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        _require_once()
         weights, out, *rest = ctx.saved_tensors
         terms = len(ctx.batch)
         maps, small = rest[: 3 * terms], rest[3 * terms :]
@@ -295,10 +307,10 @@ class _Standardise(torch.autograd.Function):
         return result, mean, variance
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, None]:
         if grad is None:
             return None, None
+        _require_once()
         result, deviation = ctx.saved_tensors
         g, y = as_rows(grad).contiguous(), as_rows(result)
         sums, products = column_products(g, y, torch.zeros_like(deviation), torch.ones_like(deviation))

@@ -36,7 +36,7 @@ class WeightEntanglement(Modifier):
     depthwise and two pointwise), the kernels of one place are mixed, and kernels of one size, like the BNs, are shared
     as they are. A candidate that is computed alone is the slice alone, with its own weight.
 
-    A network settled with ``inherit`` has plain convolutions with the slices as their kernels (`Sliced.settled`).
+    Settled networks keep the slices, each with the whole kernel behind it; `Sliced.settled` is the plain convolution.
 
     *Source:* TangleNAS, arXiv 2312.10440, section 3 (the kernels of section 4.1's spaces of cells).
     *Differs:* there, and in one published library, Σ_o w_o·K_o stands in front of the BN, which removes the sum s:
@@ -129,23 +129,6 @@ class Sliced(nn.Module):
         return conv.train(self.training)
 
 
-class Part(Chain):
-    """A candidate made of the modules of a larger one, and of slices of them."""
-
-    def named_modules(
-        self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, nn.Module]]:
-        """Without what is shared when asked for repetitions.
-
-        `torch.func.functional_call` asks, to keep tied parameters tied, but replaces a parameter once per name and puts
-        back the replacement when the names lead to one module.
-        """
-        if remove_duplicate:
-            yield from super().named_modules(memo, prefix, remove_duplicate)
-        else:
-            yield prefix, self
-
-
 class Entangled(Chain):
     """A family in one pass; ``members``: the columns of the candidates it consists of."""
 
@@ -212,7 +195,7 @@ def _entangled(candidates: nn.ModuleDict, names: Sequence[str]) -> list[Family]:
             leaders.append(parts)
         else:
             families[number].append(name)
-            candidates[name] = Part(*map(_slice, parts, leaders[number]))
+            candidates[name] = Chain(*map(_slice, parts, leaders[number]))
     return [tuple(names.index(name) for name in family) for family in families if len(family) > 1]
 
 
