@@ -15,7 +15,7 @@ from archgrad import data as datasets
 from archgrad.bench import suite
 from archgrad.bench.halves import Halves
 from archgrad.errors import ArchgradError
-from archgrad.gradient import Perturbed
+from archgrad.gradient import LayerAlignment, Perturbed
 from archgrad.method import Method
 from archgrad.modifiers import PartialChannels
 from archgrad.regularisers import DirichletAnchor, ZeroOne
@@ -92,6 +92,14 @@ def test_published_search_settings(name: str) -> None:
         if name == "pc_darts":
             assert PartialChannels(4) in method.modifiers
             assert [s.epochs for s in method.schedules if isinstance(s, WarmUp)] == [15]
+
+
+def test_a_value_for_other_benchmarks_leaves_the_methods_own() -> None:
+    """One cell has no other to agree with: there, and only there, the suite lets Λ-DARTS look at reduction cells."""
+    chosen, own = suite(), archgrad.methods.get("lambda_darts", "darts").weight_gradient
+    for benchmark in chosen.benchmarks:
+        found = chosen.method("lambda_darts", benchmark).weight_gradient
+        assert found == (LayerAlignment() if benchmark.subspace == "single_cell" else own)
 
 
 def test_random_genotypes_are_trained_for_no_epochs_whatever_the_suite_says() -> None:

@@ -24,7 +24,7 @@ from archgrad.spaces import Space
 
 SUITES = resources.files("archgrad.bench") / "suites"
 PRESETS = ("full", "small", "mini")
-PARTS = ("name", "about", "data", "subspaces", "operation_sets", "search", "training", "presets")
+PARTS = ("name", "about", "data", "subspaces", "operation_sets", "methods", "search", "training", "presets")
 SEVERAL = ("modifiers", "schedules", "regularisers")
 ONE = ("relaxation", "architecture_gradient", "weight_gradient", "discretisation")
 SEARCH = (
@@ -125,8 +125,8 @@ class Suite:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods that the suite gives settings for."""
-        return tuple(self.definition["search"].get("methods", {}))
+        """The methods that the suite compares unless a campaign says otherwise."""
+        return tuple(self.definition["methods"] or self.definition["search"].get("methods", {}))
 
     def benchmark(self, name: str) -> Benchmark:
         """The benchmark of that name."""
@@ -153,7 +153,9 @@ class Suite:
         source = str(entry.pop("method", name))
         common = {key: value for key, value in self.definition["search"].items() if key in SEARCH}
         merged = overlaid(overlaid(common, self.definition["search"].get("methods", {}).get(name, {})), entry)
-        chosen = {key: _at(value, benchmark) for key, value in merged.items()}
+        places = {name for b in self.benchmarks for name in (b.name, b.subspace, b.operation_set)}
+        silent = {key for key, value in merged.items() if _says_nothing(value, benchmark, places)}
+        chosen = {key: _at(value, benchmark) for key, value in merged.items() if key not in silent}
         chosen.pop("train_fraction", None)
         method = _made(source, benchmark.family, chosen.pop("options", {}))
         changes: dict[str, Any] = {"name": name}
@@ -197,7 +199,15 @@ def suite(source: str | Path | Mapping[str, Any] = "darts_benchsuite", preset: s
     for part in ("subspaces", "training"):
         if not isinstance(definition.get(part), Mapping) or not definition[part]:
             raise ArchgradError(f"{where}: a suite needs {part!r}, a mapping")
-    definition = {"name": str(where), "about": "", "data": {}, "operation_sets": {}, "search": {}, **definition}
+    definition = {
+        "name": str(where),
+        "about": "",
+        "data": {},
+        "operation_sets": {},
+        "methods": [],
+        "search": {},
+        **definition,
+    }
     return _suite(definition, str(where))
 
 
@@ -333,6 +343,12 @@ def _at(value: Any, benchmark: Benchmark) -> Any:
         if key in value:
             return value[key]
     return value
+
+
+def _says_nothing(value: Any, benchmark: Benchmark, places: set[str]) -> bool:
+    """Whether a value is given for other benchmarks only; the method's own then counts."""
+    here = {benchmark.name, benchmark.subspace, benchmark.operation_set}
+    return isinstance(value, Mapping) and bool(value) and set(value) <= places and not here & set(value)
 
 
 def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
