@@ -50,7 +50,7 @@ class InputCurvature(ArchitectureGradient):
         if found is None or weight == 0:
             return found
         leaves = leaf(alphas)
-        with forced("plain"), frozen(objective.supernet):
+        with frozen(objective.supernet):
             penalty = curvature(objective, objective.mixture(leaves), self.h)
             slopes = torch.autograd.grad(penalty, list(leaves.values()), allow_unused=True)
         added = objective.averaged(list(filled(leaves, slopes).values()))
