@@ -1,5 +1,8 @@
 """archgrad: gradient-based neural architecture search as compositions of small components."""
 
+from importlib import import_module
+from types import ModuleType
+
 from archgrad.choice import Choice, InputChoice
 from archgrad.comparison import load
 from archgrad.errors import ArchgradError, ArchgradWarning
@@ -11,6 +14,14 @@ from archgrad.supernet import Supernet
 from archgrad.train import train
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Packages that are imported when they are first used, so that a search starts without them."""
+    if name in ("bench", "landscape", "proxies", "robustness", "tables"):
+        return import_module(f"archgrad.{name}")
+    raise AttributeError(f"module 'archgrad' has no attribute {name!r}")
+
 
 __all__ = [
     "ArchgradError",

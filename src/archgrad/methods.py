@@ -295,8 +295,7 @@ def lora_darts(space: str = "darts", rank: int = 4) -> Method:
 
     *Source:* a component of confopt (arXiv 2507.16533), after LoRA, arXiv 2106.09685; no search is published.
     """
-    base = darts(space)
-    return replace(base, name="lora_darts", modifiers=(LowRank(rank, alpha=float(rank), warm_up=base.epochs // 4),))
+    return replace(darts(space), name="lora_darts", modifiers=(LowRank(rank),))
 
 
 def weight_entangled(space: str = "darts") -> Method:

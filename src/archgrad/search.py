@@ -508,6 +508,10 @@ class Search:
             self.run.truncate_history(0)
             for record in self.state.history:
                 self.run.log(record)
+        if self.epoch and (self.epoch == self.method.epochs or self.state.stop):
+            self.epoch -= 1  # what rests, and what modules remember, as in the last epoch: the end may train once more
+            self._start_epoch()
+            self.epoch += 1
 
     def _share_weights(self) -> None:
         """Start all processes from the main process's weights: those of a user's network may differ."""

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -176,6 +176,8 @@ def _settled(module: nn.Module, choices: Mapping[str, genotypes.Kept]) -> nn.Mod
     """The module with every choice in it replaced by what stays; choices inside kept candidates included."""
     while isinstance(module, Site):
         module = module.settle(choices[module.group.name])
+    if callable(plain := getattr(module, "settled", None)):  # what a modifier put in the place of a plain module
+        return cast(nn.Module, plain())
     for name, child in list(module._modules.items()):
         if child is not None:
             module._modules[name] = _settled(child, choices)

@@ -9,6 +9,7 @@ from torch import nn
 
 from archgrad import Choice, Supernet, spaces
 from archgrad.components import Clock, Context, Modifier
+from archgrad.engine.graph import shuffled
 from archgrad.errors import ArchgradError
 from archgrad.method import Method
 from archgrad.modifiers import AuxiliarySkip, DropPath, EdgeNormalisation, OperationDropout, PartialChannels
@@ -85,9 +86,21 @@ def test_partial_channels_cost_about_a_share() -> None:
     assert operations(part) < operations(whole) / 4
 
 
-def test_channels_must_be_divisible() -> None:
-    with pytest.raises(ArchgradError, match="10 channels cannot be divided by 4"):
-        prepare(net(channels=10), PartialChannels(4))
+def test_shares_round_down_and_every_channel_stays() -> None:
+    """18 channels in four: the candidates see 4, and the shuffle loses none."""
+    supernet = net(channels=18)
+    prepare(supernet, PartialChannels(4))
+    conv = supernet.network.cells[0].graph.operations[0]["dil_conv_3x3"]
+    assert next(conv.parameters()).shape[0] == 4
+    assert torch.isfinite(objective(supernet)(supernet.alphas))
+    channels = torch.arange(18.0).view(1, 18, 1, 1)
+    assert sorted(shuffled(channels, 4).flatten().tolist()) == list(range(18))
+    assert shuffled(channels, 4).flatten()[:4].tolist() == [0, 5, 10, 15]
+
+
+def test_there_must_be_channels_to_share() -> None:
+    with pytest.raises(ArchgradError, match="of 3 channels there is no 4th part"):
+        prepare(net(channels=3), PartialChannels(4))
 
 
 def test_random_channels_are_drawn_in_training_and_replayed_within_a_step() -> None:

@@ -92,11 +92,10 @@ class Cell(Site):
         )
 
     def narrow(self, share: int, random: bool = False) -> None:
-        """Let operations see one in ``share`` channels, the first ones or ``random`` ones; they are built anew."""
-        if share < 1 or self.channels % share:
+        """Let operations, built anew, see one in ``share`` channels, rounded down: the first, or ``random`` ones."""
+        if not 1 <= share <= self.channels:
             raise ArchgradError(
-                f"choice {self.group.name!r}: {self.channels} channels cannot be divided by {share}; "
-                "choose channels that are a multiple of it"
+                f"choice {self.group.name!r}: of {self.channels} channels there is no {share}th part: take more"
             )
         self.share, self.random_channels = share, random
         self._build()

@@ -69,9 +69,13 @@ class Graph(NamedTuple):
 
 
 def shuffled(x: Tensor, groups: int) -> Tensor:
-    """Channel shuffle: the first of every group, then the second of every group, and so on."""
+    """Channel shuffle: the first of every group, then the second of every group, and so on; the last may be smaller."""
     count, channels, *size = x.shape
-    return x.view(count, groups, channels // groups, *size).transpose(1, 2).reshape(x.shape)
+    if channels % groups == 0:
+        return x.view(count, groups, channels // groups, *size).transpose(1, 2).reshape(x.shape)
+    width = -(-channels // groups)
+    order = [start + offset for offset in range(width) for start in range(0, channels, width)]
+    return x[:, [place for place in order if place < channels]]
 
 
 def computed(

@@ -32,8 +32,7 @@ class LowRank(Modifier):
     ``dropout``: of what A reads, while A and B are trained. All follows from the clock, so that a resumed run goes on
     exactly.
 
-    A network settled with ``inherit`` keeps the adapters and trains what was trained last; `LowRankConv.settled` is the
-    plain convolution with the sum as its kernel. One that starts afresh trains W, with B = 0 and at rest.
+    A network settled with ``inherit`` has plain convolutions with the sum as their kernel (`LowRankConv.settled`).
 
     *Source:* LoRA, arXiv 2106.09685, section 4.1.
     *Differs:* one published library kept its dropout without ever applying it, crashed in warm-up, and factorised

@@ -36,7 +36,7 @@ class WeightEntanglement(Modifier):
     depthwise and two pointwise), the kernels of one place are mixed, and kernels of one size, like the BNs, are shared
     as they are. A candidate that is computed alone is the slice alone, with its own weight.
 
-    Settled networks keep the slices, each with the whole kernel behind it; `Sliced.settled` is the plain convolution.
+    A network settled with ``inherit`` has plain convolutions with the slices as their kernels (`Sliced.settled`).
 
     *Source:* TangleNAS, arXiv 2312.10440, section 3 (the kernels of section 4.1's spaces of cells).
     *Differs:* there, and in one published library, Σ_o w_o·K_o stands in front of the BN, which removes the sum s:

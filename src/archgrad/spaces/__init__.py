@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from archgrad.errors import ArchgradError, unknown
+from archgrad.spaces.benchsuite import SPACES as BENCHSUITE
 from archgrad.spaces.darts import OPERATIONS as DARTS_OPERATIONS
 from archgrad.spaces.darts import Darts
 from archgrad.spaces.nasbench1shot1 import PARENTS, NASBench1Shot1
@@ -26,6 +27,7 @@ SPACES: dict[str, Callable[..., Space]] = {
     "darts_without_none": _darts_without_none,
     "nasbench201": NASBench201,
     "transnasbench101": TransNASBench101,
+    **BENCHSUITE,
     **{f"nasbench1shot1_{number}": partial(NASBench1Shot1, number=number) for number in PARENTS},
     **{f"robust_darts_{s.lower()}": partial(RobustDarts, subspace=s) for s in SUBSPACES},
 }
