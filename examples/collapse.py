@@ -152,6 +152,7 @@ def run(settings: Settings, out: Path, name: str, seed: int) -> str:
         device="cpu",
         out=directory(out, name, seed),
         progress=False,
+        diagnose=0,  # `Watch` looks after every epoch, and on other images
     )
     text = archgrad.spaces.get(SPACE).format(found.genotype)
     seconds = found.history[-1]["seconds"] if found.history else 0

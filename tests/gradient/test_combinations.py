@@ -259,3 +259,21 @@ def test_flat_minima_asks_the_base_four_times_and_leaves_it_as_it_was():
     torch.testing.assert_close((up + down) / 2, start, rtol=0, atol=1e-15)  # the centre is alpha itself
     first = objective(supernet).gradient(dict(supernet.alphas.items()))["cell"]
     torch.testing.assert_close(ascent - start, 0.5 * first)
+
+
+def test_finite_differences_of_alignment_are_exact_between_the_kinks_of_relus_only():
+    """Every ReLU that changes its state between the two passes makes the gradient jump by an amount that ε divides."""
+    torch.manual_seed(0)
+    supernet = spaces.get("nasbench201").supernet(channels=4, cells=2, executor="plain").double()
+    alphas = dict(supernet.alphas.items())
+
+    def ascent(**options: Any) -> Tensor:
+        at = objective(supernet, 16)
+        found = LayerAlignment(1.0, **options)(at, alphas, at.context)
+        plain = Plain()(objective(supernet, 16), alphas, at.context)
+        return torch.cat([(p - g).flatten() for p, g in zip(plain, found, strict=True)])
+
+    exact = ascent(exact=True)
+    errors = [float((ascent(epsilon=epsilon) - exact).norm() / exact.norm()) for epsilon in (1e-8, 1e-2)]
+    assert errors[0] < 1e-5
+    assert errors[1] > 0.5
