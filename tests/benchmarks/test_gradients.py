@@ -21,6 +21,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [*SMALL])
 def test_finite_differences_need_hardly_more_memory_than_their_base(space: str, tmp_path: Path) -> None:
     file = tmp_path / "rows.json"

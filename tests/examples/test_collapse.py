@@ -53,6 +53,7 @@ def study(table: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
+@pytest.mark.slow
 def test_the_study_end_to_end(table: Path, tmp_path: Path):
     methods = ("--methods", "a2m(drnas),random")
     done = study(table, tmp_path, *methods)

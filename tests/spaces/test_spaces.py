@@ -21,7 +21,8 @@ SMALL = {"channels": 4, "cells": 3}
 
 def small(space: Space) -> dict[str, int]:
     """A few channels, and a few cells of every kind."""
-    return {"channels": 4, "cells": 1 if space.name.startswith(("nasbench1shot1", "transnas")) else 3}
+    alone = space.name.startswith(("nasbench1shot1", "transnas", "single_cell"))
+    return {"channels": 4, "cells": 1 if alone else 3}
 
 
 EVERY = {name: spaces.get(name) for name in spaces.SPACES}
@@ -104,6 +105,8 @@ def reads_zeros(space: Space, genotype: Genotype) -> bool:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_supernet_at_a_one_hot_mixture_equals_the_settled_network(space: Space, training: bool) -> None:
+    if getattr(space, "auxiliary_skip", False):
+        pytest.skip("the supernet has auxiliary skips on every edge, a settled network on those that stay")
     supernet = space.supernet(**small(space)).double()
     with torch.no_grad():
         supernet(images(), supernet.uniform())  # running statistics that differ from their first values
