@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from archgrad.errors import ArchgradError, unknown
-from archgrad.genotype import Edge, Genotype, Group
-from archgrad.operations.cost import Cost
+from archgrad.genotype import Edge, Group
 from archgrad.spaces.darts import GROUPS, INPUTS, Darts
 
 Sets = tuple[tuple[str, ...], ...]
@@ -76,10 +74,3 @@ class RobustDarts(Darts):
             )
             for name in self.kinds
         }
-
-    def cost(self, genotype: Genotype, **size: Any) -> Cost:
-        """Parameters and FLOPs as in `Darts.cost`; noise is as free as pooling, and reaches as far."""
-        kept = self.check(genotype).choices
-        pooled = {g: [[MAX if name == "noise" else name for name in names] for names in kept[g]] for g in kept}
-        same = {f.name: getattr(self, f.name) for f in fields(Darts) if f.name not in ("name", "candidates")}
-        return Darts(**same).cost(Genotype.of(pooled), **size)
