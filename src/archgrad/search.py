@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from archgrad import data as datasets
 from archgrad import methods, spaces
-from archgrad.components import Clock, Context, Score
+from archgrad.components import Clock, Context
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.distributed import World, synchronise_batch_norm
-from archgrad.engine.checkpoint import as_now
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import evaluate_subset, load_shared, require_fitting, widened
 from archgrad.genotype import Genotype
@@ -31,7 +30,8 @@ from archgrad.randomness import derive
 from archgrad.runs import Run
 from archgrad.schedules import Diagnose
 from archgrad.spaces import Space
-from archgrad.supernet import Supernet
+from archgrad.supernet import Mixed, Supernet
+from archgrad.supernet_accuracy import SupernetAccuracy
 
 SIZES = ("channels", "cells")
 CHECK_EVERY = 100  # steps between two looks at whether the weights are still finite; each waits for the device
@@ -81,7 +81,11 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found. ``alphas``: group → ``[epochs+1, edges, ops]``, the initial ones first."""
+    """What a search found.
+
+    ``alphas``: group → ``[epochs+1, edges, ops]``, the initial ones first; −inf where an edge of the space lacks that
+    candidate.
+    """
 
     genotype: Genotype
     alphas: dict[str, np.ndarray[Any, Any]]
@@ -225,7 +229,7 @@ class Search:
     def _build(self, size: Mapping[str, int]) -> None:
         """The supernet of that size as the modifiers want it, and its optimisers."""
         supernet = self.make(size, self.epoch)
-        require_fitting(_Mixed(supernet, supernet.uniform()), self.dataset)
+        require_fitting(Mixed(supernet, supernet.uniform()), self.dataset)
         with torch.random.fork_rng():  # modules that modifiers make follow from the seed, after a resume as well
             torch.manual_seed(derive(self.seed, "modifiers", self.epoch))
             for modifier in sorted(self.method.modifiers, key=lambda m: not m.rebuilds):
@@ -254,7 +258,7 @@ class Search:
         self._build(self.state.size)
         self.state.supernet = self.supernet
         if self.state.inherit:
-            inherit(self.supernet, before)
+            self.supernet.take_over(before)
 
     def _batches(self, part: Subset, purpose: str) -> Batches:
         return Batches(
@@ -295,18 +299,18 @@ class Search:
                 self._end_epoch()
 
     def _step(self, weight_batch: tuple[Tensor, Tensor], alpha_batch: tuple[Tensor, Tensor]) -> None:
-        train = self._objective("train", weight_batch)
-        validation = self._objective("validation", alpha_batch, inner=train)
+        train = self.objective("train", weight_batch)
+        validation = self.objective("validation", alpha_batch, inner=train)
         if self.method.order == "weights-first":
-            gradients = self._weight_step(train)
+            gradients = self.weight_step(train)
         if not self.state.alphas_rest:
             self._alpha_step(validation)
         if self.method.order == "alphas-first":
-            gradients = self._weight_step(train)
+            gradients = self.weight_step(train)
         for number, schedule in enumerate(self.schedules):
             schedule.step_end(self.state, Step(train, validation, gradients), self._context(f"schedule {number}"))
 
-    def _objective(self, purpose: str, batch: tuple[Tensor, Tensor], inner: Objective | None = None) -> Objective:
+    def objective(self, purpose: str, batch: tuple[Tensor, Tensor], inner: Objective | None = None) -> Objective:
         return Objective(
             self.supernet,
             self.method.relaxation,
@@ -333,7 +337,7 @@ class Search:
         self.alpha_optimiser.step()
         self._measure("validation", objective)
 
-    def _weight_step(self, objective: Objective) -> list[Tensor]:
+    def weight_step(self, objective: Objective) -> list[Tensor]:
         context = self._context("weight_gradient", "train")
         gradients = self.method.weight_gradient(objective, dict(self.supernet.alphas.items()), context)
         if self.method.weight_optimiser.clip is not None:
@@ -395,7 +399,7 @@ class Search:
         self._require_finite(*record.values())
         with torch.no_grad():
             mixture = self.mixture()
-        found = evaluate_subset(_Mixed(self.supernet, mixture), self.architecture_part, self.world)
+        found = evaluate_subset(Mixed(self.supernet, mixture), self.architecture_part, self.world)
         genotype = self._argmax()
         record |= {
             "evaluation_loss": found.loss,
@@ -417,7 +421,7 @@ class Search:
 
     def mixture(self) -> Mixture:
         """The mixture at the alphas of now."""
-        return self._objective("evaluation", _nothing()).mixture(dict(self.supernet.alphas.items()))
+        return self.objective("evaluation", _nothing()).mixture(dict(self.supernet.alphas.items()))
 
     def _means(self, averages: Averages) -> dict[str, float]:
         self.world.average(averages.sums.values())
@@ -453,12 +457,15 @@ class Search:
         return {group: alpha.detach().cpu().clone() for group, alpha in self.supernet.alphas.items()}
 
     def _observe(self) -> Objective:
-        objective = self._objective("observation", next(self.alpha_batches.stream(0)))
+        objective = self.objective("observation", next(self.alpha_batches.stream(0)))
         objective.observing = True
         return objective
 
     def _alpha_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
-        return {g: np.stack([alphas[g].numpy() for alphas in self.alpha_history]) for g in self.supernet.alphas}
+        arrays = {g: torch.stack([alphas[g] for alphas in self.alpha_history]) for g in self.supernet.alphas}
+        for group, mask in self.supernet.masks.items():
+            arrays[group].masked_fill_(~mask, float("-inf"))
+        return {group: array.numpy() for group, array in arrays.items()}
 
     # Checkpoints
 
@@ -523,7 +530,7 @@ class Search:
 
     def finish(self, space: Space | None, size: Mapping[str, int | None]) -> SearchResult:
         """Settle the alphas and write the results."""
-        score = _Accuracy(self)
+        score = SupernetAccuracy(self)
         genotype = self.method.discretisation(*self._settling(), score)
         build = _builder(space, self.supernet, genotype, self.dataset, size)
         result = SearchResult(
@@ -574,88 +581,6 @@ class Search:
         self.run.write_arrays("alphas.npz", result.alphas)
         self.run.write_json("genotype.json", {**result.genotype.to_dict(), "text": text})
         self.run.write_json("result.json", summary)
-
-
-@torch.no_grad()
-def inherit(supernet: Supernet, before: Supernet) -> None:
-    """Take over everything of another supernet that has the same name and shape here.
-
-    Tensors that only grew (more channels) keep what they had in their first entries.
-    """
-    theirs = before.state_dict()
-    for name, mine in supernet.state_dict().items():
-        old = theirs.get(name)
-        if old is not None and old.dim() == mine.dim():
-            common = tuple(slice(min(a, b)) for a, b in zip(mine.shape, old.shape, strict=True))
-            mine[common] = old[common]
-
-
-class _Mixed(nn.Module):
-    """A supernet at one mixture, as a plain network."""
-
-    def __init__(self, supernet: Supernet, mixture: Any):
-        super().__init__()
-        self.supernet, self.mixture = supernet, mixture
-
-    def forward(self, x: Any) -> Any:
-        return self.supernet(x, self.mixture)
-
-
-class _Accuracy(Score):
-    """Accuracy on alpha batches, with the supernet's weights and the statistics of the batch.
-
-    Running statistics belong to the mixture of all trained paths and say little about one of them.
-    """
-
-    def __init__(self, loop: Search, steps: int = 8):
-        self.loop, self.steps, self.tuned = loop, steps, 0
-
-    @property
-    def batches(self) -> Batches:
-        """What it looks at."""
-        return self.loop.alpha_batches
-
-    def __call__(self, genotype: Genotype) -> float:
-        return self._of(self.loop.supernet.one_hot(genotype))
-
-    def masked(self, masks: Mapping[str, Tensor]) -> float:
-        """At the alphas of now."""
-        with self._only(masks), torch.no_grad():
-            return self._of(self.loop.mixture())
-
-    def tune(self, masks: Mapping[str, Tensor], epochs: int) -> None:
-        """With the last learning rate of the search; weights only."""
-        loop, ended = self.loop, self.loop.epoch
-        with self._only(masks):
-            for loop.epoch in range(ended + self.tuned, ended + self.tuned + epochs):
-                loop.supernet.train()
-                for number, batch in enumerate(loop.weight_batches.epoch(loop.epoch)):
-                    loop.step = number
-                    loop._weight_step(loop._objective("train", batch))
-        loop.epoch, loop.step, self.tuned = ended, 0, self.tuned + epochs
-
-    @contextmanager
-    def _only(self, masks: Mapping[str, Tensor]) -> Iterator[None]:
-        state = self.loop.state
-        before, state.masks = state.masks, dict(masks)
-        try:
-            yield
-        finally:
-            state.masks = before
-
-    @torch.no_grad()
-    def _of(self, mixture: Mixture) -> float:
-        loop, supernet = self.loop, self.loop.supernet
-        supernet.train()
-        torch.manual_seed(derive(loop.seed, "score"))  # dropout: the same every time, and after any resume
-        sums = torch.zeros(2, device=loop.world.device)
-        with as_now(supernet), loop.world.autocast():
-            for (x, y), _ in zip(loop.alpha_batches.epoch(), range(self.steps), strict=False):
-                hits = (supernet(x, mixture).argmax(1) == y).sum()
-                sums += torch.stack([hits, torch.full_like(hits, len(y))])
-        loop.world.sum([sums])
-        right, count = sums.tolist()
-        return float(right / max(1, count))
 
 
 def _builder(

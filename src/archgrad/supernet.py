@@ -171,6 +171,32 @@ class Supernet(nn.Module):
                 _reset(network)
         return network
 
+    @torch.no_grad()
+    def take_over(self, other: Supernet) -> None:
+        """Take over everything of another supernet that has the same name and number of dimensions here.
+
+        Tensors that only grew (more channels) keep what they had in their first entries.
+        """
+        theirs = other.state_dict()
+        for name, mine in self.state_dict().items():
+            old = theirs.get(name)
+            if old is not None and old.dim() == mine.dim():
+                common = tuple(slice(min(a, b)) for a, b in zip(mine.shape, old.shape, strict=True))
+                mine[common] = old[common]
+
+
+class Mixed(nn.Module):
+    """A supernet at one mixture, as a plain network."""
+
+    def __init__(self, supernet: Supernet, mixture: Mixture):
+        super().__init__()
+        self.supernet, self.mixture = supernet, mixture
+        self.training = supernet.training
+
+    def forward(self, x: Any) -> Any:
+        """The logits of a batch."""
+        return self.supernet(x, self.mixture)
+
 
 def _settled(module: nn.Module, choices: Mapping[str, genotypes.Kept]) -> nn.Module:
     """The module with every choice in it replaced by what stays; choices inside kept candidates included."""

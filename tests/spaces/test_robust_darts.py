@@ -7,11 +7,12 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from archgrad import spaces
+from archgrad import data, search, spaces
 from archgrad.components import Alphas, Clock, Context, Regulariser, Relaxation
 from archgrad.discretise import Strongest, Threshold
 from archgrad.errors import ArchgradError
@@ -209,3 +210,10 @@ def test_a_genotype_of_another_subspace_is_refused() -> None:
         spaces.get("robust_darts_s1", candidates=("none",))
     with pytest.raises(ArchgradError, match="steps must be 1 to 4"):
         RobustDarts(subspace="S1", steps=5)
+
+
+def test_what_is_recorded_of_alphas_has_no_weight_where_there_is_no_candidate() -> None:
+    images = data.from_tensors(torch.randn(8, 3, 8, 8), torch.arange(8) % 2, torch.randn(2, 3, 8, 8), torch.arange(2))
+    result = search(S1, "random_genotype", images, channels=2, cells=3, batch_size=2, device="cpu", progress=False)
+    for group, alphas in result.alphas.items():
+        assert (np.isneginf(alphas[0]) == ~S1.groups[group].mask.numpy()).all()

@@ -21,7 +21,7 @@ from archgrad.search import search
 from archgrad.spaces import Darts
 from archgrad.step_cost import step_cost
 
-PROBE = 16  # images of a probe step on a processor; a step's time grows with them in proportion
+PROBE = 16  # images of 32×32 pixels of a probe step on a processor; that of small ones is mostly their operators' calls
 FIXED = 60_000  # bytes of a run's settings, metrics and results
 
 
@@ -91,11 +91,10 @@ def _estimate(campaign: Campaign, found: Plan, device: str | None, complete: Ite
     for name in campaign.benchmarks:
         benchmark = suite.benchmark(name)
         methods = {method: suite.method(method, benchmark, entry) for method, entry in campaign.methods.items()}
-        batch = max(method.batch_size for method in methods.values()) if world.device.type != "cpu" else PROBE
+        largest = max(method.batch_size for method in methods.values())
+        batch = min(largest, _probe(size)) if world.device.type == "cpu" else largest
         step = step_cost(benchmark.space, batch_size=batch, image_size=size, device=device, **_size(benchmark))
-        found.largest_step = max(
-            found.largest_step, round(step.peak * max(m.batch_size for m in methods.values()) / batch)
-        )
+        found.largest_step = max(found.largest_step, round(step.peak * largest / batch))
         images = round(len(halves[0].train) * suite.train_fraction)
         hours = 0.0
         for unit in left:
@@ -105,7 +104,7 @@ def _estimate(campaign: Campaign, found: Plan, device: str | None, complete: Ite
                 took = steps * step.seconds * method.batch_size / batch * ratios[unit.method] / 3600
                 found.by_method[unit.method] = found.by_method.get(unit.method, 0.0) + took
                 hours += took
-        second = _training_second(benchmark, halves[1], world)
+        second = _training_second(benchmark, halves[1], world, max(s.recipe.batch_size for s in suite.settings))
         for unit in left:
             if unit.benchmark == name and unit.kind == "train":
                 took = suite.setting(unit.setting).recipe.epochs * len(halves[1].train) * second / 3600
@@ -114,15 +113,19 @@ def _estimate(campaign: Campaign, found: Plan, device: str | None, complete: Ite
         found.hours[name] = hours
 
 
-def _training_second(benchmark: Benchmark, dataset: Dataset, world: World) -> float:
-    """Seconds per image of a training step, of a genotype drawn at random."""
+def _probe(image_size: int) -> int:
+    return max(1, PROBE * 32**2 // image_size**2)
+
+
+def _training_second(benchmark: Benchmark, dataset: Dataset, world: World, largest: int) -> float:
+    """Seconds per image of a training step on that many images at most, of a genotype drawn at random."""
     genotype = benchmark.space.random(generator(0, "plan"))
     with isolated(0, "plan"):
         network = benchmark.space.network(
             genotype, **benchmark.size, classes=dataset.classes, in_channels=dataset.channels
         )
     network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    batch = PROBE if world.device.type == "cpu" else 256
+    batch = min(largest, _probe(dataset.image_size or 32)) if world.device.type == "cpu" else largest
     x = torch.randn(batch, *dataset.shape, generator=generator(0, "images")).to(world.device)
     y = torch.arange(batch, device=world.device) % dataset.classes
     took = 0.0

@@ -7,17 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from archgrad.components import Alphas, ArchitectureGradient, Context, WeightGradient
 from archgrad.data import Normalisation
 from archgrad.errors import ArchgradError
 from archgrad.gradient.first_order import FirstOrder
 from archgrad.gradient.plain import Plain
-from archgrad.mixture import Mixture
 from archgrad.objective import Objective
 from archgrad.robustness.attacks import PGD, Attack
-from archgrad.supernet import Supernet
+from archgrad.supernet import Mixed
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def attacked(
         mixture = objective.mixture(alphas)
     with objective.autocast():
         found = attack(
-            _Mixed(objective.supernet, mixture),
+            Mixed(objective.supernet, mixture),
             x,
             y,
             mean=scale.mean if scale else None,
@@ -89,16 +88,3 @@ def attacked(
     yield inner
     objective.loss_value, objective.logits = inner.loss_value, inner.logits
     objective.site_gradients = inner.site_gradients
-
-
-class _Mixed(nn.Module):
-    """A supernet at one mixture, as a plain network."""
-
-    def __init__(self, supernet: Supernet, mixture: Mixture):
-        super().__init__()
-        self.supernet, self.mixture = supernet, mixture
-        self.training = supernet.training
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.supernet(x, self.mixture)
-        return logits
