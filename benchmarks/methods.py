@@ -61,7 +61,16 @@ def run(chosen: Method, images: Dataset, directory: Path, channels: int, cells: 
     """One search, or the rest of it."""
     torch.set_num_threads(1)
     archgrad.search(
-        SPACE, chosen, images, channels=channels, cells=cells, seed=seed, out=directory, device="cpu", progress=False
+        SPACE,
+        chosen,
+        images,
+        channels=channels,
+        cells=cells,
+        seed=seed,
+        out=directory,
+        device="cpu",
+        diagnose=0,
+        progress=False,
     )
 
 
