@@ -112,7 +112,7 @@ def search(
     out: Path | str | None = None,
     device: str | torch.device | None = None,
     mixed_precision: str = "no",
-    diagnose: int = 5,
+    diagnose: int | Diagnose = 5,
     resume: bool = True,
     progress: bool = True,
     checkpoint_seconds: float = 60.0,
@@ -125,7 +125,8 @@ def search(
     pixels first. ``epochs``, ``batch_size``: the method's; ``batch_size`` is that of one process.
     ``train_fraction`` of the training set trains the weights, the rest the alphas; the split is stratified and follows
     from ``seed``.
-    ``diagnose``: every how many epochs `Diagnose` looks for signs of collapse, 0 for never; it changes nothing.
+    ``diagnose``: every how many epochs `Diagnose` looks for signs of collapse, or one as it is; 0 for never. It changes
+    nothing.
     ``out``: run directory; a search that was interrupted there is continued exactly. None writes nothing. It may be
     continued on another device or by another executor, which changes the rounding.
 
@@ -163,7 +164,8 @@ def search(
             "method": describe(method),
         }
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
-        loop = Search(make, method, dataset, world, seed, train_fraction, diagnose)
+        signs = Diagnose(diagnose) if isinstance(diagnose, int) and diagnose else diagnose or None
+        loop = Search(make, method, dataset, world, seed, train_fraction, signs)
 
         def begin() -> None:
             loop.run = Run.start(out, config, resume) if out is not None else None
@@ -208,10 +210,10 @@ class Search:
         world: World,
         seed: int,
         train_fraction: float,
-        diagnose: int = 0,
+        diagnose: Diagnose | None = None,
     ):
         self.make, self.method, self.dataset, self.world, self.seed = make, method, dataset, world, seed
-        self.schedules = (*method.schedules, *([Diagnose(diagnose)] if diagnose else []))
+        self.schedules = (*method.schedules, *([diagnose] if diagnose else []))
         self.run: Run | None = None
         """Where the main process writes; None writes nothing."""
         self.epoch = self.step = 0

@@ -12,6 +12,7 @@ import yaml
 from archgrad.bench import Campaign
 from archgrad.bench.units import Unit
 from archgrad.errors import ArchgradError
+from archgrad.schedules import Diagnose
 
 Make = Callable[..., Campaign]
 
@@ -35,12 +36,14 @@ def test_only_the_best_of_several_searches(make: Make) -> None:
 
 
 def test_the_directory_says_all_of_it_again(make: Make) -> None:
-    campaign = make(methods=["darts", {"name": "long", "method": "darts", "epochs": 2}], seeds=[4, 2], settings=[2])
+    methods: list[Any] = ["darts", {"name": "long", "method": "darts", "epochs": 2}]
+    campaign = make(methods=methods, seeds=[4, 2], settings=[2], diagnose={"every": 2, "eigenvalue": False})
     campaign.save()
     again = Campaign.open(campaign.directory)
     assert again == campaign
     assert again.seeds == (2, 4)
     assert again.settings == ("2",)
+    assert again.diagnostics() == Diagnose(every=2, eigenvalue=False)
     assert again.entry("long") == {"method": "darts", "epochs": 2}
     before = (campaign.directory / "campaign.yaml").stat().st_mtime_ns
     again.save()
@@ -96,6 +99,11 @@ def test_where_a_machine_keeps_its_data_does_not_matter(make: Make) -> None:
         ({"seeds": 0}, "seeds must be a count or a list"),
         ({"seeds": [1, 1]}, "seeds must be a count or a list"),
         ({"keep": "nothing"}, "unknown value of keep 'nothing'"),
+        (
+            {"diagnose": -1},
+            "diagnose must be a number of epochs, 0 for never, or a mapping of every, eigenvalue; got -1",
+        ),
+        ({"diagnose": {"often": 1}}, "mapping of every, eigenvalue; got {'often': 1}"),
         ({"processes": 0}, "processes must be a whole number above 0, got 0"),
         ({"suite": "darts_benchsuit"}, "unknown suite 'darts_benchsuit'"),
     ],

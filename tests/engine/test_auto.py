@@ -34,8 +34,10 @@ def gradients(net: Supernet, x: Tensor) -> list[Tensor]:
 
 
 def test_auto_is_the_fastest_that_can() -> None:
-    x = torch.zeros(1, 1, 2, 2)
-    assert executor_for("auto", x) is EXECUTORS["loop"]
+    small, x = torch.zeros(1, 1, 2, 2), torch.zeros(1, 17, 32, 32)
+    assert executor_for("auto", x) is executor_for("auto", x, settled=True) is EXECUTORS["loop"]
+    assert executor_for("auto", small) is EXECUTORS["batched"]
+    assert executor_for("auto", small, settled=True) is EXECUTORS["plain"]
     assert executor_for("auto", x.half()) is EXECUTORS["plain"]
     assert executor_for("auto", torch.zeros(1, 1)) is EXECUTORS["plain"]
     with torch.autocast("cpu", torch.bfloat16):

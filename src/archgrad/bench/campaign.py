@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from archgrad.bench.suite import SEARCH, Suite, overlaid, read_text
 from archgrad.bench.units import Unit
 from archgrad.errors import ArchgradError, unknown
 from archgrad.runs import atomic_write
+from archgrad.schedules import Diagnose
 
 SNAPSHOT = "campaign.yaml"
 BASELINES = ("random_genotype", "random_search")
@@ -37,6 +38,7 @@ KEYS = (
     "processes",
     "keep",
     "checkpoint_seconds",
+    "diagnose",
 )
 IDENTITY = ("genotypes", "mixed_precision", "processes")
 """What cannot change once units have been computed, besides the suite and the methods."""
@@ -49,7 +51,8 @@ class Campaign:
     ``methods``: name in the tables → what differs from the suite's settings (keys of `suite.SEARCH`, and ``method``).
     ``genotypes``: ``all`` trains what every search found; ``lowest_validation_loss`` only that of one search per
     benchmark and method, as published. ``processes`` compute a unit together. ``keep``: what stays of complete units
-    besides their results.
+    besides their results. ``diagnose``: every how many epochs searches look for signs of collapse, or the settings of
+    `archgrad.schedules.Diagnose`.
     """
 
     directory: Path
@@ -63,6 +66,7 @@ class Campaign:
     processes: int = 1
     keep: str = "weights"
     checkpoint_seconds: float = 60.0
+    diagnose: int | Mapping[str, Any] = 5
     store: Store = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +76,7 @@ class Campaign:
                 raise unknown(f"value of {name}", value, known)
         if not isinstance(self.processes, int) or self.processes < 1:
             raise ArchgradError(f"campaign: processes must be a whole number above 0, got {self.processes!r}")
+        self.diagnostics()
         for name in self.benchmarks:
             self.suite.benchmark(name)
         for name in self.settings:
@@ -104,6 +109,19 @@ class Campaign:
         if method not in self.methods:
             raise unknown("method of the campaign", method, self.methods)
         return self.methods[method]
+
+    def diagnostics(self) -> int | Diagnose:
+        """What searches take as ``diagnose``."""
+        if isinstance(self.diagnose, int) and self.diagnose >= 0:
+            return self.diagnose
+        try:
+            return Diagnose(**self.diagnose)  # type: ignore[arg-type]
+        except TypeError:
+            names = ", ".join(each.name for each in fields(Diagnose))
+            raise ArchgradError(
+                f"campaign: diagnose must be a number of epochs, 0 for never, or a mapping of {names}; "
+                f"got {self.diagnose!r}"
+            ) from None
 
     def require_methods(self) -> None:
         """Compose every method for every benchmark, so that a mistake is seen before anything is computed."""
@@ -152,7 +170,7 @@ class Campaign:
             changes["data"] = {**changes.get("data", {}), **({"name": data} if isinstance(data, str) else data)}
         chosen = suites.suite(_beside(raw.get("suite", "darts_benchsuite"), path), raw.get("preset", "full"), **changes)
         names = [benchmark.name for benchmark in chosen.benchmarks]
-        options = {key: raw[key] for key in (*IDENTITY, "keep", "checkpoint_seconds") if key in raw}
+        options = {key: raw[key] for key in (*IDENTITY, "keep", "checkpoint_seconds", "diagnose") if key in raw}
         directory = Path(raw["directory"]) if raw.get("directory") else Path("campaigns") / path.stem
         try:
             return cls(
@@ -188,6 +206,7 @@ class Campaign:
             settings=tuple(sorted({*self.settings, *other.settings}, key=lambda name: (len(name), name))),
             keep=other.keep,
             checkpoint_seconds=other.checkpoint_seconds,
+            diagnose=other.diagnose,
         )
 
     def with_more(
@@ -235,6 +254,7 @@ class Campaign:
             "processes": self.processes,
             "keep": self.keep,
             "checkpoint_seconds": self.checkpoint_seconds,
+            "diagnose": _plain(self.diagnose),
         }
 
 

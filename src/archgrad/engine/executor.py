@@ -22,6 +22,9 @@ Executor = Callable[[Graph, Sequence[Tensor]], dict[int, Tensor]]
 
 EXECUTORS: dict[str, Executor] = {"plain": plain, "loop": loop, "batched": batched}
 
+SMALL = 2**14
+"""Values of a map up to which, on a CPU, calling operators takes longer than what they compute: few are then faster."""
+
 _forced: ContextVar[str | None] = ContextVar("archgrad_executor", default=None)
 
 
@@ -51,7 +54,7 @@ def executor_for(name: str, x: Tensor, settled: bool = False) -> Executor:
 
 
 def _fastest(x: Tensor) -> str:
-    """``batched`` on a GPU; ``loop`` where its kernels can run: CPU, full precision, reverse mode."""
+    """``batched`` on a GPU; on a CPU ``loop``, or ``batched`` for small maps, in full precision and reverse mode."""
     transformed = forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
     several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
     if x.dim() != 4 or transformed or several:
@@ -60,4 +63,6 @@ def _fastest(x: Tensor) -> str:
         return "batched"
     if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return "plain"
-    return "loop" if x.dtype in (torch.float32, torch.float64) else "plain"
+    if x.dtype not in (torch.float32, torch.float64):
+        return "plain"
+    return "batched" if x.numel() <= SMALL else "loop"
