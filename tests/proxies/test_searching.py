@@ -9,9 +9,9 @@ import pytest
 
 from archgrad import data, proxies, spaces
 from archgrad.errors import ArchgradError
-from archgrad.proxies.report import proxy_scores
 from archgrad.proxies.scorer import Scorer
 from archgrad.proxies.strategies import ParetoEvolution, RegularisedEvolution, WarmUpMove
+from archgrad.report.proxies import proxy_scores
 from archgrad.report.rundata import RunData
 from archgrad.runs import Run
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from archgrad.proxies.report import proxy_scores
 from archgrad.report.cells import cells
 from archgrad.report.comparison import comparison
 from archgrad.report.curves import curves, learning_curves
 from archgrad.report.diagnostics import diagnostics
 from archgrad.report.document import document, sections_of
 from archgrad.report.headline import headline
+from archgrad.report.proxies import proxy_scores
 from archgrad.report.robustness import robustness
 from archgrad.report.rundata import RunData
 from archgrad.report.section import Section
