@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 
 import archgrad
 from archgrad import data, gradient, methods, modifiers, relaxation
-from archgrad.components import ArchitectureGradient, Modifier, Relaxation, WeightGradient
+from archgrad.components import Alphas, ArchitectureGradient, Context, Modifier, Relaxation, WeightGradient
 from archgrad.errors import ArchgradError
-from archgrad.method import REFUSED, Method
+from archgrad.method import REFUSED, AlphaOptimiser, Method
+from archgrad.mixture import Mixture
 from archgrad.search import Search, search
 
 SPACE = archgrad.spaces.get("nasbench201")
@@ -98,6 +100,28 @@ def test_some_combinations(tmp_path_factory: pytest.TempPathFactory, parts: tupl
 def test_all_combinations(tmp_path: Path, mix: Relaxation, modifier: Modifier | None) -> None:
     for number, (architecture, weights) in enumerate(itertools.product(ARCHITECTURE, WEIGHTS)):
         check((mix, modifier, architecture, weights), tmp_path / str(number))
+
+
+class Cut(relaxation.StraightThroughGumbel):
+    """Every sample keeps ``none`` alone: nothing leads from the input to the classifier."""
+
+    def __call__(self, alphas: Alphas, sites: Mapping[str, int], context: Context | None = None) -> Mixture:
+        none = torch.nn.functional.one_hot(torch.tensor(SPACE.groups["cell"].operations.index("none")), 5)
+        return super().__call__({group: alpha + 1e3 * none for group, alpha in alphas.items()}, sites, context)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [*ARCHITECTURE, *WEIGHTS, gradient.LayerAlignment(exact=True), gradient.FlatMinima(second_order="exact"),
+     *(gradient.Unrolled(second_order=way) for way in ("exact", "double-backward"))],
+    ids=lambda part: type(part).__name__,
+)  # fmt: skip
+def test_a_sample_that_cuts_the_network_has_gradient_zero(part: ArchitectureGradient | WeightGradient) -> None:
+    role = "architecture_gradient" if isinstance(part, ArchitectureGradient) else "weight_gradient"
+    decay = AlphaOptimiser(weight_decay=0)
+    method = Method("cut", batch_size=16, epochs=1, relaxation=Cut(), alpha_optimiser=decay, **{role: part})
+    found = search(SPACE, method, images(), channels=4, cells=1, progress=False, device="cpu", diagnose=1)
+    assert (found.alphas["cell"][1] == found.alphas["cell"][0]).all()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from archgrad.components import Alphas, Context
+from archgrad.derivatives import derivatives
 from archgrad.discretise.skip_limit import skips
 from archgrad.discretise.strongest import Strongest
 from archgrad.engine.executor import forced
@@ -165,16 +166,12 @@ def _exact(objective: Objective, alphas: Alphas) -> Product:
     leaves = leaf(alphas)
     with forced("plain"), frozen(objective.supernet):
         loss = objective.loss(objective.mixture(leaves), precise=True)
-        first = torch.autograd.grad(loss, list(leaves.values()), create_graph=True, allow_unused=True)
+        first = derivatives(loss, list(leaves.values()), create_graph=True)
 
     def product(v: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        terms = [(g * v[n]).sum() for n, g in zip(leaves, first, strict=True) if g is not None and g.requires_grad]
-        if not terms:
-            return filled(leaves, [None] * len(leaves))
-        total = torch.stack(terms).sum()
-        found = torch.autograd.grad(total, list(leaves.values()), retain_graph=True, allow_unused=True)
-        averaged = objective.averaged(list(filled(leaves, found).values()))
-        return dict(zip(leaves, averaged, strict=True))
+        along = torch.stack([(g * v[n]).sum() for n, g in zip(leaves, first, strict=True)]).sum()
+        found = derivatives(along, list(leaves.values()), retain_graph=True)
+        return filled(leaves, objective.averaged(found))
 
     return product
 

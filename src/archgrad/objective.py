@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from archgrad.components import Alphas, Context, Modifier, Regulariser, Relaxation
 from archgrad.data.augmentation import Normalisation
+from archgrad.derivatives import derivatives
 from archgrad.engine.checkpoint import as_now
 from archgrad.mixture import Mixture
 from archgrad.randomness import derive
@@ -146,9 +147,8 @@ class Objective:
             groups = [group for group in mixture if mixture[group].requires_grad]
             cut = mixture.leaf()
             loss = self.loss(cut)
-            found = torch.autograd.grad(loss, [cut[group] for group in groups], allow_unused=True) if groups else ()
-        rows = [torch.zeros_like(cut[g]) if r is None else r for g, r in zip(groups, found, strict=True)]
-        rows = self.averaged(rows) if rows else rows
+            found = derivatives(loss, [cut[group] for group in groups])
+        rows = self.averaged(found) if found else found
         if not self.site_gradients:
             self.site_gradients = dict(zip(groups, rows, strict=True))
         outputs, gradients = [mixture[group] for group in groups], list(rows)
@@ -169,10 +169,7 @@ class Objective:
         weights = self.weights
         watched = {group: w for group, w in mixture.items() if w.requires_grad}
         tensors = [*weights, *watched.values()]
-        found = torch.autograd.grad(self.loss(mixture, inputs=inputs, precise=precise), tensors, allow_unused=True)
-        gradients = self.averaged(
-            [torch.zeros_like(t) if g is None else g for t, g in zip(tensors, found, strict=True)]
-        )
+        gradients = self.averaged(derivatives(self.loss(mixture, inputs=inputs, precise=precise), tensors))
         if watched:
             self.site_gradients = dict(zip(watched, gradients[len(weights) :], strict=True))
         return gradients[: len(weights)]

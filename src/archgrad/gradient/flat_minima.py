@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.derivatives import derivatives
 from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.gradient.first_order import FirstOrder
@@ -107,9 +108,9 @@ class FlatMinima(ArchitectureGradient):
         def product(point: Point, direction: Point) -> Point:
             leaves = leaf(dict(zip(groups, point, strict=True)))
             with forced("plain"), frozen(objective.supernet):
-                first = torch.autograd.grad(objective(leaves), list(leaves.values()), create_graph=True)
+                first = derivatives(objective(leaves), list(leaves.values()), create_graph=True)
                 along = torch.stack([(g * d).sum() for g, d in zip(first, direction, strict=True)]).sum()
-                return objective.averaged(list(torch.autograd.grad(along, list(leaves.values()))))
+                return objective.averaged(derivatives(along, list(leaves.values())))
 
         start = [alphas[group].detach() for group in groups]
         first = gradient(start)

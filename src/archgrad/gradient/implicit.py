@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.derivatives import derivatives
 from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.objective import Objective, filled, leaf
@@ -52,11 +53,11 @@ class ImplicitGradient(ArchitectureGradient):
             raise ArchgradError("ImplicitGradient needs the training batch and the weight optimiser of the step")
         gamma = descent.learning_rate if self.gamma is None else self.gamma
         leaves = leaf(alphas)
-        found = torch.autograd.grad(objective(leaves), [*leaves.values(), *objective.weights], allow_unused=True)
+        found = derivatives(objective(leaves), [*leaves.values(), *objective.weights])
         count = len(leaves)
-        mine = objective.averaged([_or_zero(g, a) for g, a in zip(found[:count], leaves.values(), strict=True)])
+        mine = objective.averaged(found[:count])
         direct = filled(leaves, mine)
-        term = objective.averaged([_or_zero(g, w) for g, w in zip(found[count:], objective.weights, strict=True)])
+        term = objective.averaged(found[count:])
 
         product = (self._exact if self.second_order == "exact" else self._finite_difference)(train, alphas)
         total = term
@@ -73,15 +74,13 @@ class ImplicitGradient(ArchitectureGradient):
         leaves, weights = leaf(alphas), train.weights
         with forced("plain"):
             loss = train.loss(train.mixture(leaves))
-            gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+            gradients = derivatives(loss, weights, create_graph=True)
         inputs = [*weights, *leaves.values()]
 
         def product(v: list[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
-            pairs = [(g * d).sum() for g, d in zip(gradients, v, strict=True) if g is not None and g.requires_grad]
-            if not pairs:
-                return [torch.zeros_like(w) for w in weights], filled(leaves, [None] * len(leaves))
-            found = torch.autograd.grad(torch.stack(pairs).sum(), inputs, retain_graph=True, allow_unused=True)
-            return _split(train, [_or_zero(g, like) for g, like in zip(found, inputs, strict=True)], leaves)
+            along = torch.stack([(g * d).sum() for g, d in zip(gradients, v, strict=True)]).sum()
+            found = derivatives(along, inputs, retain_graph=True)
+            return _split(train, found, leaves)
 
         return product
 
@@ -95,8 +94,7 @@ class ImplicitGradient(ArchitectureGradient):
             moved = {n: (w.detach() + step * d).requires_grad_() for (n, w), d in pairs}
             inputs = [*moved.values(), *leaves.values()]
             loss = train.loss(train.mixture(leaves), weights=moved, precise=True)
-            found = torch.autograd.grad(loss, inputs, allow_unused=True)
-            return [_or_zero(g, like) for g, like in zip(found, inputs, strict=True)]
+            return derivatives(loss, inputs)
 
         def product(v: list[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
             size = torch.stack(torch._foreach_norm(v)).norm().clamp_min(torch.finfo(v[0].dtype).tiny)
@@ -111,7 +109,3 @@ def _split(train: Objective, products: list[Tensor], alphas: Alphas) -> tuple[li
     averaged = train.averaged([p.detach() for p in products])
     count = len(averaged) - len(alphas)
     return averaged[:count], filled(alphas, averaged[count:])
-
-
-def _or_zero(gradient: Tensor | None, like: Tensor) -> Tensor:
-    return torch.zeros_like(like) if gradient is None else gradient

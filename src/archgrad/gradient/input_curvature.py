@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.derivatives import derivatives
 from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.gradient.first_order import FirstOrder
@@ -52,7 +52,7 @@ class InputCurvature(ArchitectureGradient):
         leaves = leaf(alphas)
         with frozen(objective.supernet):
             penalty = curvature(objective, objective.mixture(leaves), self.h)
-            slopes = torch.autograd.grad(penalty, list(leaves.values()), allow_unused=True)
+            slopes = derivatives(penalty, list(leaves.values()))
         added = objective.averaged(list(filled(leaves, slopes).values()))
         return {group: found[group] + weight * slope for group, slope in zip(leaves, added, strict=True)}
 
@@ -68,7 +68,7 @@ def curvature(objective: Objective, mixture: Mixture, h: float) -> Tensor:
         with forced("plain"):
             loss = objective.loss(mixture, inputs=at, precise=True)
         # The loss is a mean over images: times their number this is each image's own gradient.
-        return len(y) * torch.autograd.grad(loss, at, create_graph=True)[0]
+        return len(y) * derivatives(loss, [at], create_graph=True)[0]
 
     here = slope(x)
     direction = here.detach().sign()

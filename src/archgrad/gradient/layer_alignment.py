@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from archgrad.components import Alphas, Context, WeightGradient
+from archgrad.derivatives import derivatives
 from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.gradient.plain import Plain
@@ -143,13 +144,10 @@ class LayerAlignment(WeightGradient):
         with forced("plain"):
             cut = mixture.leaf()
             loss = objective.loss(cut, precise=True)
-            found = torch.autograd.grad(loss, [cut[group] for group in groups], create_graph=True)
+            found = derivatives(loss, [cut[group] for group in groups], create_graph=True)
             value = torch.stack([alignment(g.flatten(1), self.kind) for g in found]).sum()
-            weights = objective.weights
-            gradients = torch.autograd.grad(value, weights, allow_unused=True)
-        return objective.averaged(
-            [torch.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True)]
-        )
+            gradients = derivatives(value, objective.weights)
+        return objective.averaged(gradients)
 
 
 def _moved(mixture: Mixture, delta: Mapping[str, Tensor], step: Tensor) -> Mixture:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from archgrad.components import Alphas, Context, Relaxation, WeightGradient
+from archgrad.derivatives import derivatives
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.gradient.plain import Plain
 from archgrad.mixture import Mixture
@@ -122,10 +123,9 @@ class Perturbed(WeightGradient):
             for _ in range(self.steps):
                 leaves = {name: p.detach().requires_grad_() for name, p in point.items()}
                 value = loss_at(leaves)
-                slopes = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+                slopes = derivatives(value, list(leaves.values()))
                 better(value, leaves)
-                rows = [torch.zeros_like(p) if s is None else s for s, p in zip(slopes, leaves.values(), strict=True)]
-                signs = [row.sum(0, keepdim=True).sign() for row in probe.averaged(rows)]
+                signs = [row.sum(0, keepdim=True).sign() for row in probe.averaged(slopes)]
                 stride = 2 * epsilon / self.steps
                 point = {
                     name: ball.projected(point[name] + stride * sign)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.forward_ad import dual_level, make_dual, unpack_dual
 
 from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.derivatives import derivatives
 from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.objective import Descent, Objective, filled, frozen, leaf
@@ -61,11 +62,9 @@ class Unrolled(ArchitectureGradient):
 
         leaves = leaf(alphas)
         value = objective(leaves, weights=dict(zip(names, ahead, strict=True)))
-        found = torch.autograd.grad(value, [*leaves.values(), *ahead], allow_unused=True)
-        direct = filled(
-            leaves, objective.averaged([_or_zero(g, a) for g, a in zip(found, leaves.values(), strict=False)])
-        )
-        direction = objective.averaged([_or_zero(g, w) for g, w in zip(found[len(leaves) :], ahead, strict=True)])
+        found = derivatives(value, [*leaves.values(), *ahead])
+        direct = filled(leaves, objective.averaged(found[: len(leaves)]))
+        direction = objective.averaged(found[len(leaves) :])
 
         match self.second_order:
             case "exact":
@@ -100,9 +99,10 @@ class Unrolled(ArchitectureGradient):
             pairs = zip(weights.items(), v, strict=True)
             moving = {n: make_dual(weight.detach(), along) for (n, weight), along in pairs}  # type: ignore[no-untyped-call]
             loss = train.loss(train.mixture(leaves), weights=moving)
-            found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-            second = [None if g is None else unpack_dual(g).tangent for g in found]  # type: ignore[no-untyped-call]
-        return filled(leaves, train.averaged([_or_zero(g, a) for g, a in zip(second, leaves.values(), strict=True)]))
+            found = derivatives(loss, list(leaves.values()))
+            tangents = [unpack_dual(g).tangent for g in found]  # type: ignore[no-untyped-call]
+        second = [torch.zeros_like(g) if t is None else t for g, t in zip(found, tangents, strict=True)]
+        return filled(leaves, train.averaged(second))
 
     def _double_backward(
         self, train: Objective, alphas: Alphas, weights: Sequence[Tensor], v: list[Tensor]
@@ -110,10 +110,10 @@ class Unrolled(ArchitectureGradient):
         leaves = leaf(alphas)
         with forced("plain"):
             loss = train.loss(train.mixture(leaves))
-            gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
-            product = torch.stack([(g * d).sum() for g, d in zip(gradients, v, strict=True) if g is not None]).sum()
-            found = torch.autograd.grad(product, list(leaves.values()), allow_unused=True)
-        return filled(leaves, train.averaged([_or_zero(g, a) for g, a in zip(found, leaves.values(), strict=True)]))
+            gradients = derivatives(loss, weights, create_graph=True)
+            product = torch.stack([(g * d).sum() for g, d in zip(gradients, v, strict=True)]).sum()
+            found = derivatives(product, list(leaves.values()))
+        return filled(leaves, train.averaged(found))
 
     def _finite_difference(
         self, train: Objective, alphas: Alphas, weights: Sequence[Tensor], v: list[Tensor]
@@ -127,13 +127,9 @@ class Unrolled(ArchitectureGradient):
                     weight.copy_(original + sign * radius * direction)
             leaves = leaf(alphas)
             with frozen(train.supernet):
-                found = torch.autograd.grad(train.loss(train.mixture(leaves)), list(leaves.values()), allow_unused=True)
-            sides.append(train.averaged([_or_zero(g, a) for g, a in zip(found, leaves.values(), strict=True)]))
+                found = derivatives(train.loss(train.mixture(leaves)), list(leaves.values()))
+            sides.append(train.averaged(found))
         with torch.no_grad():
             for weight, original in zip(weights, originals, strict=True):
                 weight.copy_(original)
         return filled(leaves, [(up - down) / (2 * radius) for up, down in zip(*sides, strict=True)])
-
-
-def _or_zero(gradient: Tensor | None, like: Tensor) -> Tensor:
-    return torch.zeros_like(like) if gradient is None else gradient

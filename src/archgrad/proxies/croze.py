@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from archgrad.derivatives import derivatives
 from archgrad.errors import ArchgradError, require_positive, unknown
 from archgrad.proxies.layers import (
     Layer,
     absolute,
     cross_entropy,
-    gradients,
     logits,
     numbers,
     outputs,
@@ -211,7 +211,7 @@ def forward_backward(
     with outputs(features) as found:
         loss = cross_entropy(logits(network, images), labels)
     wanted = [*weights, images] if with_images else list(weights)
-    return Pass(gradients(loss, wanted), {name: feature.detach() for name, feature in found.items()})
+    return Pass(derivatives(loss, wanted), {name: feature.detach() for name, feature in found.items()})
 
 
 def image_gradient(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from archgrad.proxies.layers import cross_entropy, gradients, logits, numbers, outputs, weighted
+from archgrad.derivatives import derivatives
+from archgrad.proxies.layers import cross_entropy, logits, numbers, outputs, weighted
 from archgrad.proxies.proxy import Measurement, Proxy
 
 
@@ -22,7 +23,7 @@ class Fisher(Proxy):
         layers = weighted(network)
         with outputs(dict(layers)) as activations:
             loss = cross_entropy(logits(network, images), labels)
-        gradient = gradients(loss, list(activations.values()))
+        gradient = derivatives(loss, list(activations.values()))
         channel = {name: 1 if isinstance(layer, nn.modules.conv._ConvNd) else -1 for name, layer in layers.items()}
         values = []
         for (name, activation), g in zip(activations.items(), gradient, strict=True):

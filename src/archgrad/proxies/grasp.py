@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from archgrad.proxies.layers import by_layer, cross_entropy, gradients, logits, weighted
+from archgrad.derivatives import derivatives
+from archgrad.proxies.layers import by_layer, cross_entropy, logits, weighted
 from archgrad.proxies.proxy import Measurement, Proxy
 
 
@@ -28,8 +29,8 @@ class GraSP(Proxy):
         layers = weighted(network)
         weights = [layer.weight for layer in layers.values()]
         loss = cross_entropy(logits(network, images), labels)
-        gradient = gradients(loss, weights, create_graph=True)
-        hessian_gradient = gradients(sum_of_products(gradient), weights)
+        gradient = derivatives(loss, weights, create_graph=True)
+        hessian_gradient = derivatives(sum_of_products(gradient), weights)
         found = by_layer(layers, hessian_gradient, lambda w, hg: -(w * hg).sum())
         return Measurement(sum(found.values()), found)
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from archgrad.derivatives import derivatives
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import widened
 
@@ -36,13 +37,6 @@ def cross_entropy(output: Float[Tensor, "batch classes"], labels: Int[Tensor, " 
     if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise ArchgradError(f"proxy: labels must lie in 0 … {classes - 1}, the network's outputs")
     return F.cross_entropy(output, labels)
-
-
-def gradients(output: Tensor, tensors: Sequence[Tensor], create_graph: bool = False) -> list[Tensor]:
-    """The gradient of an output by tensors, zero for tensors that do not reach the output."""
-    if not output.requires_grad:
-        return [torch.zeros_like(tensor) for tensor in tensors]
-    return list(torch.autograd.grad(output, tensors, create_graph=create_graph, materialize_grads=True))
 
 
 def by_layer(
@@ -97,7 +91,7 @@ def jacobian(network: nn.Module, images: Tensor) -> tuple[Float[Tensor, "batch i
     """One row per image, the gradient of the sum of all logits by that image; and the number of classes."""
     x = images.detach().requires_grad_(True)
     output = logits(network, x)
-    (found,) = gradients(output.sum(), [x])
+    (found,) = derivatives(output.sum(), [x])
     return found.flatten(1).double(), output.shape[1]
 
 

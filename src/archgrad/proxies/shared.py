@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from archgrad.derivatives import derivatives
 from archgrad.genotype import Genotype
 from archgrad.proxies.croze import CRoZe, released
-from archgrad.proxies.layers import Layer, by_layer, cross_entropy, gradients, jacobian, logits, weighted
+from archgrad.proxies.layers import Layer, by_layer, cross_entropy, jacobian, logits, weighted
 from archgrad.proxies.proxy import Batch, Measurement, Proxy, measuring
 
 
@@ -52,7 +53,7 @@ def loss_gradient(network: nn.Module, images: Tensor, labels: Tensor) -> tuple[d
     """The layers, and the gradient of the cross-entropy by their weights."""
     layers = weighted(network)
     loss = cross_entropy(logits(network, images), labels)
-    return layers, gradients(loss, [layer.weight for layer in layers.values()])
+    return layers, derivatives(loss, [layer.weight for layer in layers.values()])
 
 
 def measure(

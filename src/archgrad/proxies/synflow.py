@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from archgrad.proxies.layers import absolute, by_layer, gradients, logits, remove_norm, weighted
+from archgrad.derivatives import derivatives
+from archgrad.proxies.layers import absolute, by_layer, logits, remove_norm, weighted
 from archgrad.proxies.proxy import Measurement, Proxy
 
 
@@ -30,6 +31,6 @@ class SynFlow(Proxy):
         absolute(network)
         layers = weighted(network)
         flow = logits(network, torch.ones_like(images[:1])).sum()
-        gradient = gradients(flow, [layer.weight for layer in layers.values()])
+        gradient = derivatives(flow, [layer.weight for layer in layers.values()])
         found = by_layer(layers, gradient, lambda w, g: (w * g).abs().sum())
         return Measurement(sum(found.values()), found)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from archgrad.derivatives import derivatives
 from archgrad.engine.checkpoint import as_now
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.evaluation import widened
@@ -215,8 +216,7 @@ def input_gradient(network: nn.Module, x: Images, y: Labels, loss: Loss) -> Imag
     at = x.detach().requires_grad_()
     with torch.enable_grad():
         value = loss(_logits(network(at)), y)
-    (gradient,) = torch.autograd.grad(value, at)
-    return gradient
+    return derivatives(value, [at])[0]
 
 
 @torch.no_grad()
