@@ -313,6 +313,7 @@ class Search:
             schedule.step_end(self.state, Step(train, validation, gradients), self._context(f"schedule {number}"))
 
     def objective(self, purpose: str, batch: tuple[Tensor, Tensor], inner: Objective | None = None) -> Objective:
+        """The loss of a batch at the weights and randomness of this step; ``inner``: that of the weights' batch."""
         return Objective(
             self.supernet,
             self.method.relaxation,
@@ -340,6 +341,7 @@ class Search:
         self._measure("validation", objective)
 
     def weight_step(self, objective: Objective) -> list[Tensor]:
+        """Move the weights once; the gradients that were applied."""
         context = self._context("weight_gradient", "train")
         gradients = self.method.weight_gradient(objective, dict(self.supernet.alphas.items()), context)
         if self.method.weight_optimiser.clip is not None:

@@ -139,7 +139,8 @@ def test_a_settled_network_is_the_same_with_fast_kernels() -> None:
     torch.manual_seed(0)
     space = Darts()
     net = space.network(space.random(torch.Generator().manual_seed(3)), channels=4, cells=3).double()
-    fast = net(images())
+    with forced("loop"):  # which ``auto`` takes for larger maps only
+        fast = net(images())
     with forced("plain"):
         plain = net(images())
     assert isinstance(net, nn.Module)

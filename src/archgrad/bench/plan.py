@@ -164,7 +164,7 @@ def _steps(space: Any, method: Method, dataset: Dataset, device: str | None) -> 
 
     short = replace(method, epochs=3, batch_size=4, discretisation=Strongest(), schedules=())
     history = search(
-        space, short, dataset, channels=4, cells=3, progress=False, device=device, checkpoint_seconds=1e9
+        space, short, dataset, channels=4, cells=3, progress=False, device=device, checkpoint_seconds=1e9, diagnose=0
     ).history
     return float(history[-1]["seconds"] - history[0]["seconds"])
 

@@ -46,11 +46,8 @@ def flat_gradient(
 
     def product(point: Point, direction: Point) -> Point:
         at = point[0].detach().requires_grad_()
-        (first,) = torch.autograd.grad(loss(at), at, create_graph=True)
-        if not first.requires_grad:
-            return [torch.zeros_like(at)]
-        (second,) = torch.autograd.grad((first * direction[0]).sum(), at, allow_unused=True)
-        return [torch.zeros_like(at) if second is None else second]
+        (first,) = derivatives(loss(at), [at], create_graph=True)
+        return derivatives((first * direction[0]).sum(), [at])
 
     rule = FlatMinima(rho, second_order=second_order, epsilon=epsilon, centre=centre, normalise=normalise)
     (flat,) = rule.compute(gradient, product, [alpha.detach()])

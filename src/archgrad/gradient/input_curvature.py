@@ -16,7 +16,7 @@ from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.gradient.first_order import FirstOrder
 from archgrad.mixture import Mixture
-from archgrad.objective import Objective, filled, frozen, leaf
+from archgrad.objective import Objective, frozen, leaf
 from archgrad.schedules.anneal import Anneal, value_at
 
 
@@ -53,7 +53,7 @@ class InputCurvature(ArchitectureGradient):
         with frozen(objective.supernet):
             penalty = curvature(objective, objective.mixture(leaves), self.h)
             slopes = derivatives(penalty, list(leaves.values()))
-        added = objective.averaged(list(filled(leaves, slopes).values()))
+        added = objective.averaged(slopes)
         return {group: found[group] + weight * slope for group, slope in zip(leaves, added, strict=True)}
 
 

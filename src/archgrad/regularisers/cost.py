@@ -182,7 +182,7 @@ def _trace(supernet: Supernet, shape: tuple[int, ...] | None) -> _Traced:
     try:
         with torch.no_grad(), forced("plain"), counter:
             twin(x, twin.uniform())
-    except (RuntimeError, NotImplementedError) as error:
+    except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         raise ArchgradError(f"Cost: the network cannot take an input of shape {list(x.shape[1:])}: {reason}") from None
     tables = [
