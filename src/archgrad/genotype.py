@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -46,6 +46,10 @@ class Group:
     ``keep``: edges that stay per target state, None for all of them (DARTS: 2).
     ``excluded``: candidates of the mixture that never enter a genotype (DARTS: ``none``).
     ``select``: candidates that stay per edge (an `InputChoice` may read several inputs).
+
+    ``operations``: the candidates of all edges, in order of first appearance: the columns of alphas and mixtures.
+    ``incoming``: target state → the numbers of the edges that end there.
+    Both are there from the start: torch.compile cannot trace a cached property (its lock, before Python 3.12).
     """
 
     name: str
@@ -53,8 +57,15 @@ class Group:
     keep: int | None = None
     excluded: frozenset[str] = frozenset()
     select: int = 1
+    operations: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    incoming: dict[int, tuple[int, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        targets = dict.fromkeys(edge.target for edge in self.edges)
+        incoming = {t: tuple(i for i, edge in enumerate(self.edges) if edge.target == t) for t in targets}
+        object.__setattr__(self, "incoming", incoming)
+        operations = tuple(dict.fromkeys(name for edge in self.edges for name in edge.candidates))
+        object.__setattr__(self, "operations", operations)
         for edge in self.edges:
             if not edge.candidates:
                 raise ArchgradError(f"group {self.name!r}: edge {edge.source}→{edge.target} has no candidates")
@@ -67,20 +78,9 @@ class Group:
                 )
 
     @cached_property
-    def operations(self) -> tuple[str, ...]:
-        """The candidates of all edges, in order of first appearance: the columns of alphas and mixtures."""
-        return tuple(dict.fromkeys(name for edge in self.edges for name in edge.candidates))
-
-    @cached_property
     def mask(self) -> Bool[Tensor, "edges ops"]:
         """True where an edge has the candidate of that column."""
         return torch.tensor([[name in edge.candidates for name in self.operations] for edge in self.edges])
-
-    @cached_property
-    def incoming(self) -> dict[int, tuple[int, ...]]:
-        """Target state → the numbers of the edges that end there."""
-        targets = dict.fromkeys(edge.target for edge in self.edges)
-        return {t: tuple(i for i, edge in enumerate(self.edges) if edge.target == t) for t in targets}
 
     def selectable(self, edge: int) -> tuple[str, ...]:
         """The candidates of an edge that may enter a genotype."""

@@ -113,7 +113,6 @@ def test_batched_runs_under_autocast() -> None:
     assert (out - exact).abs().max() < 0.1 * exact.abs().max()
 
 
-@pytest.mark.slow
 def test_batched_compiles_to_one_graph() -> None:
     net, x = supernet("batched"), images()
     mixture = net.uniform().leaf()
