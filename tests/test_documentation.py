@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import runpy
+import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import jsonargparse
 import pytest
+
+from archgrad import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,3 +31,33 @@ def test_python_examples_run(page: str, monkeypatch: pytest.MonkeyPatch, tmp_pat
     program.write_text(python_blocks(page).replace('recipe="quick"', 'recipe="quick", epochs=1'))
     runpy.run_path(str(program), run_name="example")
     assert list(tmp_path.iterdir()) == [program], "the examples write no files"
+
+
+def command_lines() -> list[str]:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    blocks = [block for page in pages for block in page.read_text().split("```")[1::2]]
+    lines = [line for block in blocks for line in re.findall(r"^(?:srun )?archgrad (.+)$", block, re.MULTILINE)]
+    assert len(lines) > 30
+    lines = [re.sub(r"\$\w+", "8", line) for line in lines]  # what the shell would put there
+    return [line for line in lines if "mine." not in line]  # components that the page's reader writes
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_commands_are_understood(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached = []
+
+    def hollow(command: Callable[..., Any]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def called(*_: Any, **given: Any) -> None:
+            reached.append(given)
+
+        return called
+
+    parse = jsonargparse.auto_cli
+
+    def parse_only(commands: dict[str, Callable[..., Any]], **options: Any) -> None:
+        parse({name: hollow(command) for name, command in commands.items()}, **options)
+
+    monkeypatch.setattr(jsonargparse, "auto_cli", parse_only)
+    cli.main(shlex.split(line, comments=True))
+    assert len(reached) == 1

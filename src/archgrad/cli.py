@@ -462,6 +462,7 @@ OPTIONAL_FIRST = {
     "train": ("run",),
     "list": ("section",),
     "show": ("genotype",),
+    "bench report": ("campaign",),
     "landscape neighbourhood": ("architecture",),
     "landscape path": ("a", "b"),
 }

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonargparse
 import pytest
 
+from archgrad import cli
 from archgrad.bench import Campaign, commands, executors
 from archgrad.errors import ArchgradError
 
@@ -17,7 +17,7 @@ Make = Callable[..., Campaign]
 
 
 def typed(*arguments: str) -> None:
-    jsonargparse.auto_cli(commands.COMMANDS, args=list(arguments), as_positional=True, exit_on_error=False)
+    cli.main(["bench", *arguments])
 
 
 @pytest.fixture
@@ -40,6 +40,9 @@ def test_a_campaign_from_plan_to_status(file: str, capsys: pytest.CaptureFixture
     typed("run", file, "--progress", "false")
     assert "6 units computed" in capsys.readouterr().out
     assert (tmp_path / "campaign" / "results.parquet").is_file()
+    typed("report", file, "--resamples", "100")
+    assert (tmp_path / "campaign" / "report.html").is_file()
+    assert f"report: {tmp_path / 'campaign' / 'report.html'}" in capsys.readouterr().out
     typed("status", str(tmp_path / "campaign"))
     shown = capsys.readouterr().out
     assert "6 of 6 units complete (3/3 searches, 3/3 trainings); 0 running, 0 failed" in shown
