@@ -63,6 +63,8 @@ def test_every_unit_is_one_complete_directory_and_is_computed_once(undisturbed: 
 def test_results_are_those_of_the_runs(undisturbed: Campaign) -> None:
     found = collect.results(undisturbed)
     assert len(found) == 3 * 2 * 2
+    assert found.title == "tiny · digits"
+    assert not any("not complete" in remark for remark in found.remarks)
     assert set(found.frame.method) == {"darts", "random_genotype", "random_search"}
     row = found.frame[(found.frame.method == "darts") & (found.frame.seed == 1) & (found.frame.setting == "2")].iloc[0]
     directory = undisturbed.directory / "train/one/darts/seed-1/setting-2"
@@ -86,6 +88,10 @@ def test_a_stopped_campaign_goes_on_with_the_same_results(
     first, second = Inline(stop_after=stop_after), Inline()
     with pytest.raises(KeyboardInterrupt):
         go(campaign, first)
+    trained = sum(unit.startswith("train") for unit in first.seen)
+    assert (
+        collect.results(campaign).remarks[0] == f"The campaign is not complete: {trained} of its 12 trainings are here."
+    )
     assert go(campaign, second).computed == len(campaign) - stop_after
     assert not set(first.seen) & set(second.seen)
     assert content(campaign) == content(undisturbed)

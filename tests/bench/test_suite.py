@@ -111,6 +111,7 @@ def test_random_genotypes_are_trained_for_no_epochs_whatever_the_suite_says() ->
 @pytest.mark.parametrize("preset", ["small", "mini"])
 def test_presets_keep_the_structure(preset: str) -> None:
     full, other = suite(), suite("darts_benchsuite", preset)
+    assert other.about == f"{full.about}, preset {preset}"
     assert [b.name for b in other.benchmarks] == [b.name for b in full.benchmarks]
     for ours, theirs in zip(other.benchmarks, full.benchmarks, strict=True):
         assert (ours.cells, ours.steps, ours.operations) == (theirs.cells, theirs.steps, theirs.operations)

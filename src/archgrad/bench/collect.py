@@ -64,17 +64,20 @@ def results(campaign: Campaign) -> Results:
     records = campaign.store.records()
     known = _known(campaign.directory / RESULTS)
     diagnostics: dict[str, dict[str, Any]] = {}
-    rows = []
+    rows, planned = [], 0
     for unit in campaign.units():
+        planned += unit.kind == "train"
         if unit.kind == "train" and (record := records.get(unit.id)) is not None:
             search = _chosen(unit, records, record)
             rows.append(_row(campaign, unit, record, search, known, diagnostics))
     remarks = [_remark(campaign)]
+    if len(rows) < planned:
+        remarks.insert(0, f"The campaign is not complete: {len(rows):,} of its {planned:,} trainings are here.")
     if failed := sum(1 for row in rows if "problem" in row.extra):
         remarks.append(f"{failed} of {len(rows)} trainings failed and count as missing.")
     return Results.of(
         rows,
-        title=f"{campaign.suite.about or campaign.suite.name}",
+        title=f"{campaign.suite.about or campaign.suite.name} · {campaign.suite.data.label}",
         settings={setting.name: setting.label for setting in campaign.suite.settings},
         remarks=tuple(remarks),
     )

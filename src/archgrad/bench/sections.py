@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from archgrad.bench import tables
 from archgrad.bench.figures import (
+    BASELINES,
     Cell,
     Interval,
     bars,
@@ -77,6 +78,7 @@ def claims(analysis: Analysis) -> list[str]:
             f"On these benchmarks, with the noise of {cube.replicates} taken into account, {len(found)} of {of} pairs "
             f"of methods differ (stratified Welch test, Holm, {level}){_pairs_listed(found)}."
         )
+        result += [_against(analysis, baseline) for baseline in BASELINES if baseline in cube.methods]
     else:
         result.append(
             f"Whether a difference is more than the noise of {cube.replicates} cannot be told for "
@@ -209,7 +211,7 @@ def settings(analysis: Analysis) -> Section | None:
         return None
     place = np.moveaxis(rank(np.moveaxis(cube.cells, 0, -1)), -1, 0)
     k, panels = len(cube.methods), []
-    wide = 26.0 if len(cube.settings) <= 12 else max(7.0, 310 / len(cube.settings))
+    wide = 30.0 if len(cube.settings) <= 10 else max(7.0, 310 / len(cube.settings))
     data = tables.cells(analysis)
     for b, benchmark in enumerate(cube.benchmarks):
         cells = [
@@ -512,6 +514,27 @@ def _pairs_listed(found: Sequence[Pair]) -> str:
         return ""
     names = [f"{p.first} > {p.second}" if p.difference > 0 else f"{p.second} > {p.first}" for p in found]
     return f": {listed(names)}"
+
+
+def _against(analysis: Analysis, baseline: str) -> str:
+    """What a search is worth: which methods are told apart from a random baseline, and in which direction."""
+    better: list[str] = []
+    worse: list[str] = []
+    of = 0
+    for pair in analysis.pairs:
+        first, second, difference = pair.first, pair.second, pair.difference
+        if first == baseline:
+            first, second, difference = second, first, -difference
+        if second != baseline or first in BASELINES:
+            continue
+        of += 1
+        if pair.p_searches < analysis.alpha:
+            (better if difference > 0 else worse).append(first)
+    told = [f"{len(names)} {word} ({listed(names)})" for word, names in (("better", better), ("worse", worse)) if names]
+    rest = of - len(better) - len(worse)
+    if rest:
+        told.append(f"{rest} not told apart from it")
+    return f"Of {of} methods, compared with {baseline}: {', '.join(told)}."
 
 
 def _reversal(found: Agreement) -> str | None:

@@ -194,6 +194,8 @@ def suite(source: str | Path | Mapping[str, Any] = "darts_benchsuite", preset: s
     if preset != "full" or preset in presets:
         if preset not in presets:
             raise unknown(f"preset of {where}", preset, {"full", *presets})
+        if preset != "full":
+            raw["about"] = ", ".join(filter(None, (raw.get("about"), f"preset {preset}")))
         raw = overlaid(raw, presets[preset] or {})
     definition = overlaid(raw, changes)
     for part in ("subspaces", "training"):

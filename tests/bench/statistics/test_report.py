@@ -146,6 +146,18 @@ def test_the_claims_of_a_planted_reversal() -> None:
     assert "On 4 of 4 benchmarks the training setting matters more" in said
 
 
+def test_the_claims_say_which_methods_beat_a_random_baseline() -> None:
+    means = np.zeros((5, 4, 2)) + np.array([5.0, 0.0, -5.0, 0.0, 4.0])[:, None, None]
+    names = ["good", "same", "bad", "random_genotype", "random_search"]
+    said = claims(analyse(planted(means, searches=3, search_noise=0.1, methods=names), resamples=100))
+    assert (
+        "Of 3 methods, compared with random_genotype: 1 better (good), 1 worse (bad), 1 not told apart from it." in said
+    )
+    assert "Of 3 methods, compared with random_search: 1 better (good), 2 worse (same, bad)." in said
+    alone = claims(analyse(planted(means, searches=1, methods=names), resamples=100))
+    assert not any("compared with random" in claim for claim in alone), "one search each tells nothing"
+
+
 def test_the_claims_of_the_published_runs(published: Results) -> None:
     said = " ".join(claims(analyse(published, resamples=100)))
     assert "cannot be told for 21 of 21 pairs" in said
