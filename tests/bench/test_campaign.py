@@ -115,11 +115,11 @@ def test_mistakes_are_one_line(make: Make, keys: dict[str, Any], message: str) -
 
 
 def test_methods_are_composed_before_anything_runs(make: Make) -> None:
-    make(methods=["darts"]).require_methods()
+    make(methods=["darts"]).require_all()
     with pytest.raises(ArchgradError, match="unknown method 'dartz'"):
-        make("b", methods=["dartz"]).require_methods()
+        make("b", methods=["dartz"]).require_all()
     with pytest.raises(ArchgradError, match="no option 'rho'"):
-        make("c", methods=[{"name": "darts", "options": {"rho": 1}}]).require_methods()
+        make("c", methods=[{"name": "darts", "options": {"rho": 1}}]).require_all()
 
 
 def test_files_and_directories_that_are_none(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_mistakes_are_one_line(file: str) -> None:
         (lambda: commands.extend(file, settings=["7"]), "unknown setting of .*'7'"),
         (lambda: commands.run(file, address="auto"), "--address belongs to --executor ray"),
         (lambda: commands.merge(file, "nowhere"), "nowhere is not the directory of a campaign"),
-        (lambda: commands.report_file(file), "nothing has been trained yet"),
+        (lambda: commands.report_file(file), "nothing has a score yet"),
         (lambda: commands.status("nowhere.yaml"), r"nowhere\.yaml: no such file of a campaign"),
     ):
         with pytest.raises(ArchgradError, match=message) as error:

@@ -123,8 +123,14 @@ class Campaign:
                 f"got {self.diagnose!r}"
             ) from None
 
-    def require_methods(self) -> None:
-        """Compose every method for every benchmark, so that a mistake is seen before anything is computed."""
+    def require_all(self) -> None:
+        """Compose every method for every benchmark and open the table, so that a mistake is seen before computing."""
+        if (scores := self.suite.table) is not None:
+            space = scores.table.space.name
+            for name in self.benchmarks:
+                if (family := self.suite.benchmark(name).family) != space:
+                    raise ArchgradError(f"table {scores.table.name!r} is of the space {space}: {name} is of {family}")
+            _ = scores.values
         for benchmark in self.benchmarks:
             for method, entry in self.methods.items():
                 try:
@@ -315,7 +321,7 @@ def _seeds(given: Any, path: Path) -> tuple[int, ...]:
 
 
 def _chosen(kind: str, given: Any, known: Sequence[str], path: Path) -> tuple[str, ...]:
-    if given == "all":
+    if given in ("all", list(known)):  # a suite that looks scores up has no settings: then none is all
         return tuple(known)
     if not isinstance(given, list) or not given:
         raise ArchgradError(f"{path}: {kind} must be 'all' or a list, got {given!r}")
@@ -327,9 +333,12 @@ def _chosen(kind: str, given: Any, known: Sequence[str], path: Path) -> tuple[st
 
 
 def _identity(suite: Suite) -> dict[str, Any]:
-    """What of a suite decides results: not where this machine keeps the data, nor what the suite says of itself."""
+    """What of a suite decides results: not where this machine keeps data and tables, nor what it says of itself."""
     definition = {key: value for key, value in suite.definition.items() if key not in ("name", "about")}
-    return overlaid(definition, {"data": {"name": suite.data.label}})
+    places: dict[str, Any] = {"data": {"name": suite.data.label}}
+    if "table" in definition:
+        places["table"] = {"name": Path(definition["table"]["name"]).stem}
+    return overlaid(definition, places)
 
 
 def _require_alike(directory: Path, old: Any, new: Any, where: str = "") -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from archgrad.bench.campaign import Campaign
+from archgrad.bench.lookup import PRIMARY, LookUp
 from archgrad.bench.results import KEY, Results
 from archgrad.bench.results import Unit as Row
 from archgrad.bench.store import Record
-from archgrad.bench.units import Unit, completed, training_seed
+from archgrad.bench.units import Unit, completed, lowest_loss, training_seed
 from archgrad.errors import ArchgradError
 
 RESULTS = "results.parquet"
@@ -57,10 +58,27 @@ def status(campaign: Campaign) -> Status:
 
 
 def results(campaign: Campaign) -> Results:
-    """The trained units of a campaign, failed ones as missing scores, as the statistics take them.
+    """The scores of a campaign as the statistics take them: of trainings, failed ones as missing, or from its table.
 
     Curves and diagnostics come from the units' directories where they are; those read before from the results file.
     """
+    suite = campaign.suite
+    rows, planned = _trained(campaign) if suite.table is None else _looked_up(campaign, suite.table)
+    remarks = [_remark(campaign)]
+    if len(rows) < planned:
+        kind = "trainings" if suite.table is None else "scores"
+        remarks.insert(0, f"The campaign is not complete: {len(rows):,} of its {planned:,} {kind} are here.")
+    if failed := sum(1 for row in rows if "problem" in row.extra):
+        remarks.append(f"{failed} of {len(rows)} trainings failed and count as missing.")
+    title = f"{suite.about or suite.name} · {suite.data.label}"
+    settings = {setting.name: setting.label for setting in suite.settings}
+    if suite.table is None:
+        return Results.of(rows, title=title, settings=settings, remarks=tuple(remarks))
+    return Results.of(rows, title=title, remarks=tuple(remarks), primary=PRIMARY)
+
+
+def _trained(campaign: Campaign) -> tuple[list[Row], int]:
+    """The rows of all trainings that were computed or failed, and how many there are to be."""
     records = campaign.store.records()
     known = _known(campaign.directory / RESULTS)
     diagnostics: dict[str, dict[str, Any]] = {}
@@ -70,24 +88,42 @@ def results(campaign: Campaign) -> Results:
         if unit.kind == "train" and (record := records.get(unit.id)) is not None:
             search = _chosen(unit, records, record)
             rows.append(_row(campaign, unit, record, search, known, diagnostics))
-    remarks = [_remark(campaign)]
-    if len(rows) < planned:
-        remarks.insert(0, f"The campaign is not complete: {len(rows):,} of its {planned:,} trainings are here.")
-    if failed := sum(1 for row in rows if "problem" in row.extra):
-        remarks.append(f"{failed} of {len(rows)} trainings failed and count as missing.")
-    return Results.of(
-        rows,
-        title=f"{campaign.suite.about or campaign.suite.name} · {campaign.suite.data.label}",
-        settings={setting.name: setting.label for setting in campaign.suite.settings},
-        remarks=tuple(remarks),
-    )
+    return rows, planned
+
+
+def _looked_up(campaign: Campaign, scores: LookUp) -> tuple[list[Row], int]:
+    """The rows of what searches found, from the table, and how many there are to be."""
+    records = campaign.store.records()
+    several = len(campaign.suite.benchmarks) > 1
+    found: dict[tuple[str, str], list[Record]] = {}
+    for unit in campaign.units():
+        here = found.setdefault((unit.benchmark, unit.method), [])
+        if (record := records.get(unit.id)) is not None and "problem" not in record:
+            here.append(record)
+    rows: list[Row] = []
+    for (benchmark, method), searches in found.items():
+        chosen = searches
+        if campaign.genotypes != "all":
+            chosen = [lowest_loss(searches)] if len(searches) == len(campaign.seeds) else []
+        for search in chosen:
+            extra = _directory_record(campaign, search["unit"]).get("extra", {}) | {"search_loss": search.get("loss")}
+            rows += scores.units(
+                method,
+                search["seed"],
+                search["genotype"],
+                of=f"{benchmark}-" if several else "",
+                search_seconds=_number(search.get("seconds")),
+                extra=extra,
+            )
+    scored = len(found) * (len(campaign.seeds) if campaign.genotypes == "all" else 1)
+    return rows, scored * len(scores.values)
 
 
 def write_results(campaign: Campaign) -> Path:
     """Bring the results file of a campaign up to date; its path."""
     found = results(campaign)
     if not len(found):
-        raise ArchgradError(f"{campaign.directory}: nothing has been trained yet: archgrad bench run")
+        raise ArchgradError(f"{campaign.directory}: nothing has a score yet: archgrad bench run")
     return found.save(campaign.directory / RESULTS)
 
 
@@ -163,11 +199,13 @@ def _number(value: Any) -> float:
 
 
 def _remark(campaign: Campaign) -> str:
+    scores = campaign.suite.table
     if campaign.genotypes == "all":
-        return f"Every search counts: {len(campaign.seeds)} seeds, each genotype trained in every setting."
+        how = "trained in every setting" if scores is None else f"looked up in the table {scores.table.name}"
+        return f"Every search counts: {len(campaign.seeds)} seeds, each genotype {how}."
     return (
-        f"Only the genotype with the lowest supernet validation loss of {len(campaign.seeds)} searches was trained: "
-        "the spread of a method's searches does not show."
+        f"Only the genotype with the lowest supernet validation loss of {len(campaign.seeds)} searches was "
+        f"{'trained' if scores is None else 'looked up'}: the spread of a method's searches does not show."
     )
 
 

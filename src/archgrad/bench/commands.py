@@ -28,14 +28,14 @@ def plan(file: str, probe: bool = True, device: str | None = None) -> None:
         device: cpu, cuda, cuda:1, mps; the best there is by default
     """
     campaign = Campaign.load(file)
-    campaign.require_methods()
+    campaign.require_all()
     found = planning.plan(campaign, probe, device)
     total = found.searches + found.trainings
     print(f"{campaign.suite.about or campaign.suite.name}: {campaign.directory}")
     print(
         f"{total:,} units: {found.searches:,} searches and {found.trainings:,} trainings "
         f"({len(campaign.methods)} methods × {len(campaign.benchmarks)} benchmarks × {len(campaign.seeds)} seeds, "
-        f"{len(campaign.settings)} training settings); {found.done:,} are complete"
+        f"{_scored(campaign)}); {found.done:,} are complete"
     )
     if probe:
         kind = "GPU-hours" if found.device.startswith("cuda") else f"hours of one worker on {found.device}"
@@ -76,7 +76,7 @@ def run(
         progress: show a progress bar on terminals, and a line a minute elsewhere
     """
     campaign = Campaign.load(file)
-    campaign.require_methods()
+    campaign.require_all()
     campaign.suite.data.search()  # a download is for one process, and missing data is one line
     options: dict[str, Any] = {"workers": workers, "threads": threads, "gpus": gpus}
     if address is not None:
@@ -86,7 +86,8 @@ def run(
     campaign.save()
     with executors.get(executor, **options) as chosen:
         tally = driver.run(campaign, chosen, device=device, retry=retry, progress=progress)
-    if any(record.get("setting") for record in campaign.store.records().values() if "problem" not in record):
+    complete = [record for record in campaign.store.records().values() if "problem" not in record]
+    if any(record.get("setting") or campaign.suite.table is not None for record in complete):
         collect.write_results(campaign)
     same = f", {tally.copied:,} are equal trainings" if tally.copied else ""
     print(f"{tally.computed:,} units computed{same}; archgrad bench report {file}")
@@ -112,7 +113,8 @@ def status(file: str) -> None:
         table.add_row(method, *(f"{done}/{planned}" for done, planned in cells))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
     done = sum(found.done.values())
-    kinds = ", ".join(f"{found.done[kind]:,}/{found.planned[kind]:,} {name}" for kind, name in _KINDS.items())
+    counts = [(found.done[kind], found.planned[kind], name) for kind, name in _KINDS.items()]
+    kinds = ", ".join(f"{complete:,}/{planned:,} {name}" for complete, planned, name in counts if planned)
     print(
         f"{done:,} of {found.total:,} units complete ({kinds}); {len(found.running):,} running, "
         f"{len(found.problems):,} failed; {found.seconds / 3600:,.2f} hours computed"
@@ -150,7 +152,7 @@ def extend(
     if not (methods or benchmarks or seeds or settings):
         raise ArchgradError("bench extend: say what is added: --methods, --benchmarks, --seeds or --settings")
     larger = campaign.with_more(methods or [], benchmarks or [], seeds, settings or [])
-    larger.require_methods()
+    larger.require_all()
     larger.save()
     print(f"{len(larger) - len(campaign):,} units more, {len(larger):,} in all; archgrad bench run {larger.directory}")
 
@@ -179,6 +181,13 @@ def merge(file: str, sources: str | list[str]) -> None:
         print(f"archgrad: {unit}: {problem}", file=sys.stderr)
     if problems:
         raise ArchgradError(f"{len(problems):,} units could not be copied; the same command tries them again")
+
+
+def _scored(campaign: Campaign) -> str:
+    scores = campaign.suite.table
+    if scores is None:
+        return f"{len(campaign.settings)} training settings"
+    return f"{len(scores.values)} scores of each from the table {scores.table.name}"
 
 
 def _size(count: int) -> str:

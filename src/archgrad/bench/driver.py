@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
 import sys
 import time
 from collections import deque
@@ -16,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from archgrad.bench.campaign import Campaign
 from archgrad.bench.executors import Executor, Outcome, Task
 from archgrad.bench.store import Driver, Record
-from archgrad.bench.units import Unit, completed, training_seed
+from archgrad.bench.units import Unit, completed, lowest_loss, training_seed
 from archgrad.errors import ArchgradError
 
 POLL = 2.0  # seconds between two looks at what other drivers have done
@@ -205,9 +204,7 @@ class _Run:
         """What a training trains: that of its search, or of the search with the lowest validation loss."""
         if not unit.setting:
             return ""
-        found = [self.done[search] for search in unit.needs]
-        best = min(found, key=lambda record: math.inf if record.get("loss") is None else record["loss"])
-        return str(best["genotype"])
+        return str(lowest_loss([self.done[search] for search in unit.needs])["genotype"])
 
     def _look_around(self) -> None:
         """See what other drivers have done; take over what dead ones left."""

@@ -13,7 +13,7 @@ from archgrad.data import Dataset, Subset
 from archgrad.data.dataset import SPLIT_SEED
 from archgrad.errors import ArchgradError
 
-HALVES = ("order", "stratified")
+HALVES = ("order", "stratified", "whole")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Halves:
     """A dataset whose training set is cut into two fixed halves, which no seed changes; the test set stays whole.
 
     ``halves``: ``order`` takes the first half of the training set as it is stored for the search; ``stratified`` draws
-    halves that have the same classes. ``limit``: use so many training images, drawn once, the same of every class.
+    halves that have the same classes; ``whole`` cuts nothing, for scores from a table, or to train on what the search
+    has seen. ``limit``: use so many training images, drawn once, the same of every class.
     """
 
     name: str = "cifar10"
@@ -50,6 +51,8 @@ class Halves:
                 raise ArchgradError(f"data: limit must be between 2 and {len(train)} training images, got {self.limit}")
             if self.limit < len(train):
                 train, _ = datasets.split(train, self.limit / len(train), SPLIT_SEED)
+        if self.halves == "whole":
+            return replace(dataset, train=train, name=f"{self.label}, {len(train)} images")
         part = self._cut(train)[number]
         ordinal = ("first", "second")[number]
         return replace(dataset, train=part, name=f"{self.label}, {ordinal} half of {len(train)}")

@@ -104,9 +104,11 @@ def _estimate(campaign: Campaign, found: Plan, device: str | None, complete: Ite
                 took = steps * step.seconds * method.batch_size / batch * ratios[unit.method] / 3600
                 found.by_method[unit.method] = found.by_method.get(unit.method, 0.0) + took
                 hours += took
-        second = _training_second(benchmark, halves[1], world, max(s.recipe.batch_size for s in suite.settings))
-        for unit in left:
-            if unit.benchmark == name and unit.kind == "train":
+        trained = [unit for unit in left if unit.benchmark == name and unit.kind == "train"]
+        if trained:
+            largest = max(setting.recipe.batch_size for setting in suite.settings)
+            second = _training_second(benchmark, halves[1], world, largest)
+            for unit in trained:
                 took = suite.setting(unit.setting).recipe.epochs * len(halves[1].train) * second / 3600
                 found.training_hours += took
                 hours += took

@@ -15,9 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from archgrad.errors import ArchgradError, unknown
-from archgrad.genotype import Genotype
 from archgrad.runs import atomic_write
-from archgrad.tables.table import Table
 
 KEY = ["method", "benchmark", "setting", "seed", "training_seed"]
 """What makes a unit one of a kind."""
@@ -209,42 +207,6 @@ def published(frame: pd.DataFrame) -> Results:
             "ranks are those of these programs, not of the published methods.",
         ),
     )
-
-
-def from_table(
-    table: Table,
-    metrics: Mapping[str, str] | Sequence[str],
-    found: Iterable[tuple[str, int, Genotype | str | int]],
-    *,
-    settings: Sequence[str] = ("table",),
-    title: str | None = None,
-) -> Results:
-    """Scores looked up in a tabular benchmark instead of trained.
-
-    ``metrics``: benchmark → column of the table (or a pattern, see `Table.values`); a list takes the columns as the
-    benchmarks. A column may hold ``{setting}``, which is replaced by every one of ``settings``, as in
-    ``{"cifar10": "cifar10_test_{setting}"}`` with settings 12 and 200. ``found``: (method, seed, genotype) per search.
-    """
-    columns = dict(metrics) if isinstance(metrics, Mapping) else {name: name for name in metrics}
-    searches = [(method, seed, table.row(genotype)) for method, seed, genotype in found]
-    names = [str(setting) for setting in settings]
-    values = {(b, s): table.values(column.replace("{setting}", s)) for b, column in columns.items() for s in names}
-    cost = {"parameters": ("params_m", 1e6), "flops": ("flops_m", 1e6)}
-    known = {name: (table.columns[c], scale) for name, (c, scale) in cost.items() if c in table.columns}
-    units = (
-        Unit(
-            method,
-            benchmark,
-            setting,
-            seed,
-            score=float(column[row]),
-            genotype=table.text(row),
-            **{name: float(scale * numbers[row]) for name, (numbers, scale) in known.items()},  # type: ignore[arg-type]
-        )
-        for method, seed, row in searches
-        for (benchmark, setting), column in values.items()
-    )
-    return Results.of(units, title=title or f"Searches in the table {table.name}", primary="value in the table")
 
 
 def _row(unit: Mapping[str, Any]) -> dict[str, Any]:

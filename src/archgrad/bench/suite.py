@@ -16,6 +16,7 @@ import yaml
 
 from archgrad import methods, spaces
 from archgrad.bench.halves import HALVES, Halves
+from archgrad.bench.lookup import LookUp
 from archgrad.errors import ArchgradError, unknown
 from archgrad.method import AlphaOptimiser, Method, WeightOptimiser
 from archgrad.recipes import Recipe
@@ -24,7 +25,7 @@ from archgrad.spaces import Space
 
 SUITES = resources.files("archgrad.bench") / "suites"
 PRESETS = ("full", "small", "mini")
-PARTS = ("name", "about", "data", "subspaces", "operation_sets", "methods", "search", "training", "presets")
+PARTS = ("name", "about", "data", "subspaces", "operation_sets", "methods", "search", "training", "table", "presets")
 SEVERAL = ("modifiers", "schedules", "regularisers")
 ONE = ("relaxation", "architecture_gradient", "weight_gradient", "discretisation")
 SEARCH = (
@@ -114,7 +115,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Suite:
-    """Benchmarks and training settings. ``definition``: all of it as plain data, presets applied."""
+    """Benchmarks and training settings, or the table that scores come from instead of trainings.
+
+    ``definition``: all of it as plain data, presets applied.
+    """
 
     name: str
     about: str
@@ -122,6 +126,7 @@ class Suite:
     settings: tuple[Setting, ...]
     data: Halves
     definition: Mapping[str, Any] = field(repr=False)
+    table: LookUp | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -198,9 +203,11 @@ def suite(source: str | Path | Mapping[str, Any] = "darts_benchsuite", preset: s
             raw["about"] = ", ".join(filter(None, (raw.get("about"), f"preset {preset}")))
         raw = overlaid(raw, presets[preset] or {})
     definition = overlaid(raw, changes)
-    for part in ("subspaces", "training"):
+    for part in ("subspaces", "table" if "table" in definition else "training"):
         if not isinstance(definition.get(part), Mapping) or not definition[part]:
             raise ArchgradError(f"{where}: a suite needs {part!r}, a mapping")
+    if "table" in definition and "training" in definition:
+        raise ArchgradError(f"{where}: scores come from 'training' or from a 'table', not from both")
     definition = {
         "name": str(where),
         "about": "",
@@ -253,7 +260,8 @@ def _suite(definition: dict[str, Any], where: str) -> Suite:
             if not re.fullmatch(r"[\w.()+-]+", name):
                 raise ArchgradError(f"{where}: the name {name!r} may hold letters, digits and _.()+- only")
             benchmarks.append(_benchmark(name, str(subspace), str(operations), says, options or {}, where))
-    settings = _settings(definition["training"], where)
+    table = _look_up(definition["table"], where) if "table" in definition else None
+    settings = _settings(definition["training"], where) if table is None else ()
     _require_known(f"setting of data in {where}", definition["data"], DATA)
     data = dict(definition["data"])
     if data.get("halves", "stratified") not in HALVES:
@@ -262,9 +270,8 @@ def _suite(definition: dict[str, Any], where: str) -> Suite:
     _require_known(f"setting of search in {where}", search, (*SEARCH, "methods"))
     for method, says in (search.get("methods") or {}).items():
         _require_known(f"setting of search.methods.{method} in {where}", says or {}, SEARCH)
-    return Suite(
-        str(definition["name"]), str(definition["about"]), tuple(benchmarks), settings, Halves(**data), definition
-    )
+    name, about = str(definition["name"]), str(definition["about"])
+    return Suite(name, about, tuple(benchmarks), settings, Halves(**data), definition, table)
 
 
 def _benchmark(name: str, subspace: str, operations: str, says: Any, more: Any, where: str) -> Benchmark:
@@ -304,6 +311,18 @@ def _settings(training: Mapping[str, Any], where: str) -> tuple[Setting, ...]:
     if not settings:
         raise ArchgradError(f"{where}: a list of training settings is empty")
     return tuple(settings)
+
+
+def _look_up(says: Mapping[str, Any], where: str) -> LookUp:
+    _require_known(f"setting of table in {where}", says, ("name", "columns", "settings"))
+    columns, settings = says.get("columns"), says.get("settings", ["table"])
+    if "name" not in says or not isinstance(columns, Mapping) or not columns:
+        raise ArchgradError(f"{where}: table needs a name, and columns as {{cifar10: cifar10_test_200}}")
+    if not isinstance(settings, list) or not settings:
+        raise ArchgradError(f"{where}: the settings of table must be a list, got {settings!r}")
+    return LookUp(
+        str(says["name"]), {str(name): str(column) for name, column in columns.items()}, tuple(map(str, settings))
+    )
 
 
 def _made(source: str, family: str, options: Mapping[str, Any]) -> Method:

@@ -68,6 +68,11 @@ class Unit(NamedTuple):
         return tuple(Unit(self.benchmark, self.method, seed).id for seed in self.among or (self.seed,))
 
 
+def lowest_loss(searches: Sequence[Record]) -> Record:
+    """The search with the lowest supernet validation loss, the first of equal ones."""
+    return min(searches, key=lambda record: math.inf if record.get("loss") is None else record["loss"])
+
+
 def execute(campaign: Campaign, unit: Unit, genotype: str = "", device: str | None = None) -> Record:
     """Compute a unit, or continue it where it was interrupted; one that is complete is only read.
 

@@ -11,7 +11,8 @@ from planted import planted
 
 from archgrad import spaces
 from archgrad.bench import results as module
-from archgrad.bench.results import Results, Unit, from_table, thinned
+from archgrad.bench.lookup import from_table
+from archgrad.bench.results import Results, Unit, thinned
 from archgrad.errors import ArchgradError
 from archgrad.tables import Table
 
