@@ -79,7 +79,7 @@ def test_a_stopped_campaign_says_what_is_missing(make: Make, Inline: Any) -> Non
 
 
 def test_of_several_spaces_each_has_its_benchmarks_and_the_lowest_loss_may_choose(make: Make, Inline: Any) -> None:
-    two = {**SUITE, "subspaces": {name: SUITE["subspaces"]["one"] for name in ("one", "two")}}
+    two = {**SUITE, "subspaces": dict.fromkeys(("one", "two"), SUITE["subspaces"]["one"])}
     campaign = make(suite=two, genotypes="lowest_validation_loss")
     driver.run(campaign, Inline(), progress=False)
     found = collect.results(campaign)
