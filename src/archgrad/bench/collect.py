@@ -70,11 +70,13 @@ def results(campaign: Campaign) -> Results:
         remarks.insert(0, f"The campaign is not complete: {len(rows):,} of its {planned:,} {kind} are here.")
     if failed := sum(1 for row in rows if "problem" in row.extra):
         remarks.append(f"{failed} of {len(rows)} trainings failed and count as missing.")
-    title = f"{suite.about or suite.name} · {suite.data.label}"
-    settings = {setting.name: setting.label for setting in suite.settings}
-    if suite.table is None:
-        return Results.of(rows, title=title, settings=settings, remarks=tuple(remarks))
-    return Results.of(rows, title=title, remarks=tuple(remarks), primary=PRIMARY)
+    return Results.of(
+        rows,
+        title=f"{suite.about or suite.name} · {suite.data.label}",
+        settings={setting.name: setting.label for setting in suite.settings},
+        remarks=tuple(remarks),
+        primary=Results.primary if suite.table is None else PRIMARY,
+    )
 
 
 def _trained(campaign: Campaign) -> tuple[list[Row], int]:

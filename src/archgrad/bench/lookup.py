@@ -15,6 +15,9 @@ from archgrad.bench.results import Results, Unit
 from archgrad.genotype import Genotype
 from archgrad.tables import Table
 
+PRIMARY = "value in the table"
+"""What such a score is called."""
+
 COST = {"parameters": ("params_m", 1e6), "flops": ("flops_m", 1e6)}
 """What of a network's cost a table may hold: column, and what brings it to ones."""
 
@@ -82,6 +85,3 @@ def from_table(
     look = LookUp(table, columns, tuple(map(str, settings)))
     units = (unit for method, seed, genotype in found for unit in look.units(method, seed, genotype))
     return Results.of(units, title=title or f"Searches in the table {look.table.name}", primary=PRIMARY)
-
-
-PRIMARY = "value in the table"

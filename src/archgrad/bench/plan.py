@@ -97,14 +97,15 @@ def _estimate(campaign: Campaign, found: Plan, device: str | None, complete: Ite
         found.largest_step = max(found.largest_step, round(step.peak * largest / batch))
         images = round(len(halves[0].train) * suite.train_fraction)
         hours = 0.0
-        for unit in left:
-            if unit.benchmark == name and unit.kind == "search":
+        here = [unit for unit in left if unit.benchmark == name]
+        for unit in here:
+            if unit.kind == "search":
                 method = methods[unit.method]
                 steps = method.epochs * (images // method.batch_size)
                 took = steps * step.seconds * method.batch_size / batch * ratios[unit.method] / 3600
                 found.by_method[unit.method] = found.by_method.get(unit.method, 0.0) + took
                 hours += took
-        trained = [unit for unit in left if unit.benchmark == name and unit.kind == "train"]
+        trained = [unit for unit in here if unit.kind == "train"]
         if trained:
             largest = max(setting.recipe.batch_size for setting in suite.settings)
             second = _training_second(benchmark, halves[1], world, largest)
