@@ -72,17 +72,19 @@ def claims(analysis: Analysis) -> list[str]:
     }
     of = len(analysis.pairs)
     level = f"{analysis.alpha:g}"
-    if not any(math.isnan(pair.p_searches) for pair in analysis.pairs):
+    unknown = sum(math.isnan(pair.p_searches) for pair in analysis.pairs)
+    if unknown < of:
         found = significant["p_searches"]
         result.append(
-            f"On these benchmarks, with the noise of {cube.replicates} taken into account, {len(found)} of {of} pairs "
-            f"of methods differ (stratified Welch test, Holm, {level}){_pairs_listed(found)}."
+            f"On these benchmarks, with the noise of {cube.replicates} taken into account, {len(found)} of "
+            f"{of - unknown} pairs of methods differ (stratified Welch test, Holm, {level}){_pairs_listed(found)}."
         )
-        result += [_against(analysis, baseline) for baseline in BASELINES if baseline in cube.methods]
-    else:
+        against = [_against(analysis, baseline) for baseline in BASELINES if baseline in cube.methods]
+        result += [sentence for sentence in against if sentence is not None]
+    if unknown:
         result.append(
-            f"Whether a difference is more than the noise of {cube.replicates} cannot be told for "
-            f"{sum(math.isnan(pair.p_searches) for pair in analysis.pairs)} of {of} pairs: they lack repetitions."
+            f"Whether a difference is more than the noise of {cube.replicates} cannot be told for {unknown} of {of} "
+            "pairs: they lack repetitions, or all repetitions are equal."
         )
     found = significant["p_benchmarks"]
     can = analysis.smallest_p < analysis.alpha
@@ -104,11 +106,10 @@ def claims(analysis: Analysis) -> list[str]:
             f"(deviation of the settings' means {_span(spread.setting_deviation)} points, of the methods' means "
             f"{_span(spread.method_deviation)})."
         )
-        top = int(np.argmax(analysis.best_settings))
-        result.append(
-            f"Setting {_setting(analysis, cube.settings[top])} is the best one in "
-            f"{_number(analysis.best_settings[top])} of {analysis.best_of} cases."
-        )
+        most = float(analysis.best_settings.max())
+        best = [_setting(analysis, cube.settings[h]) for h in np.flatnonzero(analysis.best_settings == most)]
+        start = f"Setting {best[0]} is" if len(best) == 1 else f"Settings {listed(best)} are each"
+        result.append(f"{start} the best one in {_number(most)} of {analysis.best_of} cases.")
     if analysis.power:
         result.append(_power_claim(analysis, analysis.power[0]))
     return result
@@ -290,14 +291,14 @@ def pairs(analysis: Analysis) -> Section | None:
             _p(pair.p_cells),
             f"{pair.improvement:.2f}",
             _bounds(pair.improvement_low, pair.improvement_high),
-            _number(pair.cohen_d, 2),
+            _number(pair.hedges_g, 2),
             f"{pair.cliff_delta:+.2f}",
         ]
         for pair in analysis.pairs
     ]
     header = [
         "Pair", "Difference", "interval", "Won / tied / lost", "p benchmarks", f"p {cube.replicates}", "p cells",
-        "P(better)", "interval", "Cohen d", "Cliff δ",
+        "P(better)", "interval", "Hedges g", "Cliff δ",
     ]  # fmt: skip
     words = element(
         "p",
@@ -367,16 +368,15 @@ def agreement(analysis: Analysis) -> Section | None:
 
 def _tau(analysis: Analysis, found: Agreement, name: str, words: str) -> Markup:
     size = len(found.names)
-    reliable = found.reliability
+    halves = found.halves
     over = {"methods": "the methods as a sample of methods"}.get(found.over, f"the {found.over}")
 
     def cell(i: int, j: int) -> Cell:
         if i == j:
-            known = len(reliable) > 0 and not math.isnan(reliable[i])
-            title = "itself"
-            if known:
-                title = f"{found.names[i]}: τ between two random halves of its {analysis.cube.replicates}"
-            return Cell(f"({reliable[i]:.2f})" if known else "", None, title)
+            if halves is None or math.isnan(halves[i, i]):
+                return Cell("", None, "itself")
+            title = f"{found.names[i]}: τ between two random halves of its {analysis.cube.replicates}"
+            return Cell(f"({halves[i, i]:.2f})".replace("-", "−"), None, title)
         value = found.tau[i, j]
         text = "–" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
         title = f"{found.names[i]} and {found.names[j]}: τ {text}{_range(found.low[i, j], found.high[i, j])}"
@@ -388,10 +388,14 @@ def _tau(analysis: Analysis, found: Agreement, name: str, words: str) -> Markup:
     width = 88.0 if size <= 10 else max(22.0, 860 / size)
     titles = [_setting(analysis, n) for n in found.names] if found is analysis.settings else found.names
     drawing = heat_map(words, titles, found.names, cells, width=width, height=36, titles=titles)
-    caption = f"{words}, mean {found.average:.2f}; small: {100 * (1 - analysis.alpha):g} % interval over {over}" + (
-        "; in brackets: two halves of one benchmark’s " + analysis.cube.replicates if len(reliable) else ""
-    )
-    return figure(caption, drawing, tables.agreement(found), name)
+    caption = f"{words}, mean {found.average:.2f}; small: {100 * (1 - analysis.alpha):g} % interval over {over}"
+    same, different = found.half_averages
+    if not math.isnan(same):
+        caption += (
+            f"; in brackets: two halves of one benchmark’s {analysis.cube.replicates}, mean {same:.2f}, to be compared "
+            f"with the {different:.2f} between halves of different benchmarks"
+        )
+    return figure(caption.replace(" -", " −"), drawing, tables.agreement(found), name)
 
 
 def spread(analysis: Analysis) -> Section | None:
@@ -432,7 +436,7 @@ def spread(analysis: Analysis) -> Section | None:
         ),
     ]
     hidden = (
-        "Nothing was repeated: the noise of a search is part of “method” and that of a training of “method × setting”."
+        "Too little was repeated: the noise of a search is part of “method”, that of a training of “method × setting”."
         if len(present) < len(COMPONENTS)
         else "search: what a search’s settings share; rest: what they do not."
     )
@@ -462,10 +466,10 @@ def power(analysis: Analysis) -> Section | None:
     header += [f"if ± {value:g}" for value in ASSUMED]
     lead = element(
         "p",
-        "How many searches of each method (on each benchmark) would find the measured difference between the two best "
-        f"with a probability of 80 % at level {analysis.alpha:g} (two-sided t-test): for the measured deviation of a "
-        "search, and if it were 0.1 … 1 points. The measured difference of the two best tends to be too large, so "
-        "these numbers are rather too small.",
+        "How many searches of each method (on each benchmark, three or more) would find the measured difference of the "
+        f"two best with a probability of 80 % at level {analysis.alpha:g} (two-sided t-test of these two methods "
+        "alone, not corrected for others): for the measured deviation of a search, and if it were 0.1 … 1 points. The "
+        "measured difference of the two best tends to be too large, so these numbers are rather too small.",
         class_="lead",
     )
     frame = tables.power(analysis)
@@ -505,7 +509,7 @@ def _setting(analysis: Analysis, name: str) -> str:
 
 def _test(found: Ranks) -> str:
     if found.friedman is None:
-        return "no test: it needs three methods and two benchmarks"
+        return "no test: it needs three methods, two benchmarks and different scores"
     return f"Friedman p {_p(found.friedman.p)}, Nemenyi critical difference {found.critical_difference:.2f}"
 
 
@@ -516,11 +520,11 @@ def _pairs_listed(found: Sequence[Pair]) -> str:
     return f": {listed(names)}"
 
 
-def _against(analysis: Analysis, baseline: str) -> str:
+def _against(analysis: Analysis, baseline: str) -> str | None:
     """What a search is worth: which methods are told apart from a random baseline, and in which direction."""
     better: list[str] = []
     worse: list[str] = []
-    of = 0
+    of = unknown = 0
     for pair in analysis.pairs:
         first, second, difference = pair.first, pair.second, pair.difference
         if first == baseline:
@@ -528,12 +532,17 @@ def _against(analysis: Analysis, baseline: str) -> str:
         if second != baseline or first in BASELINES:
             continue
         of += 1
+        unknown += math.isnan(pair.p_searches)
         if pair.p_searches < analysis.alpha:
             (better if difference > 0 else worse).append(first)
+    if unknown == of:
+        return None
     told = [f"{len(names)} {word} ({listed(names)})" for word, names in (("better", better), ("worse", worse)) if names]
-    rest = of - len(better) - len(worse)
+    rest = of - len(better) - len(worse) - unknown
     if rest:
         told.append(f"{rest} not told apart from it")
+    if unknown:
+        told.append(f"{unknown} unknown")
     return f"Of {of} methods, compared with {baseline}: {', '.join(told)}."
 
 
@@ -547,10 +556,14 @@ def _reversal(found: Agreement) -> str | None:
     text = (
         f"Two benchmarks agree on the ranking with τ = {found.average:.2f} on average; the least alike are "
         f"{found.names[i]} and {found.names[j]} (τ {found.tau[i, j]:.2f}{_range(found.low[i, j], found.high[i, j])}), "
-        f"and {negative} of {of} pairs of benchmarks order most methods the other way round."
+        f"and {negative} of {of} pairs of benchmarks order more pairs of methods the other way round than alike."
     )
-    if len(found.reliability) and not np.isnan(found.reliability).all():
-        text += f" Two halves of the same benchmark’s searches agree with τ = {np.nanmean(found.reliability):.2f}."
+    same, different = found.half_averages
+    if not math.isnan(same) and not math.isnan(different):
+        text += (
+            f" How much of it is noise: with half of the searches each, two benchmarks agree with τ = {different:.2f}, "
+            f"and a benchmark with itself with τ = {same:.2f}."
+        )
     return text.replace("τ -", "τ −").replace("= -", "= −")
 
 
@@ -569,8 +582,11 @@ def _power_claim(analysis: Analysis, top: TopTwo) -> str:
 
 def _drawn(analysis: Analysis) -> str:
     if analysis.intervals_over == "benchmarks":
-        return ", since nothing was repeated: where would a number lie had other such benchmarks been chosen"
-    return " within every method and benchmark, with all their settings: where would it lie had all been done again"
+        return ", since too little was repeated: where would a number lie had other such benchmarks been chosen"
+    return (
+        " within every method and benchmark, with all their settings: where the number lies that is to be expected of "
+        "as many searches of these benchmarks"
+    )
 
 
 def _rank_shade(place: float, methods: int) -> float | None:

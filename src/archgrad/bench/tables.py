@@ -128,6 +128,8 @@ def agreement(found: Agreement) -> pd.DataFrame:
     i, j = np.triu_indices(len(found.names), 1)
     names = np.array(found.names, dtype=object)
     columns = {"tau": found.tau, "low": found.low, "high": found.high, "p": found.p}
+    if found.halves is not None:
+        columns["tau_of_halves"] = found.halves
     table = {name: values[i, j] for name, values in columns.items() if not np.isnan(values[i, j]).all()}
     return pd.DataFrame({"first": names[i], "second": names[j], **table})
 
@@ -237,16 +239,16 @@ def _pairs(analysis: Analysis) -> str:
             p(pair.p_benchmarks),
             p(pair.p_searches),
             f"{pair.improvement:.2f}",
-            "--" if math.isnan(pair.cohen_d) else f"${pair.cohen_d:.2f}$",
+            "--" if math.isnan(pair.hedges_g) else f"${pair.hedges_g:.2f}$",
         ]
         for pair in analysis.pairs
     ]
     caption = (
         "Pairs of methods: difference in points, benchmarks won/tied/lost, Holm-corrected $p$ of Wilcoxon's test over "
         f"benchmarks and of Welch's stratified test over {analysis.cube.replicates}, probability of improvement, "
-        "Cohen's $d$."
+        "Hedges' $g$."
     )
-    header = ["first", "second", "difference", "w/t/l", "$p$ benchm.", f"$p$ {analysis.cube.replicates}", "$P$", "$d$"]
+    header = ["first", "second", "difference", "w/t/l", "$p$ benchm.", f"$p$ {analysis.cube.replicates}", "$P$", "$g$"]
     return latex(header, rows, "llrrrrrr", caption, "pairs")
 
 

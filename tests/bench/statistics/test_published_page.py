@@ -48,6 +48,9 @@ def test_what_they_show(analysis: Analysis, text: str) -> None:
     assert f"the setting makes {100 * setting:.0f} % of the variance and the method {100 * method:.0f} %" in text
     winners = [set(analysis.cube.cells[:, b].argmax(0)) for b in range(9)]
     assert f"only {sum(len(w) == 1 for w in winners)} of 9 benchmarks have the same winner in all nine settings" in text
+    top = [analysis.results.settings[name] for name in analysis.cube.settings].index("lr 0.1, wd 1e-3")
+    best = analysis.cube.cells.argmax(-1) == top
+    assert (best.sum(1).min(), best.all(0).sum()) == (6, 3), "for each method on at least 6, for all seven on 3"
     darts = tables.benchmarks(analysis).query("method == 'darts'")
     assert (darts["rank"] == 7).sum() == 3, "last on three"
     assert darts[darts["rank"] == 1].benchmark.tolist() == ["deep-all_skip"]
@@ -79,16 +82,24 @@ def test_what_they_cannot_show(analysis: Analysis, published: Results, text: str
     assert f"(p = {analysis.ranks.nemenyi[0, 6]:.3f})" in text
     assert f"call {sum(p.p_cells < 0.05 for p in analysis.pairs)} of 21 pairs significant" in text
     sound = published.only(method=["darts", "drnas", "oles", "pc_darts", "fair_darts"])
-    test = analyse(sound, resamples=100).ranks.friedman
+    five = analyse(sound, resamples=100)
+    test, of_best = five.ranks.friedman, five.ranks_of_best.friedman
     assert test is not None
-    assert f"Friedman's p is {test.p:.3f}" in text
+    assert of_best is not None
+    assert f"(Friedman's p is {test.p:.3f}), by the best setting they do ({of_best.p:.3f})" in text
+    (clear,) = tables.nemenyi(five).query("p_best < 0.05").to_dict("records")
+    assert (clear["first"], clear["second"], f"{clear['p_best']:.3f}") == ("pc_darts", "darts", "0.003")
+    best = tables.nemenyi(analysis).query("p_best < 0.05").sort_values("p_best")
+    assert [(*row[:2], f"{row[3]:.3f}") for row in best.itertuples(index=False)] == [
+        ("pc_darts", "sdarts_random", "0.006"), ("pc_darts", "darts", "0.026"), ("drnas", "sdarts_random", "0.037"),
+    ]  # fmt: skip
 
 
 def test_what_it_would_take(analysis: Analysis, text: str) -> None:
     half = {top.scope: top.assumed[3] for top in analysis.power}
     told = (half["deep-no_skip"], half["wide-regular"], half["deep-all_skip"], half["single_cell-all_skip"])
-    assert told == (3, 27, 980, 9812)
-    assert (half["all"], analysis.power[0].assumed[4]) == (2, 6)
+    assert told == (3, 27, 980, 9813)
+    assert (half["all"], analysis.power[0].assumed[4]) == (3, 6)
     assert f"are {analysis.power[0].difference:.2f} points apart in the mean" in text
     single = [top.difference for top in analysis.power[1:]]
     assert f"{min(single):.2f} to {max(single):.2f} points apart" in text

@@ -8,16 +8,17 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from archgrad.bench.statistics.bootstrap import Bootstrap
-from archgrad.bench.statistics.cube import Cube
+from archgrad.bench.statistics.cube import Cube, mean
 
 MEANINGS = {
-    "Mean": "mean score, all benchmarks' settings weighing the same",
-    "IQM": "mean of the middle half of the normalised scores (0 worst, 1 best method)",
-    "Median": "median of the normalised scores",
-    "Optimality gap": "mean distance of the normalised scores below the best method",
-    "Regret": "mean distance below the best method, in points",
+    "Mean": "mean score, all benchmarks weighing the same",
+    "IQM": "mean of the middle half of all normalised scores (0 worst, 1 best method)",
+    "Median": "median of all normalised scores",
+    "Optimality gap": "how far a method's normalised scores lie below 1 in the mean: 0 best, 1 worst everywhere",
+    "Regret": "how far a method lies below the best one in the mean, in points",
 }
 CHUNK = 4_000_000  # weights that are sorted at once
+EQUAL = 1e-6  # points; methods closer together are the same, and no scale from worst to best
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,47 +39,58 @@ def normalised(cube: Cube) -> Float[np.ndarray, "methods benchmarks settings sea
     width = (best - worst)[..., None]
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = (cube.scores - worst[..., None]) / width
-    return np.where(width > 0, scaled, np.where(np.isnan(cube.scores), np.nan, 0.5))
+    return np.where(width > EQUAL, scaled, np.where(np.isnan(cube.scores), np.nan, 0.5))
 
 
 def aggregates(cube: Cube, bootstrap: Bootstrap) -> list[Aggregate]:
-    """The aggregates of a compared cube, methods in its order.
+    """The aggregates of a compared cube, methods in its order; all benchmarks weigh the same.
 
     *Source:* Agarwal et al., 2108.13264. *Differs:* scores are normalised between the worst and the best method, since
-    accuracies have no human or random anchor; the optimality gap is therefore that to the best method, γ = 1.
+    accuracies have no human or random anchor; the optimality gap is that to the best method, of a method's means: of
+    single searches even the best method would have one.
     """
-    unit = normalised(cube)
-    regret = np.maximum(cube.cells.max(0)[None, ..., None] - cube.scores, 0)
-    averaged = {"Mean": cube.scores, "Optimality gap": np.maximum(1 - unit, 0), "Regret": regret}
-    samples: dict[str, list[tuple[float, float, float]]] = {name: [] for name in MEANINGS}
-    for m in range(len(cube.methods)):
-        weights, once = bootstrap.weights(m), cube.present[m][None].astype(np.float32)
-        measured = {name: _mean(scores[m], once) for name, scores in averaged.items()}
-        drawn = {name: _mean(scores[m], weights) for name, scores in averaged.items()}
-        ordered = _Ordered.of(unit[m])
-        step = max(1, CHUNK // max(len(ordered.values), 1))
-        measured |= ordered.statistics(once)
-        parts = [ordered.statistics(weights[i : i + step]) for i in range(0, len(weights), step)]
-        drawn |= {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        for name, found in samples.items():
-            low, high = bootstrap.interval(drawn[name])
-            found.append((float(measured[name][0]), float(low), float(high)))
+    measured, drawn = _of_cells(cube.cells[None]), _of_cells(bootstrap.cells)
+    samples = {name: (mean(measured[name], 1)[0], bootstrap.over_benchmarks(drawn[name])) for name in measured}
+    samples |= _of_searches(cube, bootstrap)
     result = []
-    for name, found in samples.items():
-        values, low, high = np.array(found).T
-        result.append(Aggregate(name, MEANINGS[name], values, low, high, name in ("Optimality gap", "Regret")))
+    for name, meaning in MEANINGS.items():
+        values, resampled = samples[name]
+        low, high = bootstrap.of_methods(resampled)
+        result.append(Aggregate(name, meaning, values, low, high, name in ("Optimality gap", "Regret")))
     return result
 
 
-def _mean(
-    scores: Float[np.ndarray, "benchmarks settings searches"],
-    weights: Float[np.ndarray, "resamples benchmarks searches"],
-) -> Float[np.ndarray, " resamples"]:
-    there = ~np.isnan(scores)
-    flat = weights.reshape(len(weights), -1)
-    total = flat @ np.where(there, scores, 0.0).sum(1).ravel()
-    number = flat @ there.sum(1).ravel()
-    return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan))
+def _of_cells(
+    cells: Float[np.ndarray, "resamples methods benchmarks settings"],
+) -> dict[str, Float[np.ndarray, "resamples benchmarks methods"]]:
+    """What follows from the methods' means, per benchmark."""
+    below = cells.max(1, keepdims=True) - cells
+    width = below.max(1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gap = np.where(width > EQUAL, below / width, np.where(np.isnan(cells), np.nan, 0.5))
+    values = {"Mean": cells, "Optimality gap": gap, "Regret": below}
+    return {name: mean(value, -1).swapaxes(1, 2) for name, value in values.items()}
+
+
+def _of_searches(
+    cube: Cube, bootstrap: Bootstrap
+) -> dict[str, tuple[Float[np.ndarray, " methods"], Float[np.ndarray, "resamples methods"]]]:
+    """Interquartile mean and median of the normalised scores of all searches: the measured one, and every resample."""
+    unit, settings = normalised(cube), (cube.counts > 0).sum(-1)
+    measured, drawn = [], []
+    for m in range(len(cube.methods)):
+        ordered = _Ordered.of(unit[m])
+        # A weight of 1 for every score where all benchmarks have as many.
+        per_benchmark = len(ordered.values) / np.maximum(settings[m] * len(cube.benchmarks), 1)
+        measured.append(ordered.statistics(cube.shares[m][None] * per_benchmark[:, None]))
+        shares = bootstrap.shares(m)
+        step = max(1, CHUNK // max(len(ordered.values), 1))
+        parts = [ordered.statistics(shares[i : i + step] * per_benchmark[:, None]) for i in range(0, len(shares), step)]
+        drawn.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    return {
+        name: (np.array([one[name][0] for one in measured]), np.stack([one[name] for one in drawn], 1))
+        for name in measured[0]
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,19 +111,19 @@ class _Ordered:
     def statistics(
         self, weights: Float[np.ndarray, "resamples benchmarks searches"]
     ) -> dict[str, Float[np.ndarray, " resamples"]]:
-        """The mean without the lowest and highest ⌊n/4⌋, as scipy's ``trim_mean(…, 0.25)``, and the median."""
+        """The mean without the lowest and highest ⌊n/4⌋, as scipy's ``trim_mean(…, 0.25)``, and the median.
+
+        The weights of all n values sum to n.
+        """
         ends = weights[:, self.benchmark, self.search].cumsum(-1, dtype=np.float64)  # values up to each one
-        cuts = {"IQM": np.floor(0.25 * ends[:, -1]), "Median": np.floor((ends[:, -1] - 1) / 2)}
-        return {name: self._between(ends, cut, ends[:, -1] - cut) for name, cut in cuts.items()}
+        n = len(self.values)
+        return {name: self._between(ends, cut, n - cut) for name, cut in (("IQM", n // 4), ("Median", (n - 1) // 2))}
 
     def _between(
-        self,
-        ends: Float[np.ndarray, "resamples values"],
-        low: Float[np.ndarray, " resamples"],
-        high: Float[np.ndarray, " resamples"],
+        self, ends: Float[np.ndarray, "resamples values"], low: int, high: int
     ) -> Float[np.ndarray, " resamples"]:
         """Mean of the low-th to high-th value: Σ(eᵢ − eᵢ₋₁)vᵢ of clipped ends, summed by parts."""
         last, first = self.values[-1], self.values[0]
-        clipped = np.clip(ends, low[:, None], high[:, None])
-        total = clipped[:, -1] * last - low * first - clipped[:, :-1] @ np.diff(self.values)
-        return np.asarray(np.where(high > low, total / np.maximum(high - low, 1), np.nan))
+        clipped = np.clip(ends, low, high)
+        total = high * last - low * first - clipped[:, :-1] @ np.diff(self.values)
+        return np.asarray(total / (high - low))

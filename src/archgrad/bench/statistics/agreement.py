@@ -19,9 +19,10 @@ SPLITS = 200  # random halvings of the searches
 class Agreement:
     """τ-b between the rankings of any two of ``names``: 1 the same, 0 unrelated, −1 reversed; NaN if all are tied.
 
-    ``low``, ``high``: interval, and ``over`` what it is about. ``p``: of τ = 0, exact for few methods, uncorrected.
-    ``reliability``: τ between two random halves of one benchmark's searches, which no other τ can be expected to exceed
-    by much; empty without repetitions.
+    ``low``, ``high``: interval, and ``over`` what it is about: of searches, it is that of the τ of rankings by as many
+    searches, whose noise brings every τ closer to 0. ``p``: of τ = 0, exact for few methods, uncorrected.
+    ``halves``: τ between a random half of one's searches and the other half of another's; on the diagonal of its own,
+    which says how much of the disagreement is noise. None without repetitions.
     """
 
     names: tuple[str, ...]
@@ -30,13 +31,19 @@ class Agreement:
     high: Float[np.ndarray, "names names"]
     p: Float[np.ndarray, "names names"]
     over: str
-    reliability: Float[np.ndarray, " names"]
+    halves: Float[np.ndarray, "names names"] | None = None
 
     @property
     def average(self) -> float:
         """Mean τ over all pairs, NaN for less than two names."""
-        off = self.tau[np.triu_indices(len(self.names), 1)]
-        return float(np.nanmean(off)) if len(off) and not np.isnan(off).all() else math.nan
+        return _average(self.tau[np.triu_indices(len(self.names), 1)])
+
+    @property
+    def half_averages(self) -> tuple[float, float]:
+        """Mean τ of halves: of one and the same, and of two different ones; NaN if unknown."""
+        if self.halves is None:
+            return math.nan, math.nan
+        return _average(np.diag(self.halves)), _average(self.halves[np.triu_indices(len(self.names), 1)])
 
     @property
     def extremes(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
@@ -75,7 +82,7 @@ def between_benchmarks(cube: Cube, bootstrap: Bootstrap) -> Agreement:
         (low, high), over = bootstrap.interval(drawn), bootstrap.over
         np.fill_diagonal(low, 1.0)
         np.fill_diagonal(high, 1.0)
-    return Agreement(cube.benchmarks, value, low, high, _p(cube.blocks()), over, _reliability(cube, bootstrap.seed))
+    return Agreement(cube.benchmarks, value, low, high, _p(cube.blocks()), over, _halves(cube, bootstrap.seed))
 
 
 def between_settings(cube: Cube, bootstrap: Bootstrap) -> Agreement:
@@ -84,17 +91,17 @@ def between_settings(cube: Cube, bootstrap: Bootstrap) -> Agreement:
     drawn = tau(bootstrap.cells.transpose(0, 2, 3, 1)) if bootstrap.over != "benchmarks" else measured[None]
     low, high = bootstrap.interval(bootstrap.over_benchmarks(drawn))
     unknown = np.full(low.shape, np.nan)
-    return Agreement(cube.settings, mean(measured, 0), low, high, unknown, bootstrap.over, np.empty(0))
+    return Agreement(cube.settings, mean(measured, 0), low, high, unknown, bootstrap.over)
 
 
 def bonett_wright(
     value: Float[np.ndarray, " *shape"], methods: int, confidence: float = 0.95
 ) -> tuple[Float[np.ndarray, " *shape"], Float[np.ndarray, " *shape"]]:
-    """Interval of τ over so many methods by Fisher's z; NaN for less than five."""
+    """Interval of τ over so many methods by Fisher's z; NaN for less than five, and for ±1, where z is infinite."""
     if methods < 5:
         return np.full(value.shape, np.nan), np.full(value.shape, np.nan)
     reach = float(stats.norm.ppf(0.5 + confidence / 2)) * math.sqrt(0.437 / (methods - 4))
-    z = np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12))
+    z = np.arctanh(np.where(np.abs(value) < 1, value, np.nan))
     return np.tanh(z - reach), np.tanh(z + reach)
 
 
@@ -106,20 +113,21 @@ def _p(blocks: Float[np.ndarray, "names methods"]) -> Float[np.ndarray, "names n
     return result
 
 
-def _reliability(cube: Cube, seed: int) -> Float[np.ndarray, " benchmarks"]:
-    """Split-half τ per benchmark, mean over random splits; NaN where a method has a single search."""
+def _halves(cube: Cube, seed: int) -> Float[np.ndarray, "benchmarks benchmarks"] | None:
+    """Split-half τ, mean over random splits; NaN where a method has a single search."""
     if not cube.replicated:
-        return np.empty(0)
+        return None
     generator = np.random.default_rng([seed, 99])
-    result = np.full(len(cube.benchmarks), np.nan)
-    for b in range(len(cube.benchmarks)):
-        runs = cube.runs[:, b]
-        number = (~np.isnan(runs)).sum(-1)
-        if number.min() < 2:
-            continue
-        keys = np.where(np.isnan(runs), np.inf, generator.random((SPLITS, *runs.shape)))
-        place = keys.argsort(-1).argsort(-1)
-        first, second = place < (number // 2)[:, None], (place >= (number // 2)[:, None]) & ~np.isnan(runs)
-        halves = [mean(np.where(half, runs, np.nan), -1) for half in (first, second)]
-        result[b] = mean(tau(np.stack(halves, 1))[:, 0, 1], 0)
-    return result
+    there = ~np.isnan(cube.runs)
+    number = there.sum(-1)
+    place = np.where(there, generator.random((SPLITS, *there.shape)), np.inf).argsort(-1).argsort(-1)
+    lower = place < (number // 2)[..., None]
+    halves = [mean(np.where(half & there, cube.runs, np.nan), -1).swapaxes(1, 2) for half in (lower, ~lower)]
+    size = len(cube.benchmarks)
+    value = mean(tau(np.concatenate(halves, 1))[:, :size, size:], 0)
+    known = number.min(0) >= 2
+    return np.where(known[:, None] & known, (value + value.T) / 2, np.nan)
+
+
+def _average(values: Float[np.ndarray, " n"]) -> float:
+    return float(mean(values, -1)) if len(values) else math.nan

@@ -6,23 +6,27 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from archgrad.bench.statistics.cube import Cube, mean
 
 BUDGET = 20_000_000  # resampled cells that are held at once, 160 MB
+FEWEST = 5  # benchmarks from which others can be drawn; intervals of less cover the truth far too seldom
 
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
-    """Resamples of a cube.
+    """Resamples of a compared cube.
 
-    With repeated searches the interval answers: had these benchmarks been searched again, where would the number lie?
+    With repeated searches the interval is that of the number expected of these benchmarks with as many searches.
     Settings share the search's genotype and are therefore drawn together. Without repetitions only the benchmarks can
     be drawn again, and the interval answers: had other benchmarks like these been chosen? ``over`` says which.
 
+    Of n searches n − 1 are drawn (Rao and Wu, JASA 83 (1988)): of n drawn ones the mean varies too little by the factor
+    (n − 1)/n, which matters with three.
+
     *Source:* Agarwal et al., 2108.13264, section 4 (stratified bootstrap; tasks are strata, runs are drawn).
-    *Differs:* a run there is one score, here the scores of one search under all settings.
+    *Differs:* a run there is one score, here the scores of one search under all settings; they draw n of n.
     """
 
     cube: Cube
@@ -41,25 +45,31 @@ class Bootstrap:
         fitting = BUDGET // max(int(self.cube.cells.size), 1)
         return max(min(self.resamples, fitting), min(self.resamples, 200))
 
+    @property
+    def unknown(self) -> Bool[np.ndarray, " methods"]:
+        """Methods whose noise is unknown, and with it their intervals: searched once on some benchmark."""
+        if self.over == "benchmarks":
+            return np.zeros(len(self.cube.methods), dtype=bool)
+        return np.asarray((self.cube.present.sum(-1) < 2).any(1))
+
     @cached_property
-    def benchmark_weights(self) -> Float[np.ndarray, "resamples benchmarks"]:
-        """How often every benchmark is drawn; always once if searches are drawn."""
+    def benchmark_shares(self) -> Float[np.ndarray, "resamples benchmarks"]:
+        """The share of every benchmark in a resample; the same for all if searches are drawn."""
         count = len(self.cube.benchmarks)
         if self.over != "benchmarks":
-            return np.ones((1, count), dtype=np.float64)
-        drawn = self._generator(0).multinomial(count, np.full(count, 1 / count), size=self.number)
-        return np.asarray(drawn, dtype=np.float64)
+            return np.full((1, count), 1 / count)
+        return self._drawn(count, self._generator(0))
 
-    def weights(self, method: int) -> Float[np.ndarray, "resamples benchmarks searches"]:
-        """How often every search of a method is drawn, the same numbers at every call."""
-        present = self.cube.present[method]
+    def shares(self, method: int) -> Float[np.ndarray, "resamples benchmarks searches"]:
+        """The share of every search of a method in its benchmark, the same numbers at every call."""
+        present, equal = self.cube.present[method], self.cube.shares[method]
         if self.over == "benchmarks":
-            return np.asarray(self.benchmark_weights[:, :, None] * present[None])
+            return np.asarray(self.benchmark_shares[:, :, None] * len(present) * equal)
         generator = self._generator(1 + method)
-        drawn = np.zeros((self.number, *present.shape), dtype=np.float32)
+        drawn = np.repeat(equal[None], self.number, axis=0)
         for b, here in enumerate(present):
-            if count := int(here.sum()):
-                drawn[:, b, here] = generator.multinomial(count, np.full(count, 1 / count), size=self.number)
+            if (count := int(here.sum())) > 1:
+                drawn[:, b, here] = self._drawn(count, generator)
         return drawn
 
     @cached_property
@@ -70,25 +80,26 @@ class Bootstrap:
             return cube.cells[None]
         result = np.empty((self.number, *cube.cells.shape))
         for m in range(len(cube.methods)):
-            weights = self.weights(m).transpose(1, 0, 2)
-            there = ~np.isnan(cube.scores[m])
-            # Deviations from the cell's mean keep float32 weights exact enough.
+            # Deviations from the cell's mean, so that equal scores stay equal.
             centre = np.nan_to_num(cube.cells[m])
-            values = np.where(there, cube.scores[m] - centre[:, :, None], 0.0).transpose(0, 2, 1)
-            total = weights @ values
-            number = weights @ there.transpose(0, 2, 1).astype(np.float32)
-            moved = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+            values = np.nan_to_num(cube.scores[m] - centre[:, :, None])
+            moved = self.shares(m).transpose(1, 0, 2) @ values.transpose(0, 2, 1)
             result[:, m] = (moved + centre[:, None]).transpose(1, 0, 2)
+        result[:, cube.counts == 0] = np.nan
         return result
 
     def interval(self, samples: Float[np.ndarray, " resamples *n"]) -> Float[np.ndarray, " 2 *n"]:
-        """The percentile interval of every element; NaN where no resample has a value."""
+        """The percentile interval of every element; NaN where no resample has a value, or nothing can be drawn."""
         tail = (1 - self.confidence) / 2
-        if len(samples) < 2:
+        if len(samples) < 2 or (self.over == "benchmarks" and len(self.cube.benchmarks) < FEWEST):
             return np.full((2, *samples.shape[1:]), np.nan)
         nothing = np.isnan(samples).all(0)
         bounds = np.nanquantile(np.where(nothing, 0.0, samples), [tail, 1 - tail], axis=0)
         return np.where(nothing, np.nan, bounds)
+
+    def of_methods(self, samples: Float[np.ndarray, "resamples methods"]) -> Float[np.ndarray, "2 methods"]:
+        """The interval of a number per method, NaN where its noise is unknown."""
+        return np.where(self.unknown, np.nan, self.interval(samples))
 
     def over_benchmarks(
         self, values: Float[np.ndarray, " resamples benchmarks *n"]
@@ -98,9 +109,14 @@ class Bootstrap:
             return mean(values, 1)
         flat = values[0].reshape(values.shape[1], -1)
         there = ~np.isnan(flat)
-        total, number = self.benchmark_weights @ np.where(there, flat, 0.0), self.benchmark_weights @ there
-        drawn = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+        total, whole = self.benchmark_shares @ np.where(there, flat, 0.0), self.benchmark_shares @ there
+        with np.errstate(invalid="ignore", divide="ignore"):
+            drawn = np.where(whole > 0, total / whole, np.nan)
         return np.asarray(drawn.reshape(-1, *values.shape[2:]))
+
+    def _drawn(self, count: int, generator: np.random.Generator) -> Float[np.ndarray, "resamples count"]:
+        times = generator.multinomial(max(count - 1, 1), np.full(count, 1 / count), size=self.number)
+        return np.asarray(times / max(count - 1, 1))
 
     def _generator(self, stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, stream])

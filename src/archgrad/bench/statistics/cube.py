@@ -16,6 +16,7 @@ from archgrad.bench.results import Results
 from archgrad.errors import ArchgradError
 
 LISTED = 6  # names that a remark gives before it only counts
+DIGITS = 9  # scores that differ by less are equal, so that the order of a sum makes no difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ class Cube:
     @cached_property
     def cells(self) -> Float[np.ndarray, "methods benchmarks settings"]:
         """Means over the searches."""
-        return mean(self.scores, -1)
+        return np.round(mean(self.scores, -1), DIGITS)
 
     @cached_property
     def spread(self) -> Float[np.ndarray, "methods benchmarks settings"]:
@@ -87,12 +88,17 @@ class Cube:
         """Every search as the mean over the settings, NaN unless it was trained under all that are compared."""
         wanted = np.any(self.counts > 0, axis=0)[None, :, :, None]
         values = np.where(wanted, self.scores, 0.0).sum(2) / np.maximum(wanted.sum(2), 1)
-        return np.asarray(values, dtype=np.float64)
+        return np.asarray(np.round(values, DIGITS))
 
     @cached_property
     def present(self) -> Bool[np.ndarray, "methods benchmarks searches"]:
         """Which searches there are."""
         return np.asarray(~np.isnan(self.scores).all(2))
+
+    @cached_property
+    def shares(self) -> Float[np.ndarray, "methods benchmarks searches"]:
+        """The share of every search in its benchmark: all the same, together 1."""
+        return np.asarray(self.present / np.maximum(self.present.sum(-1, keepdims=True), 1))
 
     @property
     def replicated(self) -> bool:
@@ -109,31 +115,43 @@ class Cube:
         return replace(self, methods=tuple(self.methods[m] for m in chosen), scores=self.scores[chosen])
 
     def compared(self) -> Cube:
-        """What every method has: the part on which methods can be compared.
+        """What can be compared: searches that were all trained under the same settings of a benchmark.
 
-        A method that lacks more than half of the benchmarks' settings is left out, then every setting of a benchmark
-        that some remaining method lacks. A mean over the settings is then one over the same settings for all methods.
+        Left out are a method that lacks more than half of the benchmarks' settings, then of every benchmark the
+        settings under which no search of some remaining method was trained together with the others, then the searches
+        that lack a setting. A mean over the settings is then one over the same settings for all methods and searches.
         """
-        have: Bool[np.ndarray, "methods benchmarks settings"] = np.asarray(self.counts > 0)
+        there: Bool[np.ndarray, "methods benchmarks settings searches"] = ~np.isnan(self.scores)
+        have: Bool[np.ndarray, "methods benchmarks settings"] = np.asarray(there.any(-1))
         planned = np.asarray(have.any(0))
         kept = [m for m in range(len(self.methods)) if have[m][planned].mean() >= 0.5]
         kept = kept or list(range(len(self.methods)))
         while not have[kept].all(0).any() and len(kept) > 1:
             kept.remove(min(kept, key=lambda m: int(have[m].sum())))
-        complete = np.asarray(have[kept].all(0))
+        complete = np.stack([_common(there[kept, b]) for b in range(len(self.benchmarks))])
+        whole = (there | ~complete[None, :, :, None]).all(2)
         remarks = list(self.remarks)
         for m in sorted(set(range(len(self.methods))) - set(kept)):
             held = f"{int(have[m].sum())} of {int(planned.sum())}"
             remarks.append(f"{self.methods[m]} is left out of the comparisons: it has {held} benchmarks' settings.")
         if (lost := planned & ~complete).any():
             names = [f"{self.benchmarks[b]} / {self.settings[h]}" for b, h in np.argwhere(lost).tolist()]
-            lacking = [self.methods[m] for m in kept if (lost & ~have[m]).any()]
+            every = (there | ~planned[None, :, :, None]).all(2).any(-1)  # whether some search has all settings
+            lacking = [self.methods[m] for m in kept if not every[m][lost.any(1)].all()]
             remarks.append(
                 f"{len(names)} of {int(planned.sum())} benchmarks' settings are left out of the comparisons since not "
                 f"all methods have them ({listed(lacking)} lack some): {listed(names)}."
             )
+        left = (there & complete[None, :, :, None]).any(2) & ~whole
+        if number := int(left[kept].sum()):
+            names = [self.methods[m] for m in kept if left[m].any()]
+            remarks.append(
+                f"{self.replicates.capitalize()} without results under all compared settings are left out of the "
+                f"comparisons: {number:,} of {int(self.present[kept].sum()):,} ({listed(names)})."
+            )
         rows, columns = np.asarray(complete.any(1)), np.asarray(complete.any(0))
-        scores = np.where(complete[None, :, :, None], self.scores, np.nan)[kept][:, rows][:, :, columns]
+        used = complete[None, :, :, None] & whole[:, :, None]
+        scores = np.where(used, self.scores, np.nan)[kept][:, rows][:, :, columns]
         result = replace(
             self,
             methods=tuple(self.methods[m] for m in kept),
@@ -153,7 +171,10 @@ class Cube:
         if not single:
             return []
         what = "search" if self.replicates == "searches" else "training"
-        return [f"{listed(single)}: a single {what} on some benchmarks, whose noise is unknown and counts as none."]
+        return [
+            f"{listed(single)}: a single {what} on some benchmarks, whose noise is unknown. There are no intervals for "
+            "them, and those of others count it as none."
+        ]
 
 
 def natural(names: Iterable[Any]) -> list[str]:
@@ -172,14 +193,24 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
+def _common(there: Bool[np.ndarray, "methods settings searches"]) -> Bool[np.ndarray, " settings"]:
+    """Settings under all of which every method has trained at least one search, many of them."""
+    chosen = there.any(-1).all(0)
+    for mine in there:
+        together = mine[chosen].sum(0)
+        if together.max(initial=0) < chosen.sum():
+            chosen = chosen & mine[:, together.argmax()]
+    return np.asarray(chosen)
+
+
 def summary(cells: Float[np.ndarray, "*batch settings"], how: str) -> Float[np.ndarray, " *batch"]:
     """``mean`` or ``best`` over the settings."""
     if how not in ("mean", "best"):
         raise ArchgradError(f"a benchmark's score is the mean or the best over its settings, got {how!r}")
     if how == "mean":
-        return np.round(mean(cells, -1), 9)  # so that rounding errors make no difference of equal scores
+        return np.round(mean(cells, -1), DIGITS)
     best = np.where(np.isnan(cells), -np.inf, cells).max(-1)
-    return np.round(np.where(np.isfinite(best), best, np.nan), 9)
+    return np.round(np.where(np.isfinite(best), best, np.nan), DIGITS)
 
 
 def mean(values: Float[np.ndarray, "*batch n"], axis: int) -> Float[np.ndarray, "*batch n"]:

@@ -25,8 +25,9 @@ class Pair:
     ``p_benchmarks`` is Wilcoxon's signed-rank test over the benchmarks (would it hold on others?), ``p_searches`` a
     stratified Welch test over the searches (does it hold on these?), ``p_cells`` Wilcoxon's over all benchmarks'
     settings, which share genotypes: too small, for comparison only. ``improvement``: probability that a search of the
-    first beats one of the second, ties half, averaged over benchmarks and settings, with an interval. ``cohen_d``:
-    difference in standard deviations of a search, mean over the benchmarks.
+    first beats one of the second, ties half, averaged over benchmarks and settings, with an interval unless
+    all comparisons came out alike. ``hedges_g``: difference in standard deviations of a search, mean over the
+    benchmarks.
     ``paired_d``: mean of the benchmarks' differences in their own standard deviations.
     """
 
@@ -44,7 +45,7 @@ class Pair:
     improvement: float
     improvement_low: float
     improvement_high: float
-    cohen_d: float
+    hedges_g: float
     paired_d: float
 
     @property
@@ -87,7 +88,7 @@ def _pair(
     j: int,
 ) -> Pair:
     by_benchmark = blocks[:, i] - blocks[:, j]
-    low, high = bootstrap.interval(drawn[:, i] - drawn[:, j])
+    low, high = np.where(bootstrap.unknown[[i, j]].any(), np.nan, bootstrap.interval(drawn[:, i] - drawn[:, j]))
     improvement = probability_of_improvement(cube, bootstrap, i, j)
     spread = float(by_benchmark.std(ddof=1)) if len(by_benchmark) > 1 else 0.0
     return Pair(
@@ -105,7 +106,7 @@ def _pair(
         improvement=improvement[0],
         improvement_low=improvement[1],
         improvement_high=improvement[2],
-        cohen_d=cohen_d(cube.runs[i], cube.runs[j]),
+        hedges_g=hedges_g(cube.runs[i], cube.runs[j]),
         paired_d=float(by_benchmark.mean() / spread) if spread > 0 else math.nan,
     )
 
@@ -136,7 +137,8 @@ def stratified_welch(
     """Two-sided p of the difference of the means over benchmarks, its variance being that of the searches within each.
 
     The benchmarks are taken as given: Σ_b (v₁/n₁ + v₂/n₂)/B², degrees of freedom after Satterthwaite. NaN if some
-    benchmark has a single search.
+    benchmark has a single search, or if all of each method's searches are equal but the methods are not: that no noise
+    was seen does not say how much there is.
     """
     means = [mean(x, -1) for x in (first, second)]
     number = np.stack([(~np.isnan(x)).sum(-1) for x in (first, second)])
@@ -146,24 +148,34 @@ def stratified_welch(
     total = variance.sum()
     difference = float((means[0] - means[1]).sum())
     if total <= 0:
-        return 1.0 if difference == 0 else 0.0
+        return 1.0 if difference == 0 else math.nan
     freedom = total**2 / (variance**2 / (number - 1)).sum()
     return float(2 * stats.t.sf(abs(difference) / math.sqrt(total), freedom))
 
 
-def cohen_d(first: Float[np.ndarray, "benchmarks searches"], second: Float[np.ndarray, "benchmarks searches"]) -> float:
-    """Difference over √((v₁ + v₂)/2), averaged over the benchmarks where it is defined."""
+def hedges_g(
+    first: Float[np.ndarray, "benchmarks searches"], second: Float[np.ndarray, "benchmarks searches"]
+) -> float:
+    """Difference over √((v₁ + v₂)/2), averaged over the benchmarks where it is defined.
+
+    With the factor 1 − 3/(4(n₁ + n₂ − 2) − 1) of Hedges, J. Educ. Statist. 6 (1981), without which it is far too large
+    for two or three searches.
+    """
     pooled = np.sqrt((deviation(first, -1) ** 2 + deviation(second, -1) ** 2) / 2)
     difference = mean(first, -1) - mean(second, -1)
+    freedom = sum((~np.isnan(x)).sum(-1) for x in (first, second)) - 2
     defined = pooled > 0
-    return float((difference[defined] / pooled[defined]).mean()) if defined.any() else math.nan
+    if not defined.any():
+        return math.nan
+    return float((difference / np.where(defined, pooled, 1) * (1 - 3 / (4 * freedom - 1)))[defined].mean())
 
 
 def probability_of_improvement(cube: Cube, bootstrap: Bootstrap, i: int, j: int) -> tuple[float, float, float]:
     """P(i beats j), ties half, averaged over benchmarks, and its interval.
 
     The interval is that of a U-statistic (DeLong et al., Biometrics 44 (1988)), every search being one draw with all
-    its settings; without repetitions it is bootstrapped over the benchmarks. *Source:* Agarwal et al., 2108.13264.
+    its settings, and NaN where all comparisons come out alike; without repetitions it is bootstrapped over the
+    benchmarks. *Source:* Agarwal et al., 2108.13264.
     """
     x, y = cube.scores[i], cube.scores[j]
     values, variances = [], []
@@ -183,6 +195,8 @@ def probability_of_improvement(cube: Cube, bootstrap: Bootstrap, i: int, j: int)
     if bootstrap.over == "benchmarks":
         low, high = bootstrap.interval(bootstrap.over_benchmarks(np.array(values)[None]))
         return average, float(low), float(high)
+    if sum(variances) <= 0 or bootstrap.unknown[[i, j]].any():
+        return average, math.nan, math.nan
     reach = float(stats.norm.ppf(0.5 + bootstrap.confidence / 2)) * math.sqrt(sum(variances)) / len(values)
     return average, max(0.0, average - reach), min(1.0, average + reach)
 

@@ -13,6 +13,8 @@ from archgrad.bench.statistics.cube import Cube, deviation, mean
 from archgrad.bench.statistics.pairwise import stratified_welch
 
 MOST = 100_000
+LEAST = 3  # searches: with two per method a test hardly knows the noise, and finds far less than it should
+QUANTILES = (np.polynomial.legendre.leggauss(200)[0] + 1) / 2, np.polynomial.legendre.leggauss(200)[1] / 2
 ASSUMED = (0.1, 0.2, 0.3, 0.5, 1.0)
 """Deviations of a search's score, in points, for which the answer is given where the real one is unknown."""
 
@@ -22,9 +24,10 @@ class TopTwo:
     """The two best methods of a benchmark, or (``scope`` "all") of all by the mean over the benchmarks.
 
     ``deviation``: of one search's score, pooled over both, in points; NaN if nothing was repeated. ``p``: Welch's test
-    with the ``searches`` there are. ``needed``: searches of each method (on each benchmark) to find the measured
-    difference with the wanted power; infinite for none or more than `MOST`. The measured difference of the two best
-    tends to be too large, so that this is rather too few. ``assumed``: the same for each deviation in `ASSUMED`.
+    with the ``searches`` there are. ``needed``: searches of each method (on each benchmark), `LEAST` or more, to find
+    the measured difference with the wanted power in this one comparison; infinite for none or more than `MOST`. The
+    measured difference of the two best tends to be too large, so that this is rather too few. ``assumed``: the same for
+    each deviation in `ASSUMED`.
     """
 
     scope: str
@@ -69,20 +72,21 @@ def _top_two(cube: Cube, scope: str, chosen: Int[np.ndarray, " blocks"], alpha: 
 
 
 def power(difference: float, spread: float, searches: int, *, alpha: float = 0.05, benchmarks: int = 1) -> float:
-    """Probability that the two-sided t-test over the searches, stratified by benchmark, finds the difference."""
+    """Probability that the two-sided t-test over the searches, stratified by benchmark, finds the difference.
+
+    Integrated over the estimated deviation: distribution functions of the noncentral t are NaN for some large shifts.
+    """
     if spread <= 0:
         return 1.0 if difference else alpha
     freedom = benchmarks * 2 * (searches - 1)
     shift = abs(difference) / (spread * math.sqrt(2 / (searches * benchmarks)))
-    if freedom > 2000 or shift > 30:  # the noncentral t is numerically fragile there, and normal
-        limit = float(stats.norm.ppf(1 - alpha / 2))
-        return float(stats.norm.sf(limit - shift) + stats.norm.cdf(-limit - shift))
-    limit = float(stats.t.ppf(1 - alpha / 2, freedom))
-    return float(stats.nct.sf(limit, freedom, shift) + stats.nct.cdf(-limit, freedom, shift))
+    points, weights = QUANTILES
+    limit = float(stats.t.ppf(1 - alpha / 2, freedom)) * np.sqrt(stats.chi2.ppf(points, freedom) / freedom)
+    return float(weights @ (stats.norm.sf(limit - shift) + stats.norm.cdf(-limit - shift)))
 
 
 def needed(difference: float, spread: float, *, alpha: float = 0.05, wanted: float = 0.8, benchmarks: int = 1) -> float:
-    """The least number of searches (at least 2) with the wanted power, NaN if the spread is unknown.
+    """The least number of searches, from `LEAST`, with the wanted power; NaN if the spread is unknown.
 
     >>> needed(1.0, 1.0), needed(0.5, 1.0)  # Cohen (1988), table 2.4.1: 17 and 64
     (17, 64)
@@ -91,7 +95,7 @@ def needed(difference: float, spread: float, *, alpha: float = 0.05, wanted: flo
         return math.nan
     if difference == 0 or power(difference, spread, MOST, alpha=alpha, benchmarks=benchmarks) < wanted:
         return math.inf
-    low, high = 1, 2
+    low, high = LEAST - 1, LEAST
     while power(difference, spread, high, alpha=alpha, benchmarks=benchmarks) < wanted:
         low, high = high, 2 * high
     while high - low > 1:

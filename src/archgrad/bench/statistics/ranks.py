@@ -64,7 +64,7 @@ def average_ranks(cube: Cube, bootstrap: Bootstrap, how: str = "mean", alpha: fl
     average = mean(table, 0)
     order = np.lexsort((np.array(cube.methods), average.round(9)))
     drawn = bootstrap.over_benchmarks(rank(summary(bootstrap.cells, how).swapaxes(1, 2)))
-    low, high = bootstrap.interval(drawn)
+    low, high = bootstrap.of_methods(drawn)
     table, average = table[:, order], average[order]
     test = friedman(cube.blocks(how))
     return Ranks(

@@ -28,16 +28,21 @@ class Selection:
 
 
 def selection(results: Results) -> list[Selection]:
-    """Methods with at least two searches, on some benchmark, whose loss is known (``extra["search_loss"]``)."""
+    """Methods with at least two searches, on some benchmark, whose loss is known (``extra["search_loss"]``).
+
+    Of searches that were trained under different numbers of settings only those with the most count.
+    """
     frame = results.frame[["method", "benchmark", "seed", "score"]].copy()
     losses = pd.Series([extra.get("search_loss") for extra in results.extras()], index=frame.index, dtype=object)
     frame["loss"] = pd.to_numeric(losses, errors="coerce")
     keys = ["method", "benchmark", "seed"]
-    searches = frame.dropna().groupby(keys, sort=False)[["score", "loss"]].mean().reset_index()
+    each = frame.dropna().groupby(keys, sort=False)
+    searches = each[["score", "loss"]].mean().assign(units=each.size()).reset_index()
     result = []
     for method, ours in searches.groupby("method"):
         rows = []
-        for _, found in ours.groupby("benchmark"):
+        for _, whole in ours.groupby("benchmark"):
+            found = whole[whole.units == whole.units.max()]
             if len(found) > 1:
                 middle = float(found.score.mean())
                 chosen = float(found.score.iloc[int(found.loss.argmin())])
