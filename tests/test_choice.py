@@ -51,6 +51,14 @@ def test_a_choice_is_the_weighted_sum_of_its_candidates() -> None:
     torch.testing.assert_close(supernet(x, mixture), expected, rtol=0, atol=1e-12)
 
 
+def test_candidates_are_a_dictionary_of_at_least_one() -> None:
+    with pytest.raises(ArchgradError, match=r"^choice 'g': candidates must be a dictionary, name → module, got list$"):
+        Choice([nn.Identity()], group="g")  # type: ignore[arg-type]
+    with pytest.raises(ArchgradError, match=r"^choice 'g' has no candidates: give at least one$"):
+        Choice({}, group="g")
+    assert list(Choice(nn.ModuleDict({"a": nn.Identity()})).candidates) == ["a"]
+
+
 def test_inactive_candidates_are_not_computed() -> None:
     class Refuses(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -6,14 +6,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
 import archgrad
-from archgrad import spaces
-from archgrad.cli import COMMANDS, Elsewhere, _as_typed, main, show
+from archgrad import Method, cli, methods, spaces
+from archgrad.cli import COMMANDS, Elsewhere, _as_typed, _entries, main, show
 from archgrad.runs import Run
 
 TINY = ["--channels", "2", "--cells", "1", "--epochs", "1", "--device", "cpu", "--progress", "false"]
@@ -151,6 +151,49 @@ def test_list_names_all_there_is(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out.strip() == archgrad.__version__
 
 
+def test_every_space_is_listed_in_its_own_words_with_its_size():
+    texts = dict(_entries("spaces"))
+    assert list(texts) == list(spaces.SPACES)
+    assert not [name for name, text in texts.items() if "partial" in text or not text.endswith(" genotypes.")]
+    assert texts["nasbench201"].endswith(" 15,625 genotypes.")
+    assert texts["darts"].endswith(" 1.077e+18 genotypes.")
+    assert texts["robust_darts_s2"].startswith("S1 … S4: ")
+    suite = [texts[f"{s}-{o}"] for s in ("wide", "deep", "single_cell") for o in ("regular", "no_skip", "all_skip")]
+    assert len(set(suite)) == 9
+    assert texts["wide-no_skip"].startswith("The suite's wide subspace: four cells of 18 channels. ")
+    assert "without skip connections" in texts["wide-no_skip"]
+
+
+def test_methods_and_components_are_listed_with_a_sentence(monkeypatch: pytest.MonkeyPatch):
+    class Plugin(NamedTuple):
+        name: str
+        made: Any
+        value: str = "stranger:made"
+
+        def load(self) -> Any:
+            if self.made is None:
+                raise ImportError("no stranger")
+            return self.made
+
+    def mine() -> Method:
+        """Of somebody else."""
+        return Method("mine")
+
+    monkeypatch.setattr(methods, "entry_points", lambda group: [Plugin("mine", mine), Plugin("broken", None)])
+    texts = dict(_entries("methods"))
+    assert texts["random_search"] == "Random search with weight sharing, at the budget of a search."
+    assert texts["mine"] == "Of somebody else."
+    assert texts["broken"].endswith("its plug-in stranger:made cannot be imported (ImportError: no stranger)")
+    warm_up = dict(_entries("components"))["archgrad.schedules.WarmUp"]
+    assert warm_up.startswith("Train only the weights for the first `epochs` epochs")
+
+
+def test_what_stands_in_brackets_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(cli, "_entries", lambda section: [("it", "of shape [edges]")])
+    main(["list", "datasets"])
+    assert "of shape [edges]" in capsys.readouterr().out
+
+
 def test_a_printed_configuration_gives_the_same_run(capsys: pytest.CaptureFixture[str], workplace: Path):
     options = [*TINY, "--seed", "3", "--relaxation", "Softmax", "--relaxation.temperature", "0.5"]
     with pytest.raises(SystemExit) as stop:
@@ -208,6 +251,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("", "give a command: search, train, evaluate, report, list, show, "),
         ("serch", "unknown command 'serch': did you mean 'search' or"),
         ("search --method dart", "unknown method 'dart': did you mean 'darts'"),
+        ("search --method croz", "unknown method 'croz': did you mean 'croze'"),
         ("search --space nasbench", "unknown space 'nasbench': did you mean 'nasbench"),
         ("search --data digit", "unknown dataset 'digit': did you mean 'digits'?"),
         ("search --epochz 3", "search: unknown option --epochz: did you mean --epochs? (archgrad search --help)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pkgutil
 import re
 import runpy
 import shlex
@@ -31,6 +32,20 @@ def test_python_examples_run(page: str, monkeypatch: pytest.MonkeyPatch, tmp_pat
     program.write_text(python_blocks(page).replace('recipe="quick"', 'recipe="quick", epochs=1'))
     runpy.run_path(str(program), run_name="example")
     assert list(tmp_path.iterdir()) == [program], "the examples write no files"
+
+
+def test_the_reference_names_what_is_there_and_every_component() -> None:
+    named = re.findall(r"^::: (\S+)$", (ROOT / "docs/reference.md").read_text(), re.MULTILINE)
+    assert len(set(named)) == len(named)
+    for name in named:
+        pkgutil.resolve_name(name)  # raises where nothing has that name
+    assert {f"{package.__name__}.{name}" for package in cli.COMPONENTS for name in package.__all__} <= set(named)
+
+
+def test_every_page_is_in_the_index_and_in_the_navigation() -> None:
+    index, navigation = (ROOT / "docs/index.md").read_text(), (ROOT / "mkdocs.yml").read_text()
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert [page for page in pages if f"({page})" not in index or f": {page}" not in navigation] == []
 
 
 def command_lines() -> list[str]:

@@ -123,6 +123,27 @@ def test_plug_ins_are_methods_too(monkeypatch: pytest.MonkeyPatch):
         methods.get("mines")
 
 
+class Broken(Entry):
+    """An entry point of a plug-in that lacks a package."""
+
+    name, value = "broken", "stranger.methods:broken"
+
+    @staticmethod
+    def load() -> Any:
+        raise ModuleNotFoundError("No module named 'needed'")
+
+
+def test_a_plug_in_that_cannot_be_imported_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(methods, "entry_points", lambda group: [Broken])
+    with pytest.raises(ArchgradError) as error:
+        methods.get("broken")
+    assert str(error.value) == (
+        "method 'broken': its plug-in stranger.methods:broken cannot be imported "
+        "(ModuleNotFoundError: No module named 'needed')"
+    )
+    assert methods.function("darts") is methods.darts
+
+
 class Bare(Relaxation):
     """A component whose settings a run could not record."""
 
@@ -149,13 +170,18 @@ class Nothing(Schedule):
         ({"order": "first"}, "order must be 'alphas-first' or 'weights-first', got 'first'"),
         ({"epochs": -1}, "epochs must be a whole number, 0 or more"),
         ({"epochs": 1.5}, "epochs must be a whole number, 0 or more"),
-        ({"batch_size": 0}, "batch_size must be a number above 0"),
+        ({"epochs": "5"}, "epochs must be a whole number, 0 or more, got '5', which is text"),
+        ({"batch_size": 0}, "batch_size must be a whole number, 1 or more, got 0"),
+        ({"batch_size": 6.5}, "batch_size must be a whole number, 1 or more, got 6.5"),
+        ({"schedules": WarmUp(1)}, r"schedules must be a tuple of Schedule, got WarmUp\(epochs=1\)"),
+        ({"modifiers": None}, "modifiers must be a tuple of Modifier, got None"),
     ],
 )
 def test_a_method_says_what_does_not_fit(settings: dict[str, Any], message: str):
     with pytest.raises(ArchgradError, match=f"^method 'mine': .*{message}"):
         Method("mine", **settings)
     assert Method("mine", schedules=(WarmUp(1), Nothing())).schedules[1] == Nothing()
+    assert Method("mine", schedules=[WarmUp(1)]).schedules == (WarmUp(1),)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +193,13 @@ def test_a_method_says_what_does_not_fit(settings: dict[str, Any], message: str)
         (WeightOptimiser, {"weight_decay": float("nan")}, "weight_decay must not be negative, got nan"),
         (AlphaOptimiser, {"lr": float("inf")}, "lr must be a number above 0"),
         (AlphaOptimiser, {"betas": (0.5, 1.0)}, r"betas must be two numbers in \[0, 1\)"),
+        (AlphaOptimiser, {"betas": 0.5}, r"betas must be two numbers in \[0, 1\), got 0.5"),
+        (AlphaOptimiser, {"betas": ("0.5", 0.9)}, r"betas must be two numbers in \[0, 1\), got \('0.5', 0.9\)"),
         (AlphaOptimiser, {"weight_decay": -1.0}, "weight_decay must not be negative"),
+        (AlphaOptimiser, {"weight_decay": None}, "weight_decay must be a number, got None$"),
+        (WeightOptimiser, {"momentum": "1e-3"}, "momentum must be a number, got '1e-3', which is text: .* 1.0e-3"),
+        (WeightOptimiser, {"lr": "fast"}, "lr must be a number, got 'fast'$"),
+        (WeightOptimiser, {"lr": True}, "lr must be a number, got True$"),
     ],
 )
 def test_optimisers_say_what_does_not_fit(kind: type, settings: dict[str, Any], message: str):

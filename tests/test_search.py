@@ -522,6 +522,16 @@ def test_extra_evaluations_within_a_step_disturb_nothing():
         (small(), {"dataset": "digits"}, r"cannot take inputs of digits, of shape \[1, 8, 8\]"),
         (small(), {"train_fraction": 1.0}, "fraction must lie between 0 and 1"),
         (small(), {"epochs": -1}, "epochs must be a whole number, 0 or more, got -1"),
+        (small(), {"batch_size": 2.5}, "batch_size must be a whole number, 1 or more, got 2.5"),
+        (small(), {"method": Method}, "^search: method must be a Method or the name of one, got <class"),
+        (small(), {"diagnose": -1}, "^search: diagnose must be a whole number, 0 or more, got -1"),
+        (small(), {"diagnose": "often"}, "^search: diagnose must be a whole number, 0 or more, got 'often'"),
+        ("nasbench201", {"cells": 0}, "^search: cells must be a whole number, 1 or more, got 0"),
+        (
+            "nasbench201",
+            {"channels": "4"},
+            "^search: channels must be a whole number, 1 or more, got '4', which is text",
+        ),
         (Choice({"a": nn.Flatten(), "b": nn.Identity()}), {"dataset": points((2,))}, "no weights to train"),
     ],
 )

@@ -94,6 +94,11 @@ def test_warm_up_rises_linearly_to_the_rate_and_then_falls():
         ({"recipe": "darts", "epochs": 0}, "epochs must be a number above 0"),
         ({"recipe": "darts", "drop_path": 1.0}, r"drop_path must lie in \[0, 1\)"),
         ({"recipe": "darts", "clip": -1.0}, "clip must not be negative"),
+        ({"recipe": "darts", "lr": "1e-3"}, "recipe: lr must be a number, got '1e-3', which is text: .* 1.0e-3"),
+        (
+            {"recipe": "darts", "weight_decay": "1e-3"},
+            "recipe: weight_decay must be a number, got '1e-3', which is text",
+        ),
         ({"recipe": "darts", "batch_size": 1.5}, "batch_size must be a whole number"),
         ({"recipe": "darts", "clips": 1.0}, "unknown recipe setting 'clips': did you mean 'clip'"),
     ],

@@ -83,6 +83,12 @@ class Choice(Site):
     """
 
     def __init__(self, candidates: Mapping[str, nn.Module], group: str = ""):
+        if not isinstance(candidates, Mapping | nn.ModuleDict):
+            raise ArchgradError(
+                f"choice {group!r}: candidates must be a dictionary, name → module, got {type(candidates).__name__}"
+            )
+        if not candidates:
+            raise ArchgradError(f"choice {group!r} has no candidates: give at least one")
         for name, module in candidates.items():
             check_name(f"choice {group!r}: candidate", name)
             if not isinstance(module, nn.Module):

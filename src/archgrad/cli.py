@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import jsonargparse
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from torch import nn
 
@@ -118,6 +119,10 @@ def search(
         "discretisation": discretisation,
         "order": order,
     }
+    if method not in methods.names():
+        from archgrad.proxies import library
+
+        raise unknown("method", method, [*methods.names(), *library.names()])
     chosen = methods.get(method, space)
     chosen = replace(chosen, **{role: value for role, value in changes.items() if value is not None})
     if alpha_lr is not None:
@@ -270,21 +275,32 @@ def list_(section: str | None = None) -> None:
     for name in [section] if section else SECTIONS:
         table = Table(name.capitalize(), "", title_justify="left", box=None, header_style="bold", pad_edge=False)
         for entry, text in _entries(name):
-            table.add_row(entry, text)
+            table.add_row(entry, escape(text))
         console.print(table)
         console.print()
 
 
 def _entries(section: str) -> list[tuple[str, str]]:
     if section == "spaces":
-        sizes = {name: spaces.get(name).size for name in spaces.SPACES}
-        return [(name, f"{_first_line(made)} {sizes[name]:.4g} genotypes.") for name, made in spaces.SPACES.items()]
+        return [(name, f"{_first_line(made)} {_count(spaces.get(name).size)}") for name, made in spaces.SPACES.items()]
     if section == "methods":
-        return [(name, _first_line(methods.METHODS.get(name))) for name in methods.names()]
+        return [(name, _about_method(name)) for name in methods.names()]
     if section == "datasets":
         paths = "an image folder, or a directory of train-*.parquet and test-*.parquet files"
         return [*datasets.NAMES.items(), ("PATH", paths)]
     return [(f"{m.__name__}.{name}", _first_line(getattr(m, name))) for m in COMPONENTS for name in m.__all__]
+
+
+def _count(genotypes: int) -> str:
+    """How many, exactly as long as a person can read it."""
+    return f"{genotypes:,} genotypes." if genotypes < 10**7 else f"{genotypes:.3e} genotypes."
+
+
+def _about_method(name: str) -> str:
+    try:
+        return _first_line(methods.function(name))
+    except ArchgradError as error:  # a broken plug-in must not hide the other methods
+        return str(error)
 
 
 def show(
@@ -511,7 +527,7 @@ def _speaks() -> bool:
 
 
 def _first_line(thing: Any) -> str:
-    return (getattr(thing, "__doc__", None) or "").strip().split("\n\n")[0].replace("\n    ", " ").replace("``", "")
+    return (getattr(thing, "__doc__", None) or "").strip().split("\n\n")[0].replace("\n    ", " ").replace("``", "`")
 
 
 def _network(path: str, seed: int) -> nn.Module:

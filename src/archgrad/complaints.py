@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from archgrad.errors import unknown
+from archgrad.method import ROLES
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -75,6 +76,8 @@ def _component(text: str, role: str, value: str, wanted: list[Any], components: 
     known = [made.__name__ for made in classes if isinstance(kind, type) and issubclass(made, kind)]
     if value in known and several:
         return f"there may be several: write --{role}+={value}"
-    if not known:
+    if not known and kind in ROLES.values():
         return f"no class {value!r}: give it as package.module.Class"
+    if not known:
+        return f"cannot take {value!r}: {text}"
     return str(unknown(role.rstrip("s").replace("_", " "), value, known))

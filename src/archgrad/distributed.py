@@ -24,6 +24,16 @@ T = TypeVar("T")
 PRECISIONS = ("no", "bf16")
 
 
+def require_precision(name: str) -> None:
+    """Refuse a mixed precision that is none of `PRECISIONS`."""
+    if name == "fp16":
+        raise ArchgradError(
+            "mixed precision fp16 needs loss scaling, which architecture gradients cannot have: use bf16"
+        )
+    if name not in PRECISIONS:
+        raise unknown("mixed precision", name, PRECISIONS)
+
+
 @dataclass(frozen=True)
 class World:
     """The processes of this run and the device of this one.
@@ -44,12 +54,7 @@ class World:
         Raises ArchgradError for a device that is not there, and for `"fp16"`: its gradients need loss scaling, which
         the gradients inside an architecture gradient do not get.
         """
-        if mixed_precision == "fp16":
-            raise ArchgradError(
-                "mixed precision fp16 needs loss scaling, which architecture gradients cannot have: use bf16"
-            )
-        if mixed_precision not in PRECISIONS:
-            raise unknown("mixed precision", mixed_precision, PRECISIONS)
+        require_precision(mixed_precision)
         try:
             chosen = None if device is None else torch.device(device)
             # Without an accelerator accelerate has to be told: it would not join the processes of torchrun.

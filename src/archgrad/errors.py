@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from numbers import Integral, Real
 
 
 class ArchgradError(Exception):
@@ -30,8 +31,47 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ArchgradError:
     )
 
 
+def is_number(value: object) -> bool:
+    """Whether it is a number; true and false are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def require_number(owner: str, **values: object) -> None:
+    """Refuse what is no number, naming whose it is."""
+    for name, value in values.items():
+        if not is_number(value):
+            raise ArchgradError(f"{owner}: {name} must be a number, got {value!r}{_if_text(value)}")
+
+
 def require_positive(owner: str, **values: float) -> None:
-    """Refuse numbers that are not finite and above zero, naming whose they are."""
+    """Refuse what is no finite number above zero."""
+    require_number(owner, **values)
     for name, value in values.items():
         if not (math.isfinite(value) and value > 0):
             raise ArchgradError(f"{owner}: {name} must be a number above 0, got {value!r}")
+
+
+def require_not_negative(owner: str, **values: float) -> None:
+    """Refuse what is no number of at least zero."""
+    require_number(owner, **values)
+    for name, value in values.items():
+        if not value >= 0:
+            raise ArchgradError(f"{owner}: {name} must not be negative, got {value!r}")
+
+
+def require_whole(owner: str, least: int, **values: object) -> None:
+    """Refuse what is no whole number of at least ``least``."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise ArchgradError(
+                f"{owner}: {name} must be a whole number, {least} or more, got {value!r}{_if_text(value)}"
+            )
+
+
+def _if_text(value: object) -> str:
+    """Why a number that stands in a file may have arrived as text."""
+    try:
+        float(value if isinstance(value, str) else "")
+    except ValueError:
+        return ""
+    return ", which is text: leave out quotes, and write 1e-3 as 1.0e-3, since YAML reads 1e-3 as text"

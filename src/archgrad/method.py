@@ -16,7 +16,7 @@ from archgrad.components import (
     WeightGradient,
 )
 from archgrad.discretise import Strongest
-from archgrad.errors import ArchgradError, require_positive
+from archgrad.errors import ArchgradError, is_number, require_not_negative, require_positive, require_whole
 from archgrad.gradient import FirstOrder, Plain
 from archgrad.relaxation import Softmax
 
@@ -37,7 +37,9 @@ class WeightOptimiser:
 
     def __post_init__(self) -> None:
         require_positive("WeightOptimiser", lr=self.lr, **({} if self.clip is None else {"clip": self.clip}))
-        _require_not_negative("WeightOptimiser", self, "lr_min", "momentum", "weight_decay")
+        require_not_negative(
+            "WeightOptimiser", lr_min=self.lr_min, momentum=self.momentum, weight_decay=self.weight_decay
+        )
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ class AlphaOptimiser:
 
     def __post_init__(self) -> None:
         require_positive("AlphaOptimiser", lr=self.lr)
-        _require_not_negative("AlphaOptimiser", self, "weight_decay")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+        require_not_negative("AlphaOptimiser", weight_decay=self.weight_decay)
+        pair = isinstance(self.betas, tuple | list) and len(self.betas) == 2
+        if not pair or not all(is_number(beta) and 0 <= beta < 1 for beta in self.betas):
             raise ArchgradError(f"AlphaOptimiser: betas must be two numbers in [0, 1), got {self.betas!r}")
 
 
@@ -99,6 +102,12 @@ class Method:
     def __post_init__(self) -> None:
         for role, kind in ROLES.items():
             several = role in SEVERAL
+            if several and isinstance(getattr(self, role), list):
+                object.__setattr__(self, role, tuple(getattr(self, role)))
+            if several and not isinstance(getattr(self, role), tuple):
+                raise ArchgradError(
+                    f"method {self.name!r}: {role} must be a tuple of {kind.__name__}, got {getattr(self, role)!r}"
+                )
             for component in getattr(self, role) if several else [getattr(self, role)]:
                 if not isinstance(component, kind):
                     wanted = f"of {kind.__name__}" if several else f"a {kind.__name__}"
@@ -116,9 +125,8 @@ class Method:
             raise ArchgradError(
                 f"method {self.name!r}: order must be 'alphas-first' or 'weights-first', got {self.order!r}"
             )
-        if self.epochs < 0 or self.epochs != int(self.epochs):
-            raise ArchgradError(f"method {self.name!r}: epochs must be a whole number, 0 or more, got {self.epochs}")
-        require_positive(f"method {self.name!r}", batch_size=self.batch_size)
+        require_whole(f"method {self.name!r}", 0, epochs=self.epochs)
+        require_whole(f"method {self.name!r}", 1, batch_size=self.batch_size)
 
 
 def _parts(value: Any) -> list[Any]:
@@ -127,13 +135,6 @@ def _parts(value: Any) -> list[Any]:
     inner = [getattr(part, f.name) for part in parts for f in dataclasses.fields(part)]
     wrapped = [part for part in inner if isinstance(part, tuple(ROLES.values()))]
     return [*parts, *(p for part in wrapped for p in _parts(part))]
-
-
-def _require_not_negative(owner: str, settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if not value >= 0:
-            raise ArchgradError(f"{owner}: {name} must not be negative, got {value!r}")
 
 
 def describe(value: Any) -> Any:

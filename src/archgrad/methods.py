@@ -71,9 +71,11 @@ def darts_second_order(space: str = "darts", exact: bool = False) -> Method:
 
 
 def random_search(space: str = "darts", candidates: int = 100) -> Method:
-    """Random search with weight sharing, at the budget of a search: every step trains the supernet's weights on the
-    path of one genotype drawn uniformly; at the end the best of ``candidates`` drawn genotypes by validation accuracy
-    with those weights is kept. No genotype is trained by itself and no proxy is used.
+    """Random search with weight sharing, at the budget of a search.
+
+    Every step trains the supernet's weights on the path of one genotype drawn uniformly; at the end the best of
+    ``candidates`` drawn genotypes by validation accuracy with those weights is kept. No genotype is trained by itself
+    and no proxy is used.
 
     *Source:* Li and Talwalkar, arXiv 1902.07638: 97.15 ± 0.08 % on CIFAR-10 (DARTS space).
     """
@@ -353,8 +355,8 @@ def a2m(space: str = "darts", base: str | Method = "darts", rho: float | None = 
 
 
 METHODS: dict[str, Callable[..., Method]] = {
-    function.__name__: function
-    for function in (
+    made.__name__: made
+    for made in (
         darts,
         darts_second_order,
         single_level,
@@ -396,16 +398,27 @@ def names() -> list[str]:
     return [*METHODS, *(entry.name for entry in entry_points(group=ENTRY_POINTS))]
 
 
+def function(name: str) -> Callable[..., Method]:
+    """The function that makes the method of that name; its docstring says what the method is."""
+    if name in METHODS:
+        return METHODS[name]
+    plugins = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+    if name not in plugins:
+        raise unknown("method", name, [*METHODS, *plugins])
+    try:
+        loaded: Callable[..., Method] = plugins[name].load()
+    except Exception as error:  # whatever the import of a stranger's module raises
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ArchgradError(f"method {name!r}: its plug-in {plugins[name].value} cannot be imported ({why})") from error
+    return loaded
+
+
 def get(name: str, space: str = "darts", **options: Any) -> Method:
     """The method of that name with its published settings for a space."""
-    plugins = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
-    if name not in METHODS and name not in plugins:
-        raise unknown("method", name, [*METHODS, *plugins])
-    function = METHODS[name] if name in METHODS else plugins[name].load()
-    known = inspect.signature(function).parameters
+    make = function(name)
+    known = inspect.signature(make).parameters
     if "space" in known:
         options["space"] = space
     if extra := set(options) - set(known):
         raise ArchgradError(f"method {name!r} has no option {sorted(extra)[0]!r}; it has {sorted(known)}")
-    method: Method = function(**options)
-    return method
+    return make(**options)

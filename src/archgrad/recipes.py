@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from archgrad.errors import ArchgradError, require_positive, unknown
+from archgrad.errors import ArchgradError, require_not_negative, require_number, require_positive, unknown
 from archgrad.optim import cosine
 from archgrad.robustness.attacks import PGD, Attack
 
@@ -43,12 +43,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         require_positive("recipe", epochs=self.epochs, batch_size=self.batch_size, lr=self.lr)
+        not_negative = ("lr_min", "momentum", "weight_decay", "clip", "auxiliary_weight", "warm_up_epochs", "cutout")
+        require_not_negative("recipe", **{name: getattr(self, name) for name in not_negative})
+        require_number("recipe", drop_path=self.drop_path, label_smoothing=self.label_smoothing)
         for name in ("epochs", "batch_size", "warm_up_epochs", "cutout"):
             if int(getattr(self, name)) != getattr(self, name):
                 raise ArchgradError(f"recipe: {name} must be a whole number, got {getattr(self, name)!r}")
-        for name in ("lr_min", "momentum", "weight_decay", "clip", "auxiliary_weight", "warm_up_epochs", "cutout"):
-            if not getattr(self, name) >= 0:
-                raise ArchgradError(f"recipe: {name} must not be negative, got {getattr(self, name)!r}")
         for name in ("drop_path", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ArchgradError(f"recipe: {name} must lie in [0, 1), got {getattr(self, name)!r}")

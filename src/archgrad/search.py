@@ -18,7 +18,7 @@ from archgrad import methods, spaces
 from archgrad.components import Clock, Context
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.distributed import World, synchronise_batch_norm
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, require_whole
 from archgrad.evaluation import evaluate_subset, load_shared, require_fitting, widened
 from archgrad.genotype import Genotype
 from archgrad.method import Method, describe
@@ -132,8 +132,12 @@ def search(
 
     Raises ArchgradError for unusable settings, and when the loss stops being finite; the last good checkpoint stays.
     """
-    world = World.start(device, mixed_precision)
-    dataset = load_shared(data, world, image_size)
+    if not isinstance(method, str | Method):
+        raise ArchgradError(f"search: method must be a Method or the name of one, got {method!r}")
+    if not isinstance(diagnose, Diagnose):
+        require_whole("search", 0, diagnose=diagnose)
+    given = {"channels": channels, "cells": cells}
+    require_whole("search", 1, **{name: size for name, size in given.items() if size is not None})
     space = spaces.get(network) if isinstance(network, str) else network if isinstance(network, Space) else None
     if isinstance(method, str):
         method = methods.get(method, space.name if space else "")
@@ -142,6 +146,8 @@ def search(
         epochs=method.epochs if epochs is None else epochs,
         batch_size=method.batch_size if batch_size is None else batch_size,
     )
+    world = World.start(device, mixed_precision)
+    dataset = load_shared(data, world, image_size)
 
     def make(size: Mapping[str, int], stage: int) -> Supernet:
         with torch.random.fork_rng():

@@ -72,14 +72,18 @@ def test_a_campaign_grows_and_never_shrinks(make: Make) -> None:
     ],
 )
 def test_what_would_compute_units_differently_is_refused(make: Make, keys: dict[str, Any], message: str) -> None:
-    make().save()
+    before = make()
+    before.save()
+    (before.directory / "search").mkdir()  # something has been computed
     with pytest.raises(ArchgradError, match=message) as error:
         make(**keys)
     assert "choose another directory" in str(error.value)
 
 
 def test_where_a_machine_keeps_its_data_does_not_matter(make: Make) -> None:
-    make(data="/there/cifar10").save()
+    before = make(data="/there/cifar10")
+    before.save()
+    (before.directory / "search").mkdir()
     assert make(data="/here/cifar10").suite.data.name == "/here/cifar10"
     with pytest.raises(ArchgradError, match=r"data\.name is 'cifar10', not 'digits'"):
         make(data="digits")
@@ -106,12 +110,39 @@ def test_where_a_machine_keeps_its_data_does_not_matter(make: Make) -> None:
         ({"diagnose": {"often": 1}}, "mapping of every, eigenvalue; got {'often': 1}"),
         ({"processes": 0}, "processes must be a whole number above 0, got 0"),
         ({"suite": "darts_benchsuit"}, "unknown suite 'darts_benchsuit'"),
+        ({"suite": 3}, "a suite is a name .* got 3"),
+        ({"preset": ["mini"]}, r"a preset is given by its name, got \['mini'\]"),
+        ({"data": 3}, "data must be a mapping, got 3"),
+        ({"changes": [1]}, r"changes must be a mapping, got \[1\]"),
+        ({"changes": {"trainin": {}}}, "unknown part of a suite in the changes .* 'trainin': did you mean 'training'"),
+        ({"changes": {"preset": "mini"}}, "unknown part of a suite in the changes .* 'preset'"),
+        ({"changes": {"search": {"train_fraction": 50}}}, "train_fraction must be between 0 and 1, got 50"),
+        ({"directory": 5}, "directory must be a path, got 5"),
+        ({"mixed_precision": "fp16"}, "fp16 needs loss scaling"),
+        ({"checkpoint_seconds": "x"}, "checkpoint_seconds must be a number, got 'x'"),
+        ({"seeds": [True, 2]}, r"list of different whole numbers, got \[True, 2\]"),
+        ({"seeds": [2**70]}, "list of different whole numbers"),
+        ({"methods": [{"name": "..", "method": "darts"}]}, "a method needs a name of letters"),
     ],
 )
 def test_mistakes_are_one_line(make: Make, keys: dict[str, Any], message: str) -> None:
     with pytest.raises(ArchgradError, match=message) as error:
         make(**keys)
     assert "\n" not in str(error.value)
+
+
+def test_while_nothing_is_computed_another_file_may_change_everything(make: Make) -> None:
+    first = make(mixed_precision="bf16")
+    first.with_more(methods=["gdas"]).save()
+    assert "gdas" in make(mixed_precision="bf16").methods, "what was added stays"
+    assert make().mixed_precision == "no"
+    assert make(mixed_precision=False).mixed_precision == "no", "what YAML makes of no"
+
+
+def test_settings_of_methods_that_are_none_are_refused(make: Make) -> None:
+    changes = {"search": {"methods": {"dart": {"epochs": 1}}}}
+    with pytest.raises(ArchgradError, match=r"method in search\.methods of the suite 'dart': did you mean 'darts'"):
+        make(changes=changes).require_all()
 
 
 def test_methods_are_composed_before_anything_runs(make: Make) -> None:

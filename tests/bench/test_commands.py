@@ -51,6 +51,10 @@ def test_a_campaign_from_plan_to_status(file: str, capsys: pytest.CaptureFixture
     assert "0 units computed" in capsys.readouterr().out
     typed("extend", file, "--methods", "[single_level]", "--seeds", "1")
     assert "10 units more, 16 in all" in capsys.readouterr().out
+    typed("extend", file, "--settings", "[1, 2]")
+    assert "8 units more, 24 in all" in capsys.readouterr().out
+    typed("extend", file, "--methods", "gdas", "--settings", "2")
+    assert "6 units more, 30 in all" in capsys.readouterr().out
     assert list(Campaign.load(file).methods)[:2] == ["darts", "single_level"]
     assert Campaign.load(file).seeds == (0, 1)
     shutil.copytree(tmp_path / "campaign", tmp_path / "part")
@@ -58,6 +62,23 @@ def test_a_campaign_from_plan_to_status(file: str, capsys: pytest.CaptureFixture
     assert "part: 0 units added, 0 unfinished ones" in capsys.readouterr().out
     typed("merge", file, f"[{tmp_path / 'part'}, {tmp_path / 'part'}]")
     assert capsys.readouterr().out.count("0 units added") == 2
+
+
+def test_a_campaign_that_cannot_be_written_is_reported_elsewhere(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands.run(file, progress=False)
+    (tmp_path / "campaign" / "results.parquet").unlink()
+    (tmp_path / "campaign" / "results.parquet").mkdir()  # nobody can write a file there, not even root
+    typed("report", file, "--out", str(tmp_path / "elsewhere"), "--resamples", "100")
+    assert (tmp_path / "elsewhere" / "report.html").is_file()
+
+
+def test_a_wrong_executor_leaves_nothing_behind(make: Make, tmp_path: Path) -> None:
+    make()
+    with pytest.raises(ArchgradError, match="unknown executor 'foo'"):
+        commands.run(str(tmp_path / "campaign.yaml"), executor="foo")
+    assert not (tmp_path / "campaign").exists()
 
 
 def test_failed_units_are_lines_and_an_error_at_the_end(
@@ -81,7 +102,7 @@ def test_mistakes_are_one_line(file: str) -> None:
         (lambda: commands.extend(file, settings=["7"]), "unknown setting of .*'7'"),
         (lambda: commands.run(file, address="auto"), "--address belongs to --executor ray"),
         (lambda: commands.merge(file, "nowhere"), "nowhere is not the directory of a campaign"),
-        (lambda: commands.report_file(file), "nothing has a score yet"),
+        (lambda: commands.reported(file), "nothing has a score yet: archgrad bench run .*campaign computes them"),
         (lambda: commands.status("nowhere.yaml"), r"nowhere\.yaml: no such file of a campaign"),
     ):
         with pytest.raises(ArchgradError, match=message) as error:

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from archgrad.bench import Campaign, collect
+from archgrad.bench import driver as drivers
 from archgrad.bench.driver import run
 from archgrad.bench.merge import merge
+from archgrad.bench.store import Driver
 from archgrad.bench.units import Unit, completed
 from archgrad.errors import ArchgradError
 
@@ -286,6 +288,94 @@ def test_as_published_the_search_with_the_lowest_validation_loss_goes_on(make: M
     found = collect.results(campaign)
     assert len(found) == 3 * 2
     assert "lowest supernet validation loss of 3 searches" in found.remarks[0]
+    campaign.with_more(seeds=1).save()
+    more = Inline()
+    go(campaign, more)
+    chosen = Campaign.open(campaign.directory).store.records()
+    for method in campaign.methods:
+        one, other = (chosen[f"train/one/{method}/best-of-{seeds}/setting-1"] for seeds in ("0-1-2", "0-1-2-3"))
+        again = f"train/one/{method}/best-of-0-1-2-3/setting-1" in more.seen
+        assert again == (one["genotype"] != other["genotype"]), "the same training is not computed again"
+    assert any("same_as" in record for record in chosen.values())
+
+
+def test_two_drivers_do_not_compute_the_same_training(make: Make, Inline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one starts while the first computes, waits for it, and takes its result for another unit."""
+    campaign = make(methods=["darts", {"name": "twin", "method": "darts"}], seeds=1, settings=[1])
+    campaign.save()
+    first, second = Inline(), Inline()
+    run_one = first.wait
+
+    def wait(seconds: float) -> Any:
+        task = first.tasks[0]
+        if task.unit.setting and task.unit.method == "darts" and not second.seen:
+            other = Campaign.open(campaign.directory)
+            with monkeypatch.context() as patch:
+                patch.setattr(drivers, "Driver", Second)
+                with pytest.raises(KeyboardInterrupt):
+                    run(other, Waiting(second), progress=False, say=lambda text: None)
+        return run_one(seconds)
+
+    class Second(Driver):
+        def __init__(self, store: Any):
+            super().__init__(store)
+            self.name += "-second"
+
+    class Waiting:
+        capacity = 1
+
+        def __init__(self, inner: Any):
+            self.submit, self.inner = inner.submit, inner
+
+        def wait(self, seconds: float) -> Any:
+            if not self.inner.tasks:
+                raise KeyboardInterrupt  # nothing to do but to wait for the first
+            return self.inner.wait(seconds)
+
+    monkeypatch.setattr(first, "wait", wait)
+    go(campaign, first)
+    trained = [unit for unit in first.seen + second.seen if unit.startswith("train/one/")]
+    assert sum("/darts/" in unit or "/twin/" in unit for unit in trained) == 1
+    assert set(campaign.store.records()) == {unit.id for unit in campaign.units()}
+
+
+def test_a_merge_leaves_settings_and_running_units_of_the_target_alone(
+    undisturbed: Campaign, make: Make, Inline: Any
+) -> None:
+    target = make("target", keep="checkpoints", diagnose=0)
+    target.save()
+    unit = "search/one/darts/seed-0"
+    with Driver(target.store) as driver:
+        assert driver.claim(unit)
+        found = merge(target, undisturbed.directory)
+        assert found.problems == {unit: "it is being computed here"}
+        assert not (target.directory / unit).exists()
+    assert merge(target, undisturbed.directory).added == 1
+    after = Campaign.open(target.directory)
+    assert (after.keep, after.diagnose) == ("checkpoints", 0)
+
+
+def test_a_merge_brings_whole_units_without_a_line_that_failed_here(make: Make, Inline: Any) -> None:
+    part, target = make("part", seeds=1, settings=[1]), make("target", seeds=1, settings=[1])
+    for each in (part, target):
+        each.save()
+    go(part, Inline())
+    (records,) = (part.directory / "records").glob("*.jsonl")
+    lines = records.read_text().splitlines(keepends=True)
+    unit = json.loads(lines[0])["unit"]
+    records.write_text("".join(lines[1:]))
+    target.store.add("failed", [{"unit": unit, "problem": "here", "finished": 1.0}])
+    assert merge(target, part.directory).unfinished == 1
+    executor = Inline()
+    go(target, executor)
+    assert executor.seen == []
+
+
+def test_a_misspelt_method_is_not_merged(undisturbed: Campaign, make: Make) -> None:
+    wrong = make("wrong", methods=["dartz"])
+    with pytest.raises(ArchgradError, match="unknown method 'dartz'"):
+        merge(wrong, undisturbed.directory)
+    assert not wrong.directory.exists()
 
 
 def test_a_process_that_dies_is_started_again_and_then_given_up(make: Make, Inline: Any) -> None:

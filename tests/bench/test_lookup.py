@@ -66,7 +66,7 @@ def test_every_search_has_the_scores_of_its_genotype(make: Make, Inline: Any, tm
         factor, operation = factors[str(row.benchmark), str(row.setting)]
         assert row.score == factor * search["genotype"].count(operation)
         assert row.parameters == 0.5e6
-    assert commands.report_file(str(tmp_path / "campaign.yaml")).is_file()
+    assert len(commands.reported(str(tmp_path / "campaign.yaml"))[0]) == 24
 
 
 def test_a_stopped_campaign_says_what_is_missing(make: Make, Inline: Any) -> None:

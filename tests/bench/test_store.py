@@ -50,6 +50,9 @@ def test_claims_of_a_killed_driver_are_taken_over(tmp_path: Path) -> None:
         assert Store(tmp_path).claims() == {}
         assert driver.claim("u")
         assert Store(tmp_path).claims() == {"u": driver.name}
+        assert len(list((tmp_path / "drivers").iterdir())) == 2
+    with Driver(Store(tmp_path)):
+        assert len(list((tmp_path / "drivers").iterdir())) == 1, "the sign of the killed one goes"
 
 
 def test_a_driver_elsewhere_lives_while_it_gives_signs(tmp_path: Path) -> None:
@@ -75,21 +78,25 @@ def test_torn_and_foreign_lines_are_passed_over_and_complete_units_win(tmp_path:
     store = Store(tmp_path)
     folder = tmp_path / "records"
     folder.mkdir()
+    b = {"unit": "b", "benchmark": "x", "method": "m", "seed": 0, "setting": "1", "genotype": "g", "score": 1}
     lines = [
         {"unit": "a", "problem": "first", "finished": 1},
         {"unit": "a", "problem": "second", "finished": 2},
-        {"unit": "b", "score": 1},
+        b,
         {"unit": "b", "problem": "later", "finished": 9},
+        {"unit": "d", "genotype": "lacks the rest"},
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    (folder / "x.jsonl").write_text(text + "{torn\n[1]\n" + '{"unit": "c", "sco')
+    c = {**b, "unit": "c", "score": 3}
+    whole = json.dumps(c)
+    (folder / "x.jsonl").write_text(text + "{torn\n[1]\n" + whole[:30])
     found = store.records()
     assert found["a"]["problem"] == "second"
-    assert found["b"] == {"unit": "b", "score": 1}
-    assert "c" not in found
+    assert found["b"] == b
+    assert set(found) == {"a", "b"}
     with open(folder / "x.jsonl", "a") as file:
-        file.write('re": 3}\n')
-    assert store.records()["c"] == {"unit": "c", "score": 3}
+        file.write(whole[30:] + "\n")
+    assert store.records()["c"] == c
 
 
 def test_the_status_of_100_000_units_takes_at_most_three_seconds(

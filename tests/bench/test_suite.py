@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from archgrad import data as datasets
 from archgrad.bench import suite
 from archgrad.bench.halves import Halves
 from archgrad.errors import ArchgradError
-from archgrad.gradient import LayerAlignment, Perturbed
+from archgrad.gradient import LayerAlignment, Perturbed, Plain
 from archgrad.method import Method
 from archgrad.modifiers import PartialChannels
 from archgrad.regularisers import DirichletAnchor, ZeroOne
 from archgrad.relaxation import Sigmoid
+from archgrad.robustness import PGD
 from archgrad.schedules import WarmUp
 from archgrad.spaces.benchsuite import SPACES
 from archgrad.spaces.darts import OPERATIONS
@@ -206,12 +208,26 @@ def test_a_method_of_ones_own_by_its_place(monkeypatch: pytest.MonkeyPatch) -> N
         ({"operation_sets": {"x": {"candidates": ["skip"]}}}, "benchmark 'small-x': .*"),
         ({"training": {"lr": 0.1}}, "training says nothing of epochs, batch_size"),
         ({"training": {"epochs": 1, "batch_size": 8, "lr": []}}, "a list of training settings is empty"),
-        ({"training": {"epochs": 1, "batch_size": 8, "lr": "big"}}, "lr of training must be a number, got 'big'"),
+        ({"training": {"epochs": 1, "batch_size": 8, "lr": "big"}}, "training: lr must be a number, got 'big'"),
         ({"training": {"epochs": 1, "batchsize": 8, "lr": 0.1}}, "unknown setting of training in suite 'batchsize'"),
         ({"search": {"epoch": 1}}, "unknown setting of search in suite 'epoch': did you mean 'epochs'"),
         ({"search": {"methods": {"gdas": {"lr": 1}}}}, "unknown setting of search.methods.gdas in suite 'lr'"),
         ({"data": {"halves": "by order"}}, "unknown way to halve the data 'by order'"),
-        ({"data": ["digits"]}, "expected a mapping"),
+        ({"data": ["digits"]}, r"data must be a mapping, got \['digits'\]"),
+        ({"data": {"limit": "200"}}, "limit must be a whole number, 1 or more, got '200'"),
+        ({"operation_sets": ["x"]}, "operation_sets must be a mapping"),
+        ({"operation_sets": {"x": ["none"]}}, "options of 'small-x' must be a mapping"),
+        (
+            {"subspaces": {"a-b": {"space": "darts"}, "a": {"space": "darts"}}, "operation_sets": {"c": {}, "b-c": {}}},
+            "two benchmarks would have the name 'a-b-c'",
+        ),
+        ({"subspaces": {"..": {"space": "darts"}}}, "the name '..' may hold letters"),
+        ({"search": {"methods": ["darts"]}}, "search.methods must be a mapping"),
+        (
+            {"training": {"epochs": 1, "batch_size": 8, "lr": "1e-3"}},
+            r"must be a number, got '1e-3', .* write 1e-3 as 1\.0e-3",
+        ),
+        ({"training": {"epochs": 1, "batch_size": 8, "lr": 0.1, "drops": [0.5]}}, r"drops .*: write \[\[0.5, 0.75\]\]"),
     ],
 )
 def test_mistakes_are_one_line(change: dict[str, Any], message: str) -> None:
@@ -225,12 +241,82 @@ def test_components_by_their_place() -> None:
     benchmark = chosen.benchmarks[0]
     warm = {"class_path": "archgrad.schedules.WarmUp", "init_args": {"epochs": 1}}
     assert chosen.method("darts", benchmark, {"schedules": [warm]}).schedules == (WarmUp(1),)
-    with pytest.raises(ArchgradError, match=r"schedules: expected {class_path: package\.module\.Class"):
+    with pytest.raises(ArchgradError, match=r"Schedule: expected {class_path: package\.module\.Class"):
         chosen.method("darts", benchmark, {"schedules": ["WarmUp"]})
-    with pytest.raises(ArchgradError, match=r"schedules: archgrad\.schedules\.WarmUp: .*epoch"):
+    with pytest.raises(ArchgradError, match=r"archgrad\.schedules\.WarmUp: .*epoch"):
         chosen.method("darts", benchmark, {"schedules": [{**warm, "init_args": {"epoch": 1}}]})
     with pytest.raises(ArchgradError, match=r"WarmUpp"):
         chosen.method("darts", benchmark, {"schedules": [{"class_path": "archgrad.schedules.WarmUpp"}]})
+
+
+def test_nothing_but_a_component_is_called(tmp_path: Path) -> None:
+    chosen, mark = suite(OWN), tmp_path / "called"
+    item = {"class_path": "pathlib.Path.touch", "init_args": {"self": mark}}
+    with pytest.raises(ArchgradError, match=r"Path\.touch is not a Relaxation|No module"):
+        chosen.method("darts", chosen.benchmarks[0], {"relaxation": item})
+    item = {"class_path": "subprocess.check_output", "init_args": {"args": ["touch", str(mark)]}}
+    with pytest.raises(ArchgradError, match=r"subprocess\.check_output is not a Relaxation"):
+        chosen.method("darts", chosen.benchmarks[0], {"relaxation": item})
+    assert not mark.exists()
+
+
+def test_a_value_for_one_place_leaves_that_of_the_others() -> None:
+    chosen = suite("darts_benchsuite", "mini", search={"epochs": {"wide": 2}})
+    assert [chosen.method("darts", chosen.benchmark(f"{s}-regular")).epochs for s in ("wide", "deep")] == [2, 5]
+    entry = {"weight_optimiser": {"lr": {"wide": 0.5}}, "epochs": {"deep": 7}}
+    wide, deep = (chosen.method("darts", chosen.benchmark(f"{s}-regular"), entry) for s in ("wide", "deep"))
+    assert (wide.weight_optimiser.lr, wide.epochs) == (0.5, 2)
+    assert (deep.weight_optimiser.lr, deep.epochs) == (0.025, 7)
+    with pytest.raises(ArchgradError, match="operation set in epochs 'wid': did you mean 'wide'"):
+        chosen.method("darts", chosen.benchmark("wide-regular"), {"epochs": {"wid": 2}})
+
+
+@pytest.mark.parametrize("preset", ["full", "mini"])
+@pytest.mark.parametrize("name", ["gdas", "drnas", "sdarts_random", "fair_darts"])
+def test_a_method_by_another_name_has_the_same_settings(name: str, preset: str) -> None:
+    chosen = suite("darts_benchsuite", preset)
+    for benchmark in chosen.benchmarks:
+        mine = chosen.method("mine", benchmark, {"method": name})
+        assert dataclasses.replace(mine, name=name) == chosen.method(name, benchmark)
+
+
+def test_a_component_replaces_another_whole() -> None:
+    chosen = suite()
+    plain = {"weight_gradient": {"class_path": "archgrad.gradient.Plain"}}
+    for benchmark in chosen.benchmarks:
+        assert chosen.method("sdarts_random", benchmark, plain).weight_gradient == Plain()
+        assert chosen.method("lambda_darts", benchmark, plain).weight_gradient == Plain()
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"epochs": "2"}, "epochs must be a whole number, 0 or more, got '2', which is text"),
+        ({"epochs": [1, 2]}, r"epochs must be a whole number, 0 or more, got \[1, 2\]$"),
+        ({"batch_size": 1.5}, r"batch_size must be a whole number, 0 or more, got 1\.5"),
+        ({"modifiers": None}, "modifiers: expected a list, got None"),
+        ({"weight_optimiser": 0.1}, "setting of weight_optimiser: expected a mapping, got 0.1"),
+    ],
+)
+def test_wrong_settings_of_a_method_are_named(entry: dict[str, Any], message: str) -> None:
+    chosen = suite(OWN)
+    with pytest.raises(ArchgradError, match=message):
+        chosen.method("darts", chosen.benchmarks[0], entry)
+
+
+def test_trainings_may_be_adversarial_and_drop_the_rate_in_steps() -> None:
+    attack = {"class_path": "archgrad.robustness.PGD", "init_args": {"steps": 3}}
+    training = {**OWN["training"], "drops": [[0.5, 0.75], []], "adversarial": attack}
+    first, second = suite({**OWN, "training": training}).settings
+    assert (first.recipe.drops, second.recipe.drops) == ((0.5, 0.75), ())
+    assert first.recipe.adversarial == PGD(steps=3)
+    assert first.label == "drops (0.5, 0.75)"
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("subspaces: {a: {space: darts}}\ntraining: {epochs: 1}\ntraining: {epochs: 2}\n")
+    with pytest.raises(ArchgradError, match=r"own\.yaml: not YAML \(line 3: the key 'training' stands there twice\)"):
+        suite(tmp_path / "own.yaml")
 
 
 def test_mistakes_in_names_and_files(tmp_path: Path) -> None:
@@ -240,6 +326,10 @@ def test_mistakes_in_names_and_files(tmp_path: Path) -> None:
         suite("no.yaml")
     with pytest.raises(ArchgradError, match="unknown preset of darts_benchsuite 'tiny'"):
         suite("darts_benchsuite", "tiny")
+    with pytest.raises(ArchgradError, match="changes to darts_benchsuite 'trainin': did you mean 'training'"):
+        suite("darts_benchsuite", trainin={})
+    with pytest.raises(ArchgradError, match=r"a suite is a name .* a file or a mapping, got 3"):
+        suite(3)  # type: ignore[arg-type]
     (tmp_path / "bad.yaml").write_text("a: [1")
     with pytest.raises(ArchgradError, match=r"bad\.yaml: not YAML"):
         suite(tmp_path / "bad.yaml")

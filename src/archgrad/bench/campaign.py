@@ -11,11 +11,13 @@ from typing import Any
 
 import yaml
 
+from archgrad import methods as library
 from archgrad.bench import suite as suites
 from archgrad.bench.store import Store
-from archgrad.bench.suite import SEARCH, Suite, overlaid, read_text
+from archgrad.bench.suite import NAME, SEARCH, Suite, overlaid, parsed, read_text
 from archgrad.bench.units import Unit
-from archgrad.errors import ArchgradError, unknown
+from archgrad.distributed import require_precision
+from archgrad.errors import ArchgradError, require_not_negative, unknown
 from archgrad.runs import atomic_write
 from archgrad.schedules import Diagnose
 
@@ -76,6 +78,10 @@ class Campaign:
                 raise unknown(f"value of {name}", value, known)
         if not isinstance(self.processes, int) or self.processes < 1:
             raise ArchgradError(f"campaign: processes must be a whole number above 0, got {self.processes!r}")
+        require_precision(self.mixed_precision)
+        require_not_negative("campaign", checkpoint_seconds=self.checkpoint_seconds)
+        if not 0 < self.suite.train_fraction < 1:
+            raise ArchgradError(f"campaign: train_fraction must be between 0 and 1, got {self.suite.train_fraction}")
         self.diagnostics()
         for name in self.benchmarks:
             self.suite.benchmark(name)
@@ -131,6 +137,14 @@ class Campaign:
                 if (family := self.suite.benchmark(name).family) != space:
                     raise ArchgradError(f"table {scores.table.name!r} is of the space {space}: {name} is of {family}")
             _ = scores.values
+        self.require_methods()
+
+    def require_methods(self) -> None:
+        """Compose every method for every benchmark."""
+        known = {*library.names(), *self.suite.definition["methods"], *self.methods}
+        for name in self.suite.definition["search"].get("methods") or {}:
+            if name not in known:
+                raise unknown("method in search.methods of the suite", name, known)
         for benchmark in self.benchmarks:
             for method, entry in self.methods.items():
                 try:
@@ -144,18 +158,29 @@ class Campaign:
     def load(cls, file: Path | str) -> Campaign:
         """From a YAML file, or the directory of a campaign.
 
-        Where the directory that the file names already holds a campaign, that one is continued: methods, benchmarks,
-        seeds and settings of both count. ArchgradError if the file changes what units would compute.
+        Where the directory that the file names already holds a campaign of which something has been computed, that one
+        is continued: methods, benchmarks, seeds and settings of both count. ArchgradError if the file changes what
+        units would compute.
         """
         path = Path(file)
         if path.is_dir():
             return cls.open(path)
         if not path.is_file():
             raise ArchgradError(f"{path}: no such file of a campaign")
-        campaign = cls._of(_parsed(path), path)
+        campaign = cls._of(parsed(read_text(path), str(path)), path)
         if (campaign.directory / SNAPSHOT).is_file():
-            return cls.open(campaign.directory).extended(campaign)
+            try:
+                return cls.open(campaign.directory).extended(campaign)
+            except ArchgradError:
+                if campaign._begun():
+                    raise
         return campaign
+
+    def _begun(self) -> bool:
+        """Whether there is anything that another file could contradict."""
+        if any((self.directory / kind).exists() for kind in ("search", "train")):
+            return True
+        return any("problem" not in record for record in self.store.records().values())
 
     @classmethod
     def open(cls, directory: Path | str) -> Campaign:
@@ -171,13 +196,21 @@ class Campaign:
         for key in raw:
             if key not in KEYS:
                 raise unknown(f"key of {path}", key, KEYS)
-        changes = dict(raw.get("changes") or {})
-        if (data := raw.get("data")) is not None:
-            changes["data"] = {**changes.get("data", {}), **({"name": data} if isinstance(data, str) else data)}
-        chosen = suites.suite(_beside(raw.get("suite", "darts_benchsuite"), path), raw.get("preset", "full"), **changes)
+        changes = {"data": {}} | _mapping("changes", raw.get("changes") or {}, path)
+        data = raw.get("data") or {}
+        changes["data"] = {
+            **_mapping("data", changes["data"] or {}, path),
+            **({"name": data} if isinstance(data, str) else _mapping("data", data, path)),
+        }
+        chosen = suites.changed(_beside(raw.get("suite", "darts_benchsuite"), path), raw.get("preset", "full"), changes)
         names = [benchmark.name for benchmark in chosen.benchmarks]
         options = {key: raw[key] for key in (*IDENTITY, "keep", "checkpoint_seconds", "diagnose") if key in raw}
-        directory = Path(raw["directory"]) if raw.get("directory") else Path("campaigns") / path.stem
+        if options.get("mixed_precision") is False:  # what YAML takes "no" for
+            options["mixed_precision"] = "no"
+        given = raw.get("directory") or Path("campaigns") / path.stem
+        if not isinstance(given, str | Path):
+            raise ArchgradError(f"{path}: directory must be a path, got {given!r}")
+        directory = Path(given)
         try:
             return cls(
                 directory,
@@ -266,18 +299,13 @@ class Campaign:
 
 @lru_cache(maxsize=4)
 def _opened(path: Path, stamp: tuple[int, ...]) -> Campaign:
-    raw = _parsed(path)
-    return replace(Campaign._of(raw, path), directory=path.parent)
+    return replace(Campaign._of(parsed(read_text(path), str(path)), path), directory=path.parent)
 
 
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.load(read_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise ArchgradError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(raw, dict):
-        raise ArchgradError(f"{path}: expected a mapping with the keys {', '.join(KEYS)}")
-    return raw
+def _mapping(key: str, given: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise ArchgradError(f"{path}: {key} must be a mapping, got {given!r}")
+    return dict(given)
 
 
 def _beside(source: Any, path: Path) -> Any:
@@ -294,7 +322,7 @@ def _methods(given: Any, path: Path) -> dict[str, Mapping[str, Any]]:
     for item in given:
         entry = {"name": item} if isinstance(item, str) else dict(item) if isinstance(item, Mapping) else {}
         name = str(entry.pop("name", ""))
-        if not re.fullmatch(r"[\w.()+-]+", name):
+        if not re.fullmatch(NAME, name):
             raise ArchgradError(f"{path}: a method needs a name of letters, digits and _.()+-, got {item!r}")
         for key in entry:
             if key not in (*SEARCH, "method"):
@@ -314,7 +342,7 @@ def _with_baselines(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Mappi
 def _seeds(given: Any, path: Path) -> tuple[int, ...]:
     if isinstance(given, int) and not isinstance(given, bool) and given > 0:
         return tuple(range(given))
-    whole = isinstance(given, list) and given and all(isinstance(seed, int) and seed >= 0 for seed in given)
+    whole = isinstance(given, list) and given and all(type(seed) is int and 0 <= seed < 2**63 for seed in given)
     if not whole or len(set(given)) < len(given):
         raise ArchgradError(f"{path}: seeds must be a count or a list of different whole numbers, got {given!r}")
     return tuple(sorted(given))

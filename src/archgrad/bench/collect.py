@@ -123,10 +123,17 @@ def _looked_up(campaign: Campaign, scores: LookUp) -> tuple[list[Row], int]:
 
 def write_results(campaign: Campaign) -> Path:
     """Bring the results file of a campaign up to date; its path."""
+    return scored(campaign).save(campaign.directory / RESULTS)
+
+
+def scored(campaign: Campaign) -> Results:
+    """As `results`, refused where nothing has a score yet."""
     found = results(campaign)
     if not len(found):
-        raise ArchgradError(f"{campaign.directory}: nothing has a score yet: archgrad bench run")
-    return found.save(campaign.directory / RESULTS)
+        raise ArchgradError(
+            f"{campaign.directory}: nothing has a score yet: archgrad bench run {campaign.directory} computes them"
+        )
+    return found
 
 
 def _row(
@@ -211,4 +218,4 @@ def _remark(campaign: Campaign) -> str:
     )
 
 
-__all__ = ["RESULTS", "Status", "results", "status", "write_results"]
+__all__ = ["RESULTS", "Status", "results", "scored", "status", "write_results"]

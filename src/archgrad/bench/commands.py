@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from archgrad.bench import merge as merging
 from archgrad.bench import plan as planning
 from archgrad.bench.campaign import Campaign
 from archgrad.bench.report_command import report
+from archgrad.bench.results import Results
 from archgrad.errors import ArchgradError
 
 SHOWN = 20
@@ -83,8 +85,8 @@ def run(
         if executor != "ray":
             raise ArchgradError("bench run: --address belongs to --executor ray")
         options["address"] = address
-    campaign.save()
     with executors.get(executor, **options) as chosen:
+        campaign.save()
         tally = driver.run(campaign, chosen, device=device, retry=retry, progress=progress)
     complete = [record for record in campaign.store.records().values() if "problem" not in record]
     if any(record.get("setting") or campaign.suite.table is not None for record in complete):
@@ -130,10 +132,10 @@ _KINDS = {"search": "searches", "train": "trainings"}
 
 def extend(
     file: str,
-    methods: list[str] | None = None,
-    benchmarks: list[str] | None = None,
+    methods: str | list[str] | None = None,
+    benchmarks: str | list[str] | None = None,
     seeds: int = 0,
-    settings: list[str] | None = None,
+    settings: str | int | list[str | int] | None = None,
 ) -> None:
     """Add methods, benchmarks, seeds or settings to a campaign; what has been computed stays and counts.
 
@@ -141,17 +143,17 @@ def extend(
 
     Args:
         file: the campaign's YAML file, or its directory
-        methods: names of methods, as [gdas, drnas]
-        benchmarks: names of benchmarks of its suite
+        methods: a method, or several as [gdas, drnas]
+        benchmarks: benchmarks of its suite
         seeds: how many seeds more
-        settings: training settings of its suite, as [1, 2]
+        settings: training settings of its suite, as 3 or [1, 2]
     """
     campaign = Campaign.load(file)
     if seeds < 0:
         raise ArchgradError(f"bench extend: seeds must be 0 or more, got {seeds}")
     if not (methods or benchmarks or seeds or settings):
         raise ArchgradError("bench extend: say what is added: --methods, --benchmarks, --seeds or --settings")
-    larger = campaign.with_more(methods or [], benchmarks or [], seeds, settings or [])
+    larger = campaign.with_more(_listed(methods), _listed(benchmarks), seeds, _listed(settings))
     larger.require_all()
     larger.save()
     print(f"{len(larger) - len(campaign):,} units more, {len(larger):,} in all; archgrad bench run {larger.directory}")
@@ -165,9 +167,10 @@ def merge(file: str, sources: str | list[str]) -> None:
         sources: the directory of another machine, or several as [part1, part2]
     """
     campaign = Campaign.load(file)
+    campaign.require_methods()
     campaign.save()
     problems: dict[str, str] = {}
-    for source in [sources] if isinstance(sources, str) else sources:
+    for source in _listed(sources):
         found = merging.merge(campaign, source)
         campaign = Campaign.open(campaign.directory)
         print(f"{source}: {found.added:,} units added, {found.unfinished:,} unfinished ones to go on with")
@@ -181,6 +184,11 @@ def merge(file: str, sources: str | list[str]) -> None:
         print(f"archgrad: {unit}: {problem}", file=sys.stderr)
     if problems:
         raise ArchgradError(f"{len(problems):,} units could not be copied; the same command tries them again")
+
+
+def _listed(given: Any) -> list[str]:
+    """What a list option was given: nothing, one, or several."""
+    return [str(item) for item in (given if isinstance(given, list) else [] if given is None else [given])]
 
 
 def _scored(campaign: Campaign) -> str:
@@ -199,12 +207,16 @@ def _size(count: int) -> str:
     return f"{value:,.3g} TB"
 
 
-def report_file(file: str) -> Path:
-    """The results that a report shows: of a campaign, brought up to date, or a results file itself."""
+def reported(file: str) -> tuple[Results, Path]:
+    """The results that a report shows, of a campaign or from a results file, and the directory that they are of."""
     path = Path(file)
     if path.suffix in (".csv", ".parquet"):
-        return path
-    return collect.write_results(Campaign.load(path))
+        return Results.load(path), path.parent
+    campaign = Campaign.load(path)
+    found = collect.scored(campaign)
+    with suppress(ArchgradError):  # a campaign that cannot be written can be read nevertheless
+        found.save(campaign.directory / collect.RESULTS)
+    return found, campaign.directory
 
 
 COMMANDS = {"plan": plan, "run": run, "status": status, "extend": extend, "merge": merge, "report": report}

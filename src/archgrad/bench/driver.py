@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import sys
 import time
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from archgrad.bench.campaign import Campaign
 from archgrad.bench.executors import Executor, Outcome, Task
-from archgrad.bench.store import Driver, Record
+from archgrad.bench.store import TWINS, Driver, Record
 from archgrad.bench.units import Unit, completed, lowest_loss, training_seed
 from archgrad.errors import ArchgradError
 
@@ -78,12 +79,14 @@ class _Run:
         self.elsewhere: deque[Unit] = deque()
         self.flying: set[Unit] = set()
         self.twins: dict[tuple[str, ...], Record] = {}
+        self.learned = 0
         self.busy: dict[tuple[str, ...], list[Unit]] = {}
         self.died: dict[Unit, int] = {}
         self.done: dict[str, Record] = {}
 
     def go(self) -> Tally:
         records = self.campaign.store.records()
+        self._learn(records)
         for number, unit in enumerate(self.campaign.units()):
             self.order[unit] = number
             record = records.get(unit.id)
@@ -125,9 +128,15 @@ class _Run:
             if not self.driver.claim(unit.id):
                 self.elsewhere.append(unit)
                 return
+            if unit.setting and not self.driver.claim(_twin(key)):  # another driver computes the same for another unit
+                self.driver.release(unit.id)
+                self.elsewhere.append(unit)
+                return
             record = completed(self.campaign.directory / unit.id)
             if record is None and self._others():
-                record = self.campaign.store.records().get(unit.id)
+                records = self.campaign.store.records()
+                self._learn(records)
+                record = records.get(unit.id)
                 record = None if record is None or "problem" in record else record
             if record is None and unit.setting and key in self.twins:
                 twin = self.twins[key]
@@ -154,7 +163,7 @@ class _Run:
             self._keep(unit, outcome.record)
         elif outcome.died and self.died.get(unit, 0) < self.deaths:
             self.died[unit] = self.died.get(unit, 0) + 1
-            self.driver.release(unit.id)
+            self._release(unit)
             self._queue(unit)
         else:
             self._give_up(unit, outcome.problem)
@@ -165,7 +174,7 @@ class _Run:
             self.driver.record({key: value for key, value in record.items() if key != "extra"})
         except ArchgradError as error:  # the unit's own directory has the record: nothing is lost
             self._say(unit, str(error))
-        self.driver.release(unit.id)
+        self._release(unit)
         self._note(unit, record)
         self.meter.advance()
 
@@ -189,9 +198,22 @@ class _Run:
         self._say(unit, problem)
         try:
             self.driver.record({"unit": unit.id, **unit._asdict(), "problem": problem, "finished": time.time()})
-            self.driver.release(unit.id)
+            self._release(unit)
         except (ArchgradError, OSError):
             return  # the disk is full; the next run tries the unit again
+
+    def _release(self, unit: Unit) -> None:
+        self.driver.release(unit.id)
+        if unit.setting:
+            self.driver.release(_twin(_key(unit, self._genotype(unit))))
+
+    def _learn(self, records: dict[str, Record]) -> None:
+        """Remember all trainings that have been computed, of whatever unit, for others that are the same."""
+        if len(records) > self.learned:
+            self.learned = len(records)
+            for record in records.values():
+                if "problem" not in record and record["setting"]:
+                    self.twins.setdefault(_key(unit_of(record), record["genotype"]), record)
 
     def _say(self, unit: Unit, problem: str) -> None:
         self.tally.problems.setdefault(unit.id, problem)
@@ -228,6 +250,11 @@ class _Run:
 def _key(unit: Unit, genotype: str) -> tuple[str, ...]:
     """Trainings of the same key have the same result."""
     return (unit.benchmark, genotype, unit.setting, str(training_seed(unit)))
+
+
+def _twin(key: tuple[str, ...]) -> str:
+    """The claim of a training as such, whichever unit it is for."""
+    return f"{TWINS}/{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}"
 
 
 class _Meter:

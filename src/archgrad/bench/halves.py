@@ -11,7 +11,7 @@ import torch
 from archgrad import data as datasets
 from archgrad.data import Dataset, Subset
 from archgrad.data.dataset import SPLIT_SEED
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, require_whole
 
 HALVES = ("order", "stratified", "whole")
 
@@ -29,6 +29,12 @@ class Halves:
     image_size: int | None = None
     halves: str = "stratified"
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        numbers = {"image_size": self.image_size, "limit": self.limit}
+        require_whole("data", 1, **{name: value for name, value in numbers.items() if value is not None})
+        if not isinstance(self.name, str):
+            raise ArchgradError(f"data: name must be a dataset or a path, got {self.name!r}")
 
     @property
     def label(self) -> str:

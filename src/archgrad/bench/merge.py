@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from archgrad.bench.campaign import Campaign
-from archgrad.bench.store import Record
+from archgrad.bench.store import Driver, Record
 from archgrad.bench.units import completed
 from archgrad.errors import ArchgradError
 from archgrad.runs import CONFIG
@@ -39,27 +39,29 @@ def merge(campaign: Campaign, source: Path | str) -> Merged:
     other = Campaign.open(source)
     if other.directory.resolve() == campaign.directory.resolve():
         raise ArchgradError(f"merge: {source} is the campaign itself")
-    together = campaign.extended(other)
+    here = {name: getattr(campaign, name) for name in ("suite", "keep", "checkpoint_seconds", "diagnose")}
+    together = replace(campaign.extended(other), **here)
+    together.require_methods()
     together.save()
     ours, theirs, result = campaign.store.records(), other.store.records(), Merged()
     claimed = other.store.claims()
     new: list[Record] = []
-    for unit, record in theirs.items():
-        known = ours.get(unit)
-        if "problem" in record:
-            if known is None:
-                new.append(record)
-        elif known is None or "problem" in known:
-            if _brought(campaign.directory / unit, other.directory / unit, unit, result):
-                new.append(record)
-                result.added += 1
-        elif any(known.get(key) != record.get(key) for key in SAME):
-            result.differing.append(unit)
-    for unit in sorted(_directories(other.directory) - set(theirs) - set(ours) - set(claimed)):
-        if not (campaign.directory / unit).exists() and _brought(
-            campaign.directory / unit, other.directory / unit, unit, result
-        ):
-            result.unfinished += 1
+    with Driver(campaign.store) as driver:
+        for unit, record in theirs.items():
+            known = ours.get(unit)
+            if "problem" in record:
+                if known is None:
+                    new.append(record)
+            elif known is None or "problem" in known:
+                if _brought(driver, other.directory, unit, result):
+                    new.append(record)
+                    result.added += 1
+            elif any(known.get(key) != record.get(key) for key in SAME):
+                result.differing.append(unit)
+        complete = {unit for unit, record in ours.items() if "problem" not in record}
+        for unit in sorted(_directories(other.directory) - set(theirs) - complete - set(claimed)):
+            if not (campaign.directory / unit).exists() and _brought(driver, other.directory, unit, result):
+                result.unfinished += 1
     if new:
         text = json.dumps(sorted(new, key=lambda record: str(record["unit"])), sort_keys=True)
         campaign.store.add(f"merged-{hashlib.sha256(text.encode()).hexdigest()[:16]}", new)
@@ -77,10 +79,14 @@ def _directories(campaign: Path) -> set[str]:
     return found
 
 
-def _brought(target: Path, source: Path, unit: str, result: Merged) -> bool:
+def _brought(driver: Driver, part: Path, unit: str, result: Merged) -> bool:
     """Copy a unit's directory, whole or not at all, over an unfinished one of ours; whether its record may count."""
+    source, target = part / unit, driver.directory / unit
     if not source.is_dir():
         return True  # the result of an equal training, or a part without its directories
+    if not driver.claim(unit):
+        result.problems[unit] = "it is being computed here"
+        return False
     draft = target.with_name(f".{target.name}.{os.getpid()}.merge")
     try:
         if completed(target) is None:
@@ -92,4 +98,6 @@ def _brought(target: Path, source: Path, unit: str, result: Merged) -> bool:
         first = error.args[0][0] if isinstance(error, shutil.Error) else error
         result.problems[unit] = " ".join(str(first).split())
         return False
+    finally:
+        driver.release(unit)
     return True

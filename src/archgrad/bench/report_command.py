@@ -30,13 +30,13 @@ def report(
     if (campaign is None) == (from_ is None):
         raise ArchgradError("bench report: give either a campaign, or --from with a .parquet or .csv file of results")
     if campaign is not None:
-        from archgrad.bench.commands import report_file
+        from archgrad.bench.commands import reported
 
-        source = report_file(campaign)
-        target = Path(out) if out else source.parent / "report.html"
+        results, directory = reported(campaign)
+        target = Path(out) if out else directory / "report.html"
     else:
-        source = Path(str(from_))
-        target = Path(out) if out else Path(f"{source.stem}-report.html")
-    page, tables = write(Results.load(source), target, alpha=alpha, resamples=resamples, seed=seed)
+        results = Results.load(str(from_))
+        target = Path(out) if out else Path(f"{Path(str(from_)).stem}-report.html")
+    page, tables = write(results, target, alpha=alpha, resamples=resamples, seed=seed)
     print(f"report: {page}")
     print(f"tables: {tables[0].parent} ({len(tables)} files, CSV and LaTeX)")

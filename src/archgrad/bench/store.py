@@ -1,7 +1,8 @@
 """What a campaign has computed so far, and who computes what at this moment, for any number of drivers at once.
 
 ``records/``: one file of JSON lines per driver, to which it alone appends; one line per complete or failed unit.
-``claims/``: one file per unit that is being computed, which only one driver can create; it names that driver.
+``claims/``: one file per unit that is being computed, which only one driver can create; it names that driver. So do
+claims of trainings as such (`TWINS`), of which several units may wait for one.
 ``drivers/``: one file per driver, touched again and again; when it grows old its driver is dead, and so are its claims.
 """
 
@@ -21,6 +22,9 @@ from archgrad.errors import ArchgradError
 from archgrad.runs import atomic_write
 
 Record = dict[str, Any]
+TWINS = "same"
+"""The first part of a claim's name that is no unit."""
+FIELDS = ("benchmark", "method", "seed", "setting", "genotype")
 BEAT = 10.0  # seconds between two signs of life
 STALE = 120.0  # seconds without a sign of life after which a driver on another machine counts as dead
 
@@ -55,7 +59,7 @@ class Store:
         except OSError as error:
             raise ArchgradError(f"cannot read {path}: {error.strerror}") from None
         end = text.rfind(b"\n") + 1  # what follows has been torn by a kill, or is being written
-        known += (r for r in _parsed(text[:end].splitlines()) if isinstance(r, dict) and "unit" in r)
+        known += (record for record in _parsed(text[:end].splitlines()) if _is_whole(record))
         self._read[path.name] = (offset + end, known)
         return known
 
@@ -71,9 +75,9 @@ class Store:
         found = {}
         for path in (self.directory / "claims").glob("[!.]*"):
             with suppress(OSError):
-                driver = path.read_text()
-                if driver in alive:
-                    found[_unescaped(path.name)] = driver
+                driver, name = path.read_text(), _unescaped(path.name)
+                if driver in alive and not name.startswith(f"{TWINS}/"):
+                    found[name] = driver
         return found
 
 
@@ -94,6 +98,9 @@ class Driver:
         except OSError as error:
             raise ArchgradError(f"cannot write {self.directory}: {error.strerror}") from None
         about = {"host": socket.gethostname(), "pid": os.getpid(), "started": _process_start(os.getpid())}
+        for sign in self._sign.parent.glob("*.json"):
+            if _host(sign) == socket.gethostname() and not _alive(sign):
+                sign.unlink(missing_ok=True)  # of a driver that was killed
         atomic_write(self._sign, json.dumps(about).encode())
         self._thread.start()
         return self
@@ -156,9 +163,10 @@ class Driver:
         return True
 
     def release(self, unit: str) -> None:
-        """Let others have a unit."""
-        self._held.discard(unit)
-        (self.directory / "claims" / _escaped(unit)).unlink(missing_ok=True)
+        """Let others have a unit; one that this driver does not hold is left to whoever does."""
+        if unit in self._held:
+            self._held.discard(unit)
+            (self.directory / "claims" / _escaped(unit)).unlink(missing_ok=True)
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Append a record for good."""
@@ -182,6 +190,15 @@ def _parsed(lines: list[bytes]) -> list[Any]:
         return [value for line in lines for value in _parsed([line])]
 
 
+def _is_whole(record: Any) -> bool:
+    """Whether a line is a record: with less, the unit's own directory knows better."""
+    if not isinstance(record, dict) or "unit" not in record:
+        return False
+    if "problem" in record:
+        return True
+    return all(name in record for name in FIELDS) and ("score" in record or not record["setting"])
+
+
 def _older(record: Record, than: Record) -> bool:
     return "problem" in record and record.get("finished", 0) < than.get("finished", 0)
 
@@ -192,6 +209,14 @@ def _escaped(unit: str) -> str:
 
 def _unescaped(name: str) -> str:
     return name.replace("~", "/")
+
+
+def _host(sign: Path) -> str | None:
+    try:
+        host = json.loads(sign.read_bytes()).get("host")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return str(host)
 
 
 def _alive(sign: Path) -> bool:

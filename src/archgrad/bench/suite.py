@@ -10,21 +10,21 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
 from archgrad import methods, spaces
 from archgrad.bench.halves import HALVES, Halves
 from archgrad.bench.lookup import LookUp
-from archgrad.errors import ArchgradError, unknown
-from archgrad.method import AlphaOptimiser, Method, WeightOptimiser
+from archgrad.errors import ArchgradError, require_number, require_whole, unknown
+from archgrad.method import ROLES, AlphaOptimiser, Method, WeightOptimiser
 from archgrad.recipes import Recipe
+from archgrad.robustness.attacks import Attack
 from archgrad.schedules import WarmUp
 from archgrad.spaces import Space
 
 SUITES = resources.files("archgrad.bench") / "suites"
-PRESETS = ("full", "small", "mini")
 PARTS = ("name", "about", "data", "subspaces", "operation_sets", "methods", "search", "training", "table", "presets")
 SEVERAL = ("modifiers", "schedules", "regularisers")
 ONE = ("relaxation", "architecture_gradient", "weight_gradient", "discretisation")
@@ -35,6 +35,8 @@ SEARCH = (
 )
 """What a suite can say of a search; ``methods`` besides, which holds the same for each method."""
 DATA = ("name", "image_size", "halves", "limit")
+NAME = r"[\w(+][\w.()+-]*"
+"""Names of benchmarks and methods, which are names of directories too."""
 RECIPE = tuple(f.name for f in dataclasses.fields(Recipe))
 
 
@@ -110,7 +112,11 @@ class Setting:
     @property
     def label(self) -> str:
         """What distinguishes it from the suite's other settings, for people."""
-        return ", ".join(f"{name} {getattr(self.recipe, name):g}" for name in self.varied) or "as the suite says"
+        return ", ".join(f"{name} {_shown(getattr(self.recipe, name))}" for name in self.varied) or "as the suite says"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class Suite:
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods that the suite compares unless a campaign says otherwise."""
-        return tuple(self.definition["methods"] or self.definition["search"].get("methods", {}))
+        return tuple(self.definition["methods"] or self.definition["search"].get("methods") or {})
 
     def benchmark(self, name: str) -> Benchmark:
         """The benchmark of that name."""
@@ -146,35 +152,34 @@ class Suite:
     @property
     def train_fraction(self) -> float:
         """The share of the search's half of the data that trains weights."""
-        return float(self.definition["search"].get("train_fraction", 0.5))
+        fraction = self.definition["search"].get("train_fraction", 0.5)
+        require_number("search", train_fraction=fraction)
+        return float(fraction)
 
     def method(self, name: str, benchmark: Benchmark, entry: Mapping[str, Any] | None = None) -> Method:
         """A method with the suite's settings for a benchmark.
 
-        ``entry``: what a campaign changes (the keys of `SEARCH`); its ``method`` is a method of the library or
-        ``package.module:function``, of which ``name`` is then only the name in the tables.
+        ``entry``: what a campaign changes (the keys of `SEARCH`); its ``method`` is a method of the library, whose
+        settings of the suite count, or ``package.module:function``; ``name`` is then only the name in the tables.
         """
         entry = dict(entry or {})
         source = str(entry.pop("method", name))
         common = {key: value for key, value in self.definition["search"].items() if key in SEARCH}
-        merged = overlaid(overlaid(common, self.definition["search"].get("methods", {}).get(name, {})), entry)
-        places = {name for b in self.benchmarks for name in (b.name, b.subspace, b.operation_set)}
-        silent = {key for key, value in merged.items() if _says_nothing(value, benchmark, places)}
-        chosen = {key: _at(value, benchmark) for key, value in merged.items() if key not in silent}
+        own = self.definition["search"].get("methods") or {}
+        merged = overlaid(overlaid(common, own.get(name, own.get(source)) or {}), entry)
+        chosen = _here(merged, benchmark, {p for b in self.benchmarks for p in _places(b)})
         chosen.pop("train_fraction", None)
-        method = _made(source, benchmark.family, chosen.pop("options", {}))
+        method = _made(source, benchmark.family, chosen.pop("options", None) or {})
         changes: dict[str, Any] = {"name": name}
-        given: dict[str, Any] = {
-            key: tuple(_component(item, key) for item in chosen.pop(key)) for key in SEVERAL if key in chosen
-        }
-        given |= {key: _component(chosen.pop(key), key) for key in ONE if key in chosen}
+        given: dict[str, Any] = {key: _components(chosen.pop(key), key) for key in SEVERAL if key in chosen}
+        given |= {key: _component(chosen.pop(key), ROLES[key]) for key in ONE if key in chosen}
         method = replace(method, **given)
         for key, kind in (("weight_optimiser", WeightOptimiser), ("alpha_optimiser", AlphaOptimiser)):
             if key in chosen:
-                known = [f.name for f in dataclasses.fields(kind)]
-                values = {k: _at(v, benchmark) for k, v in chosen.pop(key).items()}
-                _require_known(f"setting of {key}", values, known)
+                values = chosen.pop(key)
+                _require_known(f"setting of {key}", values, [f.name for f in dataclasses.fields(kind)])
                 changes[key] = replace(getattr(method, key), **values)
+        require_whole("search", 0, **{key: chosen[key] for key in ("epochs", "batch_size", "warm_up") if key in chosen})
         if "warm_up" in chosen:
             epochs = chosen.pop("warm_up")
             others = tuple(s for s in method.schedules if not isinstance(s, WarmUp))
@@ -193,9 +198,17 @@ def suite(source: str | Path | Mapping[str, Any] = "darts_benchsuite", preset: s
     >>> [benchmark.name for benchmark in suite("darts_benchsuite").benchmarks][:3]
     ['wide-regular', 'wide-no_skip', 'wide-all_skip']
     """
+    return changed(source, preset, changes)
+
+
+def changed(source: str | Path | Mapping[str, Any], preset: str, changes: Mapping[str, Any]) -> Suite:
+    """As `suite`, with the parts to lay over it as a mapping."""
     raw, where = (dict(source), "suite") if isinstance(source, Mapping) else _read(source)
     _require_known(f"part of a suite in {where}", raw, PARTS)
     presets = raw.pop("presets", {}) or {}
+    _require_known(f"part of a suite in the changes to {where}", changes, [part for part in PARTS if part != "presets"])
+    if not isinstance(preset, str):
+        raise ArchgradError(f"{where}: a preset is given by its name, got {preset!r}")
     if preset != "full" or preset in presets:
         if preset not in presets:
             raise unknown(f"preset of {where}", preset, {"full", *presets})
@@ -206,6 +219,11 @@ def suite(source: str | Path | Mapping[str, Any] = "darts_benchsuite", preset: s
     for part in ("subspaces", "table" if "table" in definition else "training"):
         if not isinstance(definition.get(part), Mapping) or not definition[part]:
             raise ArchgradError(f"{where}: a suite needs {part!r}, a mapping")
+    for part in ("data", "operation_sets", "search"):
+        if definition.get(part) is None:
+            definition.pop(part, None)
+        elif not isinstance(definition[part], Mapping):
+            raise ArchgradError(f"{where}: {part} must be a mapping, got {definition[part]!r}")
     if "table" in definition and "training" in definition:
         raise ArchgradError(f"{where}: scores come from 'training' or from a 'table', not from both")
     definition = {
@@ -222,14 +240,16 @@ def suite(source: str | Path | Mapping[str, Any] = "darts_benchsuite", preset: s
 
 def _read(source: str | Path) -> tuple[dict[str, Any], str]:
     known = sorted(entry.name.removesuffix(".yaml") for entry in SUITES.iterdir() if entry.name.endswith(".yaml"))
+    if not isinstance(source, str | Path):
+        raise ArchgradError(f"a suite is a name ({', '.join(known)}), a file or a mapping, got {source!r}")
     if str(source) in known:
-        return _mapping((SUITES / f"{source}.yaml").read_text(), str(source)), str(source)
+        return parsed((SUITES / f"{source}.yaml").read_text(), str(source)), str(source)
     path = Path(source)
     if not path.is_file():
         if len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
             raise ArchgradError(f"{path}: no such file of a suite")
         raise unknown("suite", str(source), known)
-    return _mapping(read_text(path), str(path)), str(path)
+    return parsed(read_text(path), str(path)), str(path)
 
 
 def read_text(path: Path) -> str:
@@ -241,9 +261,24 @@ def read_text(path: Path) -> str:
         raise ArchgradError(f"cannot read {path}: {reason}") from None
 
 
-def _mapping(text: str, where: str) -> dict[str, Any]:
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML in which no key stands twice: the second would silently replace the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands there twice")
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        made: dict[Any, Any] = super().construct_mapping(node, deep)
+        return made
+
+
+def parsed(text: str, where: str) -> dict[str, Any]:
+    """A mapping from YAML, or one line on why there is none."""
     try:
-        raw = yaml.safe_load(text)
+        raw = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise ArchgradError(f"{where}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(raw, dict):
@@ -253,12 +288,14 @@ def _mapping(text: str, where: str) -> dict[str, Any]:
 
 def _suite(definition: dict[str, Any], where: str) -> Suite:
     sets = definition["operation_sets"] or {"": {}}
-    benchmarks = []
+    benchmarks: list[Benchmark] = []
     for subspace, says in definition["subspaces"].items():
         for operations, options in sets.items():
             name = f"{subspace}-{operations}" if operations else str(subspace)
-            if not re.fullmatch(r"[\w.()+-]+", name):
+            if not re.fullmatch(NAME, name):
                 raise ArchgradError(f"{where}: the name {name!r} may hold letters, digits and _.()+- only")
+            if any(benchmark.name == name for benchmark in benchmarks):
+                raise ArchgradError(f"{where}: two benchmarks would have the name {name!r}")
             benchmarks.append(_benchmark(name, str(subspace), str(operations), says, options or {}, where))
     table = _look_up(definition["table"], where) if "table" in definition else None
     settings = _settings(definition["training"], where) if table is None else ()
@@ -268,7 +305,9 @@ def _suite(definition: dict[str, Any], where: str) -> Suite:
         raise unknown("way to halve the data", data["halves"], HALVES)
     search = definition["search"]
     _require_known(f"setting of search in {where}", search, (*SEARCH, "methods"))
-    for method, says in (search.get("methods") or {}).items():
+    if not isinstance(own := search.get("methods") or {}, Mapping):
+        raise ArchgradError(f"{where}: search.methods must be a mapping of names to settings, got {own!r}")
+    for method, says in own.items():
         _require_known(f"setting of search.methods.{method} in {where}", says or {}, SEARCH)
     name, about = str(definition["name"]), str(definition["about"])
     return Suite(name, about, tuple(benchmarks), settings, Halves(**data), definition, table)
@@ -284,7 +323,11 @@ def _benchmark(name: str, subspace: str, operations: str, says: Any, more: Any, 
     for key, value in size.items():
         if not isinstance(value, int) or value < 1:
             raise ArchgradError(f"{where}: {key} of {subspace!r} must be a whole number above 0, got {value!r}")
-    benchmark = Benchmark(name, subspace, operations, says["space"], {**(says.get("options") or {}), **more}, size)
+    for options in (says.get("options") or {}, more):
+        if not isinstance(options, Mapping):
+            raise ArchgradError(f"{where}: the options of {name!r} must be a mapping, got {options!r}")
+    family, options = str(says["space"]), {**(says.get("options") or {}), **more}
+    benchmark = Benchmark(name, subspace, operations, family, options, size)
     try:
         _ = benchmark.space
     except ArchgradError as error:
@@ -299,18 +342,25 @@ def _settings(training: Mapping[str, Any], where: str) -> tuple[Setting, ...]:
     settings = []
     for number, values in enumerate(itertools.product(*(training[key] for key in varied)), start=1):
         chosen = {**fixed, **dict(zip(varied, values, strict=True))}
-        for key, value in chosen.items():
-            if not isinstance(value, int | float):
-                raise ArchgradError(f"{where}: {key} of training must be a number, got {value!r}")
-        try:
-            recipe = Recipe(**chosen)
-        except TypeError:
-            missing = [key for key in ("epochs", "batch_size", "lr") if key not in chosen]
-            raise ArchgradError(f"{where}: training says nothing of {', '.join(missing)}") from None
+        if missing := [key for key in ("epochs", "batch_size", "lr") if key not in chosen]:
+            raise ArchgradError(f"{where}: training says nothing of {', '.join(missing)}")
+        recipe = Recipe(**{key: _of_recipe(key, value, where) for key, value in chosen.items()})
         settings.append(Setting(str(number), recipe, varied))
     if not settings:
         raise ArchgradError(f"{where}: a list of training settings is empty")
     return tuple(settings)
+
+
+def _of_recipe(key: str, value: Any, where: str) -> Any:
+    if key == "drops":
+        if not isinstance(value, list):
+            raise ArchgradError(f"{where}: drops of training is a list of its own: write [[0.5, 0.75]]")
+        return tuple(value)
+    if key == "adversarial":
+        return None if value is None else _component(value, Attack)
+    if not isinstance(value, bool):
+        require_number(f"{where}: training", **{key: value})
+    return value
 
 
 def _look_up(says: Mapping[str, Any], where: str) -> LookUp:
@@ -328,7 +378,12 @@ def _look_up(says: Mapping[str, Any], where: str) -> LookUp:
 def _made(source: str, family: str, options: Mapping[str, Any]) -> Method:
     if ":" not in source:
         return methods.get(source, family, **options)
-    made = imported(source)(**options)
+    try:
+        made = imported(source)(**options)
+    except ArchgradError:
+        raise
+    except Exception as error:  # a function of the user's
+        raise ArchgradError(f"method {source!r}: {type(error).__name__}: {error}") from None
     if not isinstance(made, Method):
         raise ArchgradError(f"method {source!r}: expected a function that returns a Method, got {made!r}")
     return made
@@ -345,39 +400,77 @@ def imported(path: str) -> Any:
         raise ArchgradError(f"{path}: {error}") from None
 
 
-def _component(item: Any, role: str) -> Any:
+def _component(item: Any, role: type) -> Any:
     """A component from ``{class_path: package.module.Class, init_args: {…}}``, as a run's settings record it."""
     if not isinstance(item, Mapping) or not str(item.get("class_path", "")).count("."):
-        raise ArchgradError(f"{role}: expected {{class_path: package.module.Class, init_args: {{…}}}}, got {item!r}")
+        raise ArchgradError(
+            f"{role.__name__}: expected {{class_path: package.module.Class, init_args: {{…}}}}, got {item!r}"
+        )
     module, _, name = str(item["class_path"]).rpartition(".")
+    made = imported(f"{module}:{name}")
+    if not (isinstance(made, type) and issubclass(made, role)):  # nothing else of a suite's file is called
+        raise ArchgradError(f"{item['class_path']} is not a {role.__name__}")
     try:
-        return imported(f"{module}:{name}")(**(item.get("init_args") or {}))
+        return made(**(item.get("init_args") or {}))
     except TypeError as error:
-        raise ArchgradError(f"{role}: {item['class_path']}: {error}") from None
+        raise ArchgradError(f"{item['class_path']}: {error}") from None
 
 
-def _at(value: Any, benchmark: Benchmark) -> Any:
-    """A value that a suite may give per benchmark, subspace or operation set; the most particular one counts."""
-    if not isinstance(value, Mapping):
-        return value
-    for key in (benchmark.name, benchmark.subspace, benchmark.operation_set):
-        if key in value:
-            return value[key]
-    return value
+def _components(items: Any, role: str) -> tuple[Any, ...]:
+    if not isinstance(items, list | tuple):
+        raise ArchgradError(f"{role}: expected a list, got {items!r}")
+    return tuple(_component(item, ROLES[role]) for item in items)
 
 
-def _says_nothing(value: Any, benchmark: Benchmark, places: set[str]) -> bool:
-    """Whether a value is given for other benchmarks only; the method's own then counts."""
-    here = {benchmark.name, benchmark.subspace, benchmark.operation_set}
-    return isinstance(value, Mapping) and bool(value) and set(value) <= places and not here & set(value)
+DEFAULT = "default"
+"""Beside benchmarks, subspaces and operation sets: what counts for all others."""
+
+
+def _places(benchmark: Benchmark) -> tuple[str, ...]:
+    """Where a value may be given for a benchmark, the most particular first."""
+    return (benchmark.name, benchmark.subspace, benchmark.operation_set, DEFAULT)
+
+
+def _here(values: Mapping[str, Any], benchmark: Benchmark, places: set[str]) -> dict[str, Any]:
+    """Values of which each may be given per place; what says nothing of this benchmark is left out."""
+    found = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value and set(value) <= places:
+            for place in _places(benchmark):
+                if place in value:
+                    found[key] = value[place]
+                    break
+        elif _nested(value) and key in ("weight_optimiser", "alpha_optimiser"):
+            found[key] = _here(value, benchmark, places)
+        elif isinstance(value, Mapping) and key not in (*ONE, "options"):
+            wrong = next((place for place in value if place not in places), value)
+            raise unknown(f"benchmark, subspace or operation set in {key}", wrong, places)
+        else:
+            found[key] = value
+    return found
+
+
+def _nested(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping) and "class_path" not in value
 
 
 def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with the values of ``over``, mapping by mapping; lists and numbers are replaced whole."""
+    """``base`` with the values of ``over``, mapping by mapping; components, lists and numbers are replaced whole.
+
+    Where ``over`` says something of some places only, what was said of all goes on to count elsewhere:
+
+    >>> overlaid({"epochs": 5, "lr": {"wide": 1}}, {"epochs": {"wide": 2}, "lr": 3})
+    {'epochs': {'default': 5, 'wide': 2}, 'lr': 3}
+    """
     result = dict(base)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = overlaid(result[key], value) if both else value
+        old = result.get(key)
+        if not _nested(value):
+            result[key] = value
+        elif _nested(old):
+            result[key] = overlaid(old, value)
+        else:
+            result[key] = value if old is None else {DEFAULT: old, **value}
     return result
 
 

@@ -16,9 +16,6 @@ from archgrad.landscape.sampling import sample_neighbours
 from archgrad.landscape.surface import METRIC, Source, genotypes, surface
 from archgrad.tables import Architecture, Table
 
-CHANCE = 10.0
-"""Accuracy in % of networks that learned nothing on CIFAR-10; the published histograms drop values up to it."""
-
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhood:
@@ -63,15 +60,6 @@ class Neighbourhood:
         with np.errstate(invalid="ignore"):
             means: Float[np.ndarray, " cells"] = np.where(known, self.values, 0).sum(1) / known.sum(1)
         return means
-
-    @cached_property
-    def std_per_cell(self) -> Float[np.ndarray, " cells"]:
-        """The standard deviation around every single architecture: small where the landscape is flat."""
-        known = ~np.isnan(self.values)
-        squares = np.where(known, (self.values - self.mean_per_cell[:, None]) ** 2, 0)
-        with np.errstate(invalid="ignore"):
-            deviations: Float[np.ndarray, " cells"] = np.sqrt(squares.sum(1) / known.sum(1))
-        return deviations
 
     def summary(self) -> dict[str, float]:
         """The statistics as plain data."""

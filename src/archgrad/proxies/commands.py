@@ -218,7 +218,7 @@ def load_table(name: str) -> Table:
     if name in ALIASES:
         raise ArchgradError(
             f"no table {name!r}: {tables.directory()} has none of {', '.join(ALIASES[name])}; "
-            "import the published files with archgrad.tables.import_table, or set ARCHGRAD_DATA"
+            "import the published files with archgrad table import, or set ARCHGRAD_DATA"
         )
     return tables.load(name)
 

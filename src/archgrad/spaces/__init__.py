@@ -22,15 +22,23 @@ def _darts_without_none(**options: Any) -> Darts:
     return Darts(**{"name": "darts_without_none", "candidates": DARTS_OPERATIONS[1:], **options})
 
 
+def _with(space: type[Space], **settings: Any) -> Callable[..., Space]:
+    """A space with some of its fields set, described as the space itself."""
+    made = partial(space, **settings)
+    made.__doc__ = space.__doc__
+    return made
+
+
 SPACES: dict[str, Callable[..., Space]] = {
     "darts": Darts,
     "darts_without_none": _darts_without_none,
     "nasbench201": NASBench201,
     "transnasbench101": TransNASBench101,
     **BENCHSUITE,
-    **{f"nasbench1shot1_{number}": partial(NASBench1Shot1, number=number) for number in PARENTS},
-    **{f"robust_darts_{s.lower()}": partial(RobustDarts, subspace=s) for s in SUBSPACES},
+    **{f"nasbench1shot1_{number}": _with(NASBench1Shot1, number=number) for number in PARENTS},
+    **{f"robust_darts_{s.lower()}": _with(RobustDarts, subspace=s) for s in SUBSPACES},
 }
+"""The spaces by name; the docstring of each says what it is."""
 
 
 def get(name: str, **options: Any) -> Space:

@@ -35,7 +35,7 @@ class _Sized(Darts):
 
 @dataclass(frozen=True)
 class Wide(_Sized):
-    """Few cells, many channels."""
+    """The suite's wide subspace: four cells of 18 channels."""
 
     search_size: ClassVar[Mapping[str, int]] = {"channels": 18, "cells": 4}
     network_size: ClassVar[Mapping[str, int]] = search_size
@@ -43,7 +43,7 @@ class Wide(_Sized):
 
 @dataclass(frozen=True)
 class Deep(_Sized):
-    """Many cells, few channels."""
+    """The suite's deep subspace: 18 cells of seven channels."""
 
     search_size: ClassVar[Mapping[str, int]] = {"channels": 7, "cells": 18}
     network_size: ClassVar[Mapping[str, int]] = search_size
@@ -51,7 +51,7 @@ class Deep(_Sized):
 
 @dataclass(frozen=True)
 class SingleCell(_Sized):
-    """One reduction cell of eight nodes and 44 edges, whose last four nodes leave."""
+    """The suite's subspace of one reduction cell, with eight nodes and 44 edges; the last four nodes leave."""
 
     steps: int = 8
     kinds: tuple[str, ...] = ("reduce",)
@@ -64,6 +64,11 @@ OPERATION_SETS: dict[str, dict[str, Any]] = {
     "regular": {},
     "no_skip": {"candidates": tuple(name for name in OPERATIONS if name != "skip_connect")},
     "all_skip": {"auxiliary_skip": True},
+}
+_IN_WORDS = {
+    "regular": "The eight operations of DARTS.",
+    "no_skip": "The operations of DARTS without skip connections.",
+    "all_skip": "The eight operations of DARTS, and beside every edge an auxiliary skip connection.",
 }
 
 
@@ -81,8 +86,15 @@ def benchsuite(subspace: str = "wide", operation_set: str = "regular") -> Darts:
     return SUBSPACES[subspace](name=f"{subspace}-{operation_set}", **OPERATION_SETS[operation_set])
 
 
+def _with(subspace: str, operation_set: str) -> Callable[..., Space]:
+    """`benchsuite` with its arguments, described by both."""
+    made = partial(benchsuite, subspace, operation_set)
+    made.__doc__ = f"{SUBSPACES[subspace].__doc__} {_IN_WORDS[operation_set]}"
+    return made
+
+
 SPACES: dict[str, Callable[..., Space]] = {
-    f"{subspace}-{operation_set}": partial(benchsuite, subspace, operation_set)
+    f"{subspace}-{operation_set}": _with(subspace, operation_set)
     for subspace in SUBSPACES
     for operation_set in OPERATION_SETS
 }

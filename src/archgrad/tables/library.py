@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from archgrad import spaces
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import ArchgradError, ArchgradWarning, unknown
 from archgrad.spaces.space import Space
 from archgrad.tables import files
 from archgrad.tables.natsbench import read_natsbench
 from archgrad.tables.robustness import read_robbench, read_robustness_data
-from archgrad.tables.table import Table
+from archgrad.tables.table import Column, Table
 
 
 def directory() -> Path:
@@ -63,7 +67,8 @@ def import_table(
 
     Known are Parquet and CSV files of our schema, the directory of the robustness data set (``meta.json``), the JSON
     file of NAS-RobBench-201, and the files of NATS-Bench and NAS-Bench-201 (``trust``: see `read_natsbench`). ``scale``
-    applies to Parquet and CSV only; the others are brought to % by themselves.
+    applies to Parquet and CSV only; the others are brought to % by themselves. Accuracies above 100 are kept with an
+    ArchgradWarning.
     """
     path = Path(source).expanduser()
     if not path.exists():
@@ -76,6 +81,7 @@ def import_table(
         table = read_robbench(path)
     elif path.suffix in files.SUFFIXES:
         table = load(path, space=space, scale=scale)
+        _warn_beyond_percent(table, path, scale)
     elif path.suffix in (".pth", ".pbz2") or (path / "meta.pickle.pbz2").exists():
         table = read_natsbench(path, trust=trust)
     else:
@@ -86,3 +92,21 @@ def import_table(
     table = table if name is None else replace(table, name=name)
     save(table)
     return table
+
+
+def _warn_beyond_percent(table: Table, path: Path, scale: float) -> None:
+    """Say which accuracies cannot be in %: the columns of a data set are accuracies, others may be anything."""
+    named = [name for name in table.columns if Column.parse(name).dataset]
+    most = {name: float(np.nanmax(table.columns[name], initial=0)) for name in named}
+    beyond = {name: value for name, value in most.items() if value > 100}
+    if not beyond:
+        return
+    name = max(beyond, key=lambda column: beyond[column])
+    others = f" ({len(beyond)} columns exceed 100)" if len(beyond) > 1 else ""
+    fitting = scale / 10 ** math.ceil(math.log10(beyond[name] / 100)) if math.isfinite(beyond[name]) else 0.1
+    warnings.warn(
+        f"{path}: {name} reaches {beyond[name]:g}{others}, but accuracies must be in %: "
+        f"import it again, perhaps with --scale {fitting:g}",
+        ArchgradWarning,
+        stacklevel=3,
+    )

@@ -38,7 +38,7 @@ def read_natsbench(path: Path, name: str = "nasbench201", *, trust: bool = False
     try:
         nats_bench = importlib.import_module("nats_bench")
     except ImportError:
-        raise ArchgradError(f"{path}: reading it needs the package nats_bench (pip install nats_bench)") from None
+        raise ArchgradError(f"{path}: reading it needs the package nats_bench (pip install 'archgrad[nats]')") from None
     what = _plain_data(path) if path.suffix == ".pth" else str(path)
     try:
         api = nats_bench.create(what, "tss", fast_mode=path.is_dir(), verbose=False)

@@ -122,11 +122,6 @@ class Table:
         return Coding(self.space)
 
     @cached_property
-    def is_complete(self) -> bool:
-        """Whether every architecture of the space has a row."""
-        return len(self) == self.space.size
-
-    @cached_property
     def _row_of_code(self) -> dict[bytes, int]:
         return {code.tobytes(): row for row, code in enumerate(self.codes)}
 

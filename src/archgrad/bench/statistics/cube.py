@@ -129,14 +129,14 @@ class Cube:
         while not have[kept].all(0).any() and len(kept) > 1:
             kept.remove(min(kept, key=lambda m: int(have[m].sum())))
         complete = np.stack([_common(there[kept, b]) for b in range(len(self.benchmarks))])
-        whole = (there | ~complete[None, :, :, None]).all(2)
+        whole = np.asarray((there | ~complete[None, :, :, None]).all(2))
         remarks = list(self.remarks)
         for m in sorted(set(range(len(self.methods))) - set(kept)):
             held = f"{int(have[m].sum())} of {int(planned.sum())}"
             remarks.append(f"{self.methods[m]} is left out of the comparisons: it has {held} benchmarks' settings.")
         if (lost := planned & ~complete).any():
             names = [f"{self.benchmarks[b]} / {self.settings[h]}" for b, h in np.argwhere(lost).tolist()]
-            every = (there | ~planned[None, :, :, None]).all(2).any(-1)  # whether some search has all settings
+            every = np.asarray((there | ~planned[None, :, :, None]).all((2,)).any(-1))  # some search has all settings
             lacking = [self.methods[m] for m in kept if not every[m][lost.any(1)].all()]
             remarks.append(
                 f"{len(names)} of {int(planned.sum())} benchmarks' settings are left out of the comparisons since not "
