@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -455,6 +456,30 @@ def test_searches_that_lack_a_setting_are_left_out() -> None:
     assert analysis.aggregates[0].values == pytest.approx(analysis.cube.blocks().mean(0))
     assert (~np.isnan(analysis.cube.runs)).sum(-1).tolist() == [[3, 3], [2, 3]]
     assert any(r.startswith("Searches without results") and r.endswith("1 of 12 (a).") for r in analysis.remarks)
+
+
+def test_columns_of_a_table_are_not_repetitions() -> None:
+    """Three columns that score the same searches, here even alike, say as much as one."""
+    generator = np.random.default_rng(0)
+    scores = {m: generator.normal(90 + shift, 1, 5) for m, shift in (("a", 0.0), ("b", 1.5), ("c", 0.5))}
+    units = [
+        Unit(m, column, "1", i, score=float(v), genotype=f"{m}{i}")
+        for m, values in scores.items()
+        for i, v in enumerate(values)
+        for column in ("x", "y", "z")
+    ]
+    three = s.analyse(Results.of(units), resamples=500)
+    one = s.analyse(Results.of([unit for unit in units if unit.benchmark == "x"]), resamples=500)
+    assert three.cube.strata == (0, 0, 0)
+    for ours, theirs in zip(three.pairs, one.pairs, strict=True):
+        for name in ("p_searches", "difference", "low", "high", "improvement", "improvement_low", "improvement_high"):
+            assert getattr(ours, name) == pytest.approx(getattr(theirs, name))
+    assert three.power[0].needed == one.power[0].needed
+    assert three.benchmarks.halves is not None
+    assert three.benchmarks.halves == pytest.approx(np.full((3, 3), three.benchmarks.halves[0, 0]))
+    assert any(r == "x, y, z score the same searches, each of which counts as one." for r in three.remarks)
+    other = [replace(unit, genotype=unit.genotype + unit.benchmark) for unit in units]
+    assert s.analyse(Results.of(other), resamples=100).cube.strata == (0, 1, 2)
 
 
 def test_the_winner_that_is_told_is_the_one_that_was_tested() -> None:

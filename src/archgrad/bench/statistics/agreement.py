@@ -120,7 +120,8 @@ def _halves(cube: Cube, seed: int) -> Float[np.ndarray, "benchmarks benchmarks"]
     generator = np.random.default_rng([seed, 99])
     there = ~np.isnan(cube.runs)
     number = there.sum(-1)
-    place = np.where(there, generator.random((SPLITS, *there.shape)), np.inf).argsort(-1).argsort(-1)
+    keys = generator.random((SPLITS, *there.shape))[:, :, list(cube.strata)]
+    place = np.where(there, keys, np.inf).argsort(-1).argsort(-1)
     lower = place < (number // 2)[..., None]
     halves = [mean(np.where(half & there, cube.runs, np.nan), -1).swapaxes(1, 2) for half in (lower, ~lower)]
     size = len(cube.benchmarks)

@@ -67,8 +67,11 @@ class Bootstrap:
             return np.asarray(self.benchmark_shares[:, :, None] * len(present) * equal)
         generator = self._generator(1 + method)
         drawn = np.repeat(equal[None], self.number, axis=0)
+        strata = self.cube.strata
         for b, here in enumerate(present):
-            if (count := int(here.sum())) > 1:
+            if (first := strata.index(strata[b])) < b:
+                drawn[:, b] = drawn[:, first]
+            elif (count := int(here.sum())) > 1:
                 drawn[:, b, here] = self._drawn(count, generator)
         return drawn
 

@@ -23,7 +23,9 @@ DIGITS = 9  # scores that differ by less are equal, so that the order of a sum m
 class Cube:
     """``scores[m, b, h, s]`` in %: method m on benchmark b under setting h, search s; NaN where there is no unit.
 
-    Searches are exchangeable: s numbers those of one method and benchmark, and the same s elsewhere is unrelated.
+    Searches are exchangeable: s numbers those of one method and benchmark. The same s elsewhere is unrelated, except
+    within a stratum: benchmarks that score the very same searches, as the columns of a table do. ``strata``: that of
+    each benchmark, numbered from 0.
     Several trainings of one search are averaged, since they share its genotype. Only where nothing was searched twice
     are trainings the replicates (``replicates`` says which). ``remarks``: what was averaged or left out.
     """
@@ -32,6 +34,7 @@ class Cube:
     benchmarks: tuple[str, ...]
     settings: tuple[str, ...]
     scores: Float[np.ndarray, "methods benchmarks settings searches"]
+    strata: tuple[int, ...]
     replicates: str = "searches"
     remarks: tuple[str, ...] = ()
 
@@ -66,7 +69,11 @@ class Cube:
         scores = np.where(count, total / np.maximum(count, 1), np.nan).reshape(shape)
         replicates = "searches" if replicate == "seed" else "trainings"
         methods, benchmarks, settings = (tuple(axis) for axis in axes)
-        return cls(methods, benchmarks, settings, scores, replicates, tuple(remarks))
+        strata = _strata(done, benchmarks) if replicate == "seed" else tuple(range(len(benchmarks)))
+        if len(set(strata)) < len(strata):
+            shared = [name for name, stratum in zip(benchmarks, strata, strict=True) if strata.count(stratum) > 1]
+            remarks.append(f"{listed(shared)} score the same searches, each of which counts as one.")
+        return cls(methods, benchmarks, settings, scores, strata, replicates, tuple(remarks))
 
     @cached_property
     def cells(self) -> Float[np.ndarray, "methods benchmarks settings"]:
@@ -89,6 +96,16 @@ class Cube:
         wanted = np.any(self.counts > 0, axis=0)[None, :, :, None]
         values = np.where(wanted, self.scores, 0.0).sum(2) / np.maximum(wanted.sum(2), 1)
         return np.asarray(np.round(values, DIGITS))
+
+    @cached_property
+    def weights(self) -> Float[np.ndarray, " strata"]:
+        """The share of every stratum in the benchmarks."""
+        return np.bincount(self.strata) / len(self.strata)
+
+    def by_stratum(self, values: Float[np.ndarray, "n benchmarks searches"]) -> Float[np.ndarray, "n strata searches"]:
+        """The mean of every search over the benchmarks of its stratum."""
+        strata = np.array(self.strata)
+        return np.stack([values[:, strata == stratum].mean(1) for stratum in range(len(self.weights))], 1)
 
     @cached_property
     def present(self) -> Bool[np.ndarray, "methods benchmarks searches"]:
@@ -130,6 +147,9 @@ class Cube:
             kept.remove(min(kept, key=lambda m: int(have[m].sum())))
         complete = np.stack([_common(there[kept, b]) for b in range(len(self.benchmarks))])
         whole = np.asarray((there | ~complete[None, :, :, None]).all(2))
+        for stratum in set(self.strata):
+            members = np.array(self.strata) == stratum
+            whole[:, members] = whole[:, members].all(1, keepdims=True)
         remarks = list(self.remarks)
         for m in sorted(set(range(len(self.methods))) - set(kept)):
             held = f"{int(have[m].sum())} of {int(planned.sum())}"
@@ -158,6 +178,7 @@ class Cube:
             benchmarks=tuple(name for name, here in zip(self.benchmarks, rows, strict=True) if here),
             settings=tuple(name for name, here in zip(self.settings, columns, strict=True) if here),
             scores=scores,
+            strata=_numbered([s for s, here in zip(self.strata, rows, strict=True) if here]),
             remarks=tuple(remarks),
         )
         return replace(result, remarks=(*remarks, *result._singles()))
@@ -175,6 +196,22 @@ class Cube:
             f"{listed(single)}: a single {what} on some benchmarks, whose noise is unknown. There are no intervals for "
             "them, and those of others count it as none."
         ]
+
+
+def _strata(done: pd.DataFrame, benchmarks: Sequence[str]) -> tuple[int, ...]:
+    """Benchmarks on which every method and seed has the same genotype score the same searches."""
+    searches: list[Any] = []
+    for number, name in enumerate(benchmarks):
+        part = done[done.benchmark == name]
+        found = frozenset(zip(part.method, part.seed, part.genotype, strict=True))
+        searches.append(found if all(genotype for _, _, genotype in found) else number)
+    return _numbered(searches)
+
+
+def _numbered(keys: Sequence[Any]) -> tuple[int, ...]:
+    """Equal keys get the same number, from 0 in the order of their first places."""
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return tuple(numbers[key] for key in keys)
 
 
 def natural(names: Iterable[Any]) -> list[str]:

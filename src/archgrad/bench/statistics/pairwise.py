@@ -61,7 +61,8 @@ def pairs(cube: Cube, bootstrap: Bootstrap) -> list[Pair]:
     cells = cube.cells.reshape(len(cube.methods), -1)
     cells = cells[:, ~np.isnan(cells).any(0)]
     chosen = list(itertools.combinations(range(len(cube.methods)), 2))
-    found = [_pair(cube, bootstrap, blocks, cells, drawn, i, j) for i, j in chosen]
+    strata = cube.by_stratum(cube.runs)
+    found = [_pair(cube, bootstrap, blocks, cells, strata, drawn, i, j) for i, j in chosen]
     for name in ("p_benchmarks", "p_searches", "p_cells"):
         corrected = holm([getattr(pair, name) for pair in found])
         changes: list[dict[str, Any]] = [{name: float(p)} for p in corrected]
@@ -83,6 +84,7 @@ def _pair(
     bootstrap: Bootstrap,
     blocks: Float[np.ndarray, "benchmarks methods"],
     cells: Float[np.ndarray, "methods cells"],
+    strata: Float[np.ndarray, "methods strata searches"],
     drawn: Float[np.ndarray, "resamples methods"],
     i: int,
     j: int,
@@ -101,7 +103,7 @@ def _pair(
         ties=int((by_benchmark == 0).sum()),
         losses=int((by_benchmark < 0).sum()),
         p_benchmarks=wilcoxon(by_benchmark),
-        p_searches=stratified_welch(cube.runs[i], cube.runs[j]),
+        p_searches=stratified_welch(strata[i], strata[j], cube.weights),
         p_cells=wilcoxon(cells[i] - cells[j]),
         improvement=improvement[0],
         improvement_low=improvement[1],
@@ -132,21 +134,24 @@ def holm(p: Sequence[float]) -> Float[np.ndarray, " tests"]:
 
 
 def stratified_welch(
-    first: Float[np.ndarray, "benchmarks searches"], second: Float[np.ndarray, "benchmarks searches"]
+    first: Float[np.ndarray, "strata searches"],
+    second: Float[np.ndarray, "strata searches"],
+    weights: Float[np.ndarray, " strata"] | None = None,
 ) -> float:
-    """Two-sided p of the difference of the means over benchmarks, its variance being that of the searches within each.
+    """Two-sided p of the difference of the means over strata, its variance being that of the searches within each.
 
-    The benchmarks are taken as given: Σ_b (v₁/n₁ + v₂/n₂)/B², degrees of freedom after Satterthwaite. NaN if some
-    benchmark has a single search, or if all of each method's searches are equal but the methods are not: that no noise
-    was seen does not say how much there is.
+    The strata are taken as given: Σ_s w_s²(v₁/n₁ + v₂/n₂), degrees of freedom after Satterthwaite; ``weights`` are
+    equal by default. NaN if some stratum has a single search, or if all of each method's searches are equal but the
+    methods are not: that no noise was seen does not say how much there is.
     """
     means = [mean(x, -1) for x in (first, second)]
     number = np.stack([(~np.isnan(x)).sum(-1) for x in (first, second)])
     if (number < 2).any():
         return math.nan
-    variance = np.stack([deviation(x, -1) ** 2 for x in (first, second)]) / number
+    share = np.full(len(first), 1 / len(first)) if weights is None else weights
+    variance = share**2 * np.stack([deviation(x, -1) ** 2 for x in (first, second)]) / number
     total = variance.sum()
-    difference = float((means[0] - means[1]).sum())
+    difference = float((share * (means[0] - means[1])).sum())
     if total <= 0:
         return 1.0 if difference == 0 else math.nan
     freedom = total**2 / (variance**2 / (number - 1)).sum()
@@ -178,7 +183,7 @@ def probability_of_improvement(cube: Cube, bootstrap: Bootstrap, i: int, j: int)
     benchmarks. *Source:* Agarwal et al., 2108.13264.
     """
     x, y = cube.scores[i], cube.scores[j]
-    values, variances = [], []
+    values, parts = [], []
     for b in range(len(cube.benchmarks)):
         ahead, behind = np.full_like(x[b], np.nan), np.full_like(y[b], np.nan)
         for h in range(len(cube.settings)):
@@ -186,18 +191,17 @@ def probability_of_improvement(cube: Cube, bootstrap: Bootstrap, i: int, j: int)
             if here.any() and there.any():
                 ahead[h, here] = _beaten(x[b, h, here], y[b, h, there])
                 behind[h, there] = 1 - _beaten(y[b, h, there], x[b, h, here])
-        value = mean(mean(ahead, -1), 0)
-        parts = [mean(part, 0) for part in (ahead, behind)]
-        noise = [float(deviation(part, 0)) ** 2 / max(int((~np.isnan(part)).sum()), 1) for part in parts]
-        values.append(float(value))
-        variances.append(sum(v for v in noise if not math.isnan(v)))
+        values.append(float(mean(mean(ahead, -1), 0)))
+        parts.append([mean(part, 0) for part in (ahead, behind)])
     average = float(np.nanmean(values))
     if bootstrap.over == "benchmarks":
         low, high = bootstrap.interval(bootstrap.over_benchmarks(np.array(values)[None]))
         return average, float(low), float(high)
-    if sum(variances) <= 0 or bootstrap.unknown[[i, j]].any():
+    each = cube.by_stratum(np.array(parts).swapaxes(0, 1))
+    variance = float((cube.weights**2 * deviation(each, -1) ** 2 / np.maximum((~np.isnan(each)).sum(-1), 1)).sum())
+    if not variance > 0 or bootstrap.unknown[[i, j]].any():
         return average, math.nan, math.nan
-    reach = float(stats.norm.ppf(0.5 + bootstrap.confidence / 2)) * math.sqrt(sum(variances)) / len(values)
+    reach = float(stats.norm.ppf(0.5 + bootstrap.confidence / 2)) * math.sqrt(variance)
     return average, max(0.0, average - reach), min(1.0, average + reach)
 
 

@@ -53,11 +53,16 @@ def top_two(cube: Cube, alpha: float = 0.05, wanted: float = 0.8) -> list[TopTwo
 def _top_two(cube: Cube, scope: str, chosen: Int[np.ndarray, " blocks"], alpha: float, wanted: float) -> TopTwo:
     scores = cube.blocks()[chosen].mean(0)
     i, j = np.lexsort((np.array(cube.methods), -scores))[:2]
-    runs = cube.runs[[i, j]][:, chosen]
-    number = int((~np.isnan(runs)).sum(-1).min())
+    if len(chosen) == len(cube.benchmarks):
+        runs, weights = cube.by_stratum(cube.runs)[[i, j]], cube.weights
+    else:
+        runs, weights = cube.runs[[i, j]][:, chosen], np.ones(1)
+    number, blocks = int((~np.isnan(runs)).sum(-1).min()), len(weights)
     difference = float(scores[i] - scores[j])
-    spread = math.sqrt(float(mean(mean(deviation(runs, -1) ** 2, 0), 0))) if number > 1 else math.nan
-    blocks = len(chosen)
+    # That of one search of a stratum, where all weigh the same.
+    spread = (
+        math.sqrt(blocks * float((weights**2 * mean(deviation(runs, -1) ** 2, 0)).sum())) if number > 1 else math.nan
+    )
     return TopTwo(
         scope,
         cube.methods[i],
@@ -65,7 +70,7 @@ def _top_two(cube: Cube, scope: str, chosen: Int[np.ndarray, " blocks"], alpha: 
         difference,
         spread,
         number,
-        stratified_welch(runs[0], runs[1]) if number > 1 else math.nan,
+        stratified_welch(runs[0], runs[1], weights) if number > 1 else math.nan,
         needed(difference, spread, alpha=alpha, wanted=wanted, benchmarks=blocks),
         tuple(needed(difference, s, alpha=alpha, wanted=wanted, benchmarks=blocks) for s in ASSUMED),
     )
