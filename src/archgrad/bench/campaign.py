@@ -13,8 +13,9 @@ import yaml
 
 from archgrad import methods as library
 from archgrad.bench import suite as suites
+from archgrad.bench.definition import NAME, mapping, overlaid, read
 from archgrad.bench.store import Store
-from archgrad.bench.suite import NAME, SEARCH, Suite, overlaid, parsed, read_text
+from archgrad.bench.suite import SEARCH, Suite
 from archgrad.bench.units import Unit
 from archgrad.distributed import require_precision
 from archgrad.errors import ArchgradError, require_not_negative, unknown
@@ -167,7 +168,7 @@ class Campaign:
             return cls.open(path)
         if not path.is_file():
             raise ArchgradError(f"{path}: no such file of a campaign")
-        campaign = cls._of(parsed(read_text(path), str(path)), path)
+        campaign = cls._of(read(path), path)
         if (campaign.directory / SNAPSHOT).is_file():
             try:
                 return cls.open(campaign.directory).extended(campaign)
@@ -196,12 +197,10 @@ class Campaign:
         for key in raw:
             if key not in KEYS:
                 raise unknown(f"key of {path}", key, KEYS)
-        changes = {"data": {}} | _mapping("changes", raw.get("changes") or {}, path)
+        changes = {"data": {}} | mapping(f"{path}: changes", raw.get("changes") or {})
         data = raw.get("data") or {}
-        changes["data"] = {
-            **_mapping("data", changes["data"] or {}, path),
-            **({"name": data} if isinstance(data, str) else _mapping("data", data, path)),
-        }
+        data = {"name": data} if isinstance(data, str) else data
+        changes["data"] = mapping(f"{path}: data", changes["data"] or {}) | mapping(f"{path}: data", data)
         chosen = suites.changed(_beside(raw.get("suite", "darts_benchsuite"), path), raw.get("preset", "full"), changes)
         names = [benchmark.name for benchmark in chosen.benchmarks]
         options = {key: raw[key] for key in (*IDENTITY, "keep", "checkpoint_seconds", "diagnose") if key in raw}
@@ -299,13 +298,7 @@ class Campaign:
 
 @lru_cache(maxsize=4)
 def _opened(path: Path, stamp: tuple[int, ...]) -> Campaign:
-    return replace(Campaign._of(parsed(read_text(path), str(path)), path), directory=path.parent)
-
-
-def _mapping(key: str, given: Any, path: Path) -> dict[str, Any]:
-    if not isinstance(given, Mapping):
-        raise ArchgradError(f"{path}: {key} must be a mapping, got {given!r}")
-    return dict(given)
+    return replace(Campaign._of(read(path), path), directory=path.parent)
 
 
 def _beside(source: Any, path: Path) -> Any:

@@ -167,8 +167,6 @@ def merge(file: str, sources: str | list[str]) -> None:
         sources: the directory of another machine, or several as [part1, part2]
     """
     campaign = Campaign.load(file)
-    campaign.require_methods()
-    campaign.save()
     problems: dict[str, str] = {}
     for source in _listed(sources):
         found = merging.merge(campaign, source)

@@ -10,11 +10,21 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeGuard
-
-import yaml
+from typing import Any
 
 from archgrad import methods, spaces
+from archgrad.bench.definition import (
+    DEFAULT,
+    NAME,
+    component,
+    imported,
+    mapping,
+    nested,
+    overlaid,
+    parsed,
+    read,
+    require_known,
+)
 from archgrad.bench.halves import HALVES, Halves
 from archgrad.bench.lookup import LookUp
 from archgrad.errors import ArchgradError, require_number, require_whole, unknown
@@ -35,8 +45,6 @@ SEARCH = (
 )
 """What a suite can say of a search; ``methods`` besides, which holds the same for each method."""
 DATA = ("name", "image_size", "halves", "limit")
-NAME = r"[\w(+][\w.()+-]*"
-"""Names of benchmarks and methods, which are names of directories too."""
 RECIPE = tuple(f.name for f in dataclasses.fields(Recipe))
 
 
@@ -172,12 +180,12 @@ class Suite:
         method = _made(source, benchmark.family, chosen.pop("options", None) or {})
         changes: dict[str, Any] = {"name": name}
         given: dict[str, Any] = {key: _components(chosen.pop(key), key) for key in SEVERAL if key in chosen}
-        given |= {key: _component(chosen.pop(key), ROLES[key]) for key in ONE if key in chosen}
+        given |= {key: component(chosen.pop(key), ROLES[key]) for key in ONE if key in chosen}
         method = replace(method, **given)
         for key, kind in (("weight_optimiser", WeightOptimiser), ("alpha_optimiser", AlphaOptimiser)):
             if key in chosen:
                 values = chosen.pop(key)
-                _require_known(f"setting of {key}", values, [f.name for f in dataclasses.fields(kind)])
+                require_known(f"setting of {key}", values, [f.name for f in dataclasses.fields(kind)])
                 changes[key] = replace(getattr(method, key), **values)
         require_whole("search", 0, **{key: chosen[key] for key in ("epochs", "batch_size", "warm_up") if key in chosen})
         if "warm_up" in chosen:
@@ -204,9 +212,9 @@ def suite(source: str | Path | Mapping[str, Any] = "darts_benchsuite", preset: s
 def changed(source: str | Path | Mapping[str, Any], preset: str, changes: Mapping[str, Any]) -> Suite:
     """As `suite`, with the parts to lay over it as a mapping."""
     raw, where = (dict(source), "suite") if isinstance(source, Mapping) else _read(source)
-    _require_known(f"part of a suite in {where}", raw, PARTS)
+    require_known(f"part of a suite in {where}", raw, PARTS)
     presets = raw.pop("presets", {}) or {}
-    _require_known(f"part of a suite in the changes to {where}", changes, [part for part in PARTS if part != "presets"])
+    require_known(f"part of a suite in the changes to {where}", changes, [part for part in PARTS if part != "presets"])
     if not isinstance(preset, str):
         raise ArchgradError(f"{where}: a preset is given by its name, got {preset!r}")
     if preset != "full" or preset in presets:
@@ -222,8 +230,8 @@ def changed(source: str | Path | Mapping[str, Any], preset: str, changes: Mappin
     for part in ("data", "operation_sets", "search"):
         if definition.get(part) is None:
             definition.pop(part, None)
-        elif not isinstance(definition[part], Mapping):
-            raise ArchgradError(f"{where}: {part} must be a mapping, got {definition[part]!r}")
+        else:
+            mapping(f"{where}: {part}", definition[part])
     if "table" in definition and "training" in definition:
         raise ArchgradError(f"{where}: scores come from 'training' or from a 'table', not from both")
     definition = {
@@ -249,41 +257,7 @@ def _read(source: str | Path) -> tuple[dict[str, Any], str]:
         if len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
             raise ArchgradError(f"{path}: no such file of a suite")
         raise unknown("suite", str(source), known)
-    return parsed(read_text(path), str(path)), str(path)
-
-
-def read_text(path: Path) -> str:
-    """A text file, or one line on why it cannot be read."""
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ArchgradError(f"cannot read {path}: {reason}") from None
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML in which no key stands twice: the second would silently replace the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands there twice")
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
-        made: dict[Any, Any] = super().construct_mapping(node, deep)
-        return made
-
-
-def parsed(text: str, where: str) -> dict[str, Any]:
-    """A mapping from YAML, or one line on why there is none."""
-    try:
-        raw = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ArchgradError(f"{where}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(raw, dict):
-        raise ArchgradError(f"{where}: expected a mapping, got {type(raw).__name__}")
-    return raw
+    return read(path), str(path)
 
 
 def _suite(definition: dict[str, Any], where: str) -> Suite:
@@ -299,16 +273,14 @@ def _suite(definition: dict[str, Any], where: str) -> Suite:
             benchmarks.append(_benchmark(name, str(subspace), str(operations), says, options or {}, where))
     table = _look_up(definition["table"], where) if "table" in definition else None
     settings = _settings(definition["training"], where) if table is None else ()
-    _require_known(f"setting of data in {where}", definition["data"], DATA)
+    require_known(f"setting of data in {where}", definition["data"], DATA)
     data = dict(definition["data"])
     if data.get("halves", "stratified") not in HALVES:
         raise unknown("way to halve the data", data["halves"], HALVES)
     search = definition["search"]
-    _require_known(f"setting of search in {where}", search, (*SEARCH, "methods"))
-    if not isinstance(own := search.get("methods") or {}, Mapping):
-        raise ArchgradError(f"{where}: search.methods must be a mapping of names to settings, got {own!r}")
-    for method, says in own.items():
-        _require_known(f"setting of search.methods.{method} in {where}", says or {}, SEARCH)
+    require_known(f"setting of search in {where}", search, (*SEARCH, "methods"))
+    for method, says in mapping(f"{where}: search.methods", search.get("methods") or {}).items():
+        require_known(f"setting of search.methods.{method} in {where}", says or {}, SEARCH)
     name, about = str(definition["name"]), str(definition["about"])
     return Suite(name, about, tuple(benchmarks), settings, Halves(**data), definition, table)
 
@@ -318,15 +290,13 @@ def _benchmark(name: str, subspace: str, operations: str, says: Any, more: Any, 
         raise ArchgradError(
             f"{where}: subspace {subspace!r} needs a space, as {{space: darts, channels: 16, cells: 8}}"
         )
-    _require_known(f"key of subspace {subspace!r} in {where}", says, ("space", "channels", "cells", "options"))
+    require_known(f"key of subspace {subspace!r} in {where}", says, ("space", "channels", "cells", "options"))
     size = {key: says[key] for key in ("channels", "cells") if says.get(key) is not None}
     for key, value in size.items():
         if not isinstance(value, int) or value < 1:
             raise ArchgradError(f"{where}: {key} of {subspace!r} must be a whole number above 0, got {value!r}")
-    for options in (says.get("options") or {}, more):
-        if not isinstance(options, Mapping):
-            raise ArchgradError(f"{where}: the options of {name!r} must be a mapping, got {options!r}")
-    family, options = str(says["space"]), {**(says.get("options") or {}), **more}
+    what = f"{where}: the options of {name!r}"
+    family, options = str(says["space"]), mapping(what, says.get("options") or {}) | mapping(what, more)
     benchmark = Benchmark(name, subspace, operations, family, options, size)
     try:
         _ = benchmark.space
@@ -336,7 +306,7 @@ def _benchmark(name: str, subspace: str, operations: str, says: Any, more: Any, 
 
 
 def _settings(training: Mapping[str, Any], where: str) -> tuple[Setting, ...]:
-    _require_known(f"setting of training in {where}", training, RECIPE)
+    require_known(f"setting of training in {where}", training, RECIPE)
     varied = tuple(key for key, value in training.items() if isinstance(value, list))
     fixed = {key: value for key, value in training.items() if key not in varied}
     settings = []
@@ -357,14 +327,14 @@ def _of_recipe(key: str, value: Any, where: str) -> Any:
             raise ArchgradError(f"{where}: drops of training is a list of its own: write [[0.5, 0.75]]")
         return tuple(value)
     if key == "adversarial":
-        return None if value is None else _component(value, Attack)
+        return None if value is None else component(value, Attack)
     if not isinstance(value, bool):
         require_number(f"{where}: training", **{key: value})
     return value
 
 
 def _look_up(says: Mapping[str, Any], where: str) -> LookUp:
-    _require_known(f"setting of table in {where}", says, ("name", "columns", "settings"))
+    require_known(f"setting of table in {where}", says, ("name", "columns", "settings"))
     columns, settings = says.get("columns"), says.get("settings", ["table"])
     if "name" not in says or not isinstance(columns, Mapping) or not columns:
         raise ArchgradError(f"{where}: table needs a name, and columns as {{cifar10: cifar10_test_200}}")
@@ -389,41 +359,10 @@ def _made(source: str, family: str, options: Mapping[str, Any]) -> Method:
     return made
 
 
-def imported(path: str) -> Any:
-    """What ``package.module:name`` names."""
-    import importlib
-
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ArchgradError(f"{path}: {error}") from None
-
-
-def _component(item: Any, role: type) -> Any:
-    """A component from ``{class_path: package.module.Class, init_args: {…}}``, as a run's settings record it."""
-    if not isinstance(item, Mapping) or not str(item.get("class_path", "")).count("."):
-        raise ArchgradError(
-            f"{role.__name__}: expected {{class_path: package.module.Class, init_args: {{…}}}}, got {item!r}"
-        )
-    module, _, name = str(item["class_path"]).rpartition(".")
-    made = imported(f"{module}:{name}")
-    if not (isinstance(made, type) and issubclass(made, role)):  # nothing else of a suite's file is called
-        raise ArchgradError(f"{item['class_path']} is not a {role.__name__}")
-    try:
-        return made(**(item.get("init_args") or {}))
-    except TypeError as error:
-        raise ArchgradError(f"{item['class_path']}: {error}") from None
-
-
 def _components(items: Any, role: str) -> tuple[Any, ...]:
     if not isinstance(items, list | tuple):
         raise ArchgradError(f"{role}: expected a list, got {items!r}")
-    return tuple(_component(item, ROLES[role]) for item in items)
-
-
-DEFAULT = "default"
-"""Beside benchmarks, subspaces and operation sets: what counts for all others."""
+    return tuple(component(item, ROLES[role]) for item in items)
 
 
 def _places(benchmark: Benchmark) -> tuple[str, ...]:
@@ -440,7 +379,7 @@ def _here(values: Mapping[str, Any], benchmark: Benchmark, places: set[str]) -> 
                 if place in value:
                     found[key] = value[place]
                     break
-        elif _nested(value) and key in ("weight_optimiser", "alpha_optimiser"):
+        elif nested(value) and key in ("weight_optimiser", "alpha_optimiser"):
             found[key] = _here(value, benchmark, places)
         elif isinstance(value, Mapping) and key not in (*ONE, "options"):
             wrong = next((place for place in value if place not in places), value)
@@ -448,38 +387,6 @@ def _here(values: Mapping[str, Any], benchmark: Benchmark, places: set[str]) -> 
         else:
             found[key] = value
     return found
-
-
-def _nested(value: Any) -> TypeGuard[Mapping[str, Any]]:
-    return isinstance(value, Mapping) and "class_path" not in value
-
-
-def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with the values of ``over``, mapping by mapping; components, lists and numbers are replaced whole.
-
-    Where ``over`` says something of some places only, what was said of all goes on to count elsewhere:
-
-    >>> overlaid({"epochs": 5, "lr": {"wide": 1}}, {"epochs": {"wide": 2}, "lr": 3})
-    {'epochs': {'default': 5, 'wide': 2}, 'lr': 3}
-    """
-    result = dict(base)
-    for key, value in over.items():
-        old = result.get(key)
-        if not _nested(value):
-            result[key] = value
-        elif _nested(old):
-            result[key] = overlaid(old, value)
-        else:
-            result[key] = value if old is None else {DEFAULT: old, **value}
-    return result
-
-
-def _require_known(kind: str, given: Any, known: Iterable[str]) -> None:
-    if not isinstance(given, Mapping):
-        raise ArchgradError(f"{kind}: expected a mapping, got {given!r}")
-    for key in given:
-        if key not in known:
-            raise unknown(kind, key, known)
 
 
 def _named(kind: str, name: str, entries: Iterable[Any]) -> Any:

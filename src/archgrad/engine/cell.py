@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -32,12 +33,12 @@ class Standard:
         return operations.build(name, operations.Setting(channels, stride, self.affine, self.track, self.pool_norm))
 
 
-class Rule(nn.Module):
+class Rule(nn.Module, ABC):
     """A modifier's own way to compute some of a cell's operations, with the weights and modules this takes."""
 
+    @abstractmethod
     def forward(self, cell: Cell, row: Row, flows: list[Flow], weights: Tensor) -> tuple[list[Flow], Tensor]:
         """The flows of a pass and the weights that their places point to, as the modifier wants them."""
-        raise NotImplementedError
 
 
 class Cell(Site):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from archgrad.errors import ArchgradError, unknown
@@ -13,7 +12,7 @@ from archgrad.spaces.darts import Darts
 from archgrad.spaces.nasbench1shot1 import PARENTS, NASBench1Shot1
 from archgrad.spaces.nasbench201 import NASBench201
 from archgrad.spaces.robust_darts import SUBSPACES, RobustDarts
-from archgrad.spaces.space import Space
+from archgrad.spaces.space import Space, described
 from archgrad.spaces.transnasbench101 import TransNASBench101
 
 
@@ -22,21 +21,17 @@ def _darts_without_none(**options: Any) -> Darts:
     return Darts(**{"name": "darts_without_none", "candidates": DARTS_OPERATIONS[1:], **options})
 
 
-def _with(space: type[Space], **settings: Any) -> Callable[..., Space]:
-    """A space with some of its fields set, described as the space itself."""
-    made = partial(space, **settings)
-    made.__doc__ = space.__doc__
-    return made
-
-
 SPACES: dict[str, Callable[..., Space]] = {
     "darts": Darts,
     "darts_without_none": _darts_without_none,
     "nasbench201": NASBench201,
     "transnasbench101": TransNASBench101,
     **BENCHSUITE,
-    **{f"nasbench1shot1_{number}": _with(NASBench1Shot1, number=number) for number in PARENTS},
-    **{f"robust_darts_{s.lower()}": _with(RobustDarts, subspace=s) for s in SUBSPACES},
+    **{
+        f"nasbench1shot1_{number}": described(NASBench1Shot1.__doc__, NASBench1Shot1, number=number)
+        for number in PARENTS
+    },
+    **{f"robust_darts_{s.lower()}": described(RobustDarts.__doc__, RobustDarts, subspace=s) for s in SUBSPACES},
 }
 """The spaces by name; the docstring of each says what it is."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 from torch import nn
@@ -13,7 +12,7 @@ from archgrad.errors import unknown
 from archgrad.genotype import Genotype
 from archgrad.operations.cost import Cost
 from archgrad.spaces.darts import OPERATIONS, Darts
-from archgrad.spaces.space import Space
+from archgrad.spaces.space import Space, described
 from archgrad.supernet import Supernet
 
 
@@ -86,15 +85,10 @@ def benchsuite(subspace: str = "wide", operation_set: str = "regular") -> Darts:
     return SUBSPACES[subspace](name=f"{subspace}-{operation_set}", **OPERATION_SETS[operation_set])
 
 
-def _with(subspace: str, operation_set: str) -> Callable[..., Space]:
-    """`benchsuite` with its arguments, described by both."""
-    made = partial(benchsuite, subspace, operation_set)
-    made.__doc__ = f"{SUBSPACES[subspace].__doc__} {_IN_WORDS[operation_set]}"
-    return made
-
-
 SPACES: dict[str, Callable[..., Space]] = {
-    f"{subspace}-{operation_set}": _with(subspace, operation_set)
+    f"{subspace}-{operation_set}": described(
+        f"{SUBSPACES[subspace].__doc__} {_IN_WORDS[operation_set]}", benchsuite, subspace, operation_set
+    )
     for subspace in SUBSPACES
     for operation_set in OPERATION_SETS
 }

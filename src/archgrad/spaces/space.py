@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -123,3 +124,10 @@ class Space(ABC):
     def flops(self, genotype: Genotype, **size: Any) -> int:
         """Multiply-accumulates per image of the settled network, by formula; arguments as in `cost`."""
         return self.cost(genotype, **size).flops
+
+
+def described(text: str | None, made: Callable[..., Space], *args: Any, **settings: Any) -> Callable[..., Space]:
+    """A space with some of its arguments given; its docstring says what it then is."""
+    result = partial(made, *args, **settings)
+    result.__doc__ = text
+    return result

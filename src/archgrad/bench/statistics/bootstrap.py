@@ -54,11 +54,8 @@ class Bootstrap:
 
     @cached_property
     def benchmark_shares(self) -> Float[np.ndarray, "resamples benchmarks"]:
-        """The share of every benchmark in a resample; the same for all if searches are drawn."""
-        count = len(self.cube.benchmarks)
-        if self.over != "benchmarks":
-            return np.full((1, count), 1 / count)
-        return self._drawn(count, self._generator(0))
+        """The share of every benchmark in a resample, where benchmarks are drawn."""
+        return self._drawn(len(self.cube.benchmarks), self._generator(0))
 
     def shares(self, method: int) -> Float[np.ndarray, "resamples benchmarks searches"]:
         """The share of every search of a method in its benchmark, the same numbers at every call."""
