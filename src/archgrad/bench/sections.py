@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from archgrad.bench import tables
+from archgrad.bench.claims import claims
 from archgrad.bench.figures import (
-    BASELINES,
     Cell,
     Interval,
     bars,
@@ -25,11 +24,20 @@ from archgrad.bench.figures import (
 )
 from archgrad.bench.statistics.agreement import Agreement
 from archgrad.bench.statistics.analysis import Analysis
-from archgrad.bench.statistics.cube import deviation, listed
+from archgrad.bench.statistics.cube import deviation
 from archgrad.bench.statistics.pairwise import Pair
-from archgrad.bench.statistics.power import ASSUMED, TopTwo
+from archgrad.bench.statistics.power import ASSUMED
 from archgrad.bench.statistics.ranks import Ranks, rank
 from archgrad.bench.statistics.spread import COMPONENTS
+from archgrad.bench.wording import (
+    bounds_text,
+    deviation_text,
+    number_text,
+    p_text,
+    range_text,
+    searches_text,
+    setting_text,
+)
 from archgrad.report.markup import Child, Markup, details, element, join, table
 from archgrad.report.palette import legend
 from archgrad.report.section import Section, note
@@ -43,11 +51,11 @@ def summary(analysis: Analysis) -> Section:
     best = analysis.ranks
     tiles = [
         _tile("Units", f"{int(frame.score.notna().sum()):,}", f"of {len(frame):,}; {_sizes(analysis)}"),
-        _tile("Best average rank", best.methods[0], f"{best.average[0]:.2f}{_range(best.low[0], best.high[0])}"),
+        _tile("Best average rank", best.methods[0], f"{best.average[0]:.2f}{range_text(best.low[0], best.high[0])}"),
     ]
     if (test := best.friedman) is not None:
         words = f"χ² {test.chi2:.2f} over {test.blocks} benchmarks"
-        tiles.append(_tile("Do methods differ?", f"p {_p(test.p)}", f"Friedman, {words}"))
+        tiles.append(_tile("Do methods differ?", f"p {p_text(test.p)}", f"Friedman, {words}"))
     if not math.isnan(analysis.benchmarks.average):
         tiles.append(
             _tile("Agreement of benchmarks", f"τ {analysis.benchmarks.average:.2f}", "mean Kendall's τ of two rankings")
@@ -59,60 +67,6 @@ def summary(analysis: Analysis) -> Section:
         element("div", [note(remark) for remark in analysis.remarks], class_="remarks") if analysis.remarks else None,
     )
     return Section("Summary", body)
-
-
-def claims(analysis: Analysis) -> list[str]:
-    """The conclusions, each with its test; what cannot be concluded is said as well."""
-    cube, result = analysis.cube, []
-    if len(cube.methods) < 2:
-        return ["There is a single method: nothing is compared."]
-    significant = {
-        name: [pair for pair in analysis.pairs if getattr(pair, name) < analysis.alpha]
-        for name in ("p_searches", "p_benchmarks")
-    }
-    of = len(analysis.pairs)
-    level = f"{analysis.alpha:g}"
-    unknown = sum(math.isnan(pair.p_searches) for pair in analysis.pairs)
-    if unknown < of:
-        found = significant["p_searches"]
-        result.append(
-            f"On these benchmarks, with the noise of {cube.replicates} taken into account, {len(found)} of "
-            f"{of - unknown} pairs of methods differ (stratified Welch test, Holm, {level}){_pairs_listed(found)}."
-        )
-        against = [_against(analysis, baseline) for baseline in BASELINES if baseline in cube.methods]
-        result += [sentence for sentence in against if sentence is not None]
-    if unknown:
-        result.append(
-            f"Whether a difference is more than the noise of {cube.replicates} cannot be told for {unknown} of {of} "
-            "pairs: they lack repetitions, or all repetitions are equal."
-        )
-    found = significant["p_benchmarks"]
-    can = analysis.smallest_p < analysis.alpha
-    text = f"Whether it would hold on other benchmarks: {len(found)} of {of} pairs differ (Wilcoxon over "
-    text += f"{len(cube.benchmarks)} benchmarks, Holm, {level}){_pairs_listed(found)}."
-    if not can:
-        text += (
-            f" With so few benchmarks this test could not have shown any difference: its smallest corrected p is "
-            f"{analysis.smallest_p:.3f}."
-        )
-    result.append(text)
-    if (reversed_ := _reversal(analysis.benchmarks)) is not None:
-        result.append(reversed_)
-    if len(cube.settings) > 1 and len(cube.benchmarks) > 0:
-        spread = analysis.spread
-        larger = int((spread.setting_deviation > spread.method_deviation).sum())
-        result.append(
-            f"On {larger} of {len(cube.benchmarks)} benchmarks the training setting matters more than the method "
-            f"(deviation of the settings' means {_span(spread.setting_deviation)} points, of the methods' means "
-            f"{_span(spread.method_deviation)})."
-        )
-        most = float(analysis.best_settings.max())
-        best = [_setting(analysis, cube.settings[h]) for h in np.flatnonzero(analysis.best_settings == most)]
-        start = f"Setting {best[0]} is" if len(best) == 1 else f"Settings {listed(best)} are each"
-        result.append(f"{start} the best one in {_number(most)} of {analysis.best_of} cases.")
-    if analysis.power:
-        result.append(_power_claim(analysis, analysis.power[0]))
-    return result
 
 
 def ranks(analysis: Analysis) -> Section | None:
@@ -139,9 +93,9 @@ def ranks(analysis: Analysis) -> Section | None:
         [
             element("span", row.method, class_="nowrap"),
             f"{row.rank:.2f}",
-            _bounds(row.rank_low, row.rank_high),
+            bounds_text(row.rank_low, row.rank_high),
             f"{row.rank_of_best:.2f}",
-            _bounds(row.rank_of_best_low, row.rank_of_best_high),
+            bounds_text(row.rank_of_best_low, row.rank_of_best_high),
             f"{row.mean:.2f}",
         ]
         for row in _rows(frame)
@@ -168,8 +122,8 @@ def benchmarks(analysis: Analysis) -> Section:
             Cell(
                 f"{blocks[b, m]:.2f}",
                 _rank_shade(place[b, m], k),
-                f"{method}, {benchmark}: {blocks[b, m]:.3f}{_plus_minus(spread[m, b])}, rank {place[b, m]:g} of {k}",
-                second=_plus_minus(spread[m, b]).strip(),
+                f"{method}, {benchmark}: {blocks[b, m]:.3f}{deviation_text(spread[m, b])}, rank {place[b, m]:g} of {k}",
+                second=deviation_text(spread[m, b]).strip(),
                 strong=bool(place[b, m] == place[b].min()),
             )
             for b, benchmark in enumerate(cube.benchmarks)
@@ -187,7 +141,7 @@ def benchmarks(analysis: Analysis) -> Section:
         [
             row[0],
             row[1],
-            _setting(analysis, row[2]),
+            setting_text(analysis, row[2]),
             f"{row[4]:.2f}",
             "–" if math.isnan(row[5]) else f"{row[5]:.2f}",
             row[6],
@@ -220,7 +174,7 @@ def settings(analysis: Analysis) -> Section | None:
                 Cell(
                     f"{place[m, b, h]:g}" if wide >= 20 and not math.isnan(place[m, b, h]) else "",
                     _rank_shade(place[m, b, h], k),
-                    f"{method}, {benchmark}, setting {_setting(analysis, setting)}: {cube.cells[m, b, h]:.2f}, "
+                    f"{method}, {benchmark}, setting {setting_text(analysis, setting)}: {cube.cells[m, b, h]:.2f}, "
                     f"rank {place[m, b, h]:g}",
                 )
                 for h, setting in enumerate(cube.settings)
@@ -228,7 +182,7 @@ def settings(analysis: Analysis) -> Section | None:
             for m, method in enumerate(cube.methods)
         ]
         names = [setting if wide >= 20 and len(setting) * 7 <= wide else "" for setting in cube.settings]
-        titles = [_setting(analysis, setting) for setting in cube.settings]
+        titles = [setting_text(analysis, setting) for setting in cube.settings]
         drawing = heat_map(f"Ranks on {benchmark}", cube.methods, names, cells, width=wide, height=22, titles=titles)
         panels.append(figure(benchmark, drawing, data[data.benchmark == benchmark], f"ranks_{benchmark}"))
     about = [f"{s}: {analysis.results.settings[s]}" for s in cube.settings if s in analysis.results.settings]
@@ -240,11 +194,11 @@ def settings(analysis: Analysis) -> Section | None:
     )
     counted = bars(
         "How often each setting is best",
-        [_setting(analysis, name) for name in cube.settings],
+        [setting_text(analysis, name) for name in cube.settings],
         [[float(value)] for value in analysis.best_settings],
         [("best", "part-0")],
         shown=lambda v: f"{v:g}",
-        remarks=[_number(v) for v in analysis.best_settings],
+        remarks=[number_text(v) for v in analysis.best_settings],
     )
     best = figure(
         f"How often each setting is the best of a method on a benchmark, of {analysis.best_of}",
@@ -272,7 +226,7 @@ def pairs(analysis: Analysis) -> Section | None:
         ):
             title = (
                 f"P({cube.methods[a]} beats {cube.methods[b]}) = {value:.3f}; mean difference {delta:+.2f} points; "
-                f"Holm-corrected p: benchmarks {_p(pair.p_benchmarks)}, {cube.replicates} {_p(pair.p_searches)}"
+                f"Holm-corrected p: benchmarks {p_text(pair.p_benchmarks)}, {cube.replicates} {p_text(pair.p_searches)}"
             )
             cells[a][b] = Cell(f"{value:.2f}{stars}", 2 * value - 1, title, strong=bool(stars))
     drawing = heat_map("Probability of improvement", cube.methods, cube.methods, cells, width=92, height=30)
@@ -284,14 +238,14 @@ def pairs(analysis: Analysis) -> Section | None:
         [
             f"{pair.first} – {pair.second}",
             f"{pair.difference:+.2f}",
-            _bounds(pair.low, pair.high, sign=True),
+            bounds_text(pair.low, pair.high, sign=True),
             f"{pair.wins} / {pair.ties} / {pair.losses}",
-            _p(pair.p_benchmarks),
-            _p(pair.p_searches),
-            _p(pair.p_cells),
+            p_text(pair.p_benchmarks),
+            p_text(pair.p_searches),
+            p_text(pair.p_cells),
             f"{pair.improvement:.2f}",
-            _bounds(pair.improvement_low, pair.improvement_high),
-            _number(pair.hedges_g, 2),
+            bounds_text(pair.improvement_low, pair.improvement_high),
+            number_text(pair.hedges_g, 2),
             f"{pair.cliff_delta:+.2f}",
         ]
         for pair in analysis.pairs
@@ -379,14 +333,14 @@ def _tau(analysis: Analysis, found: Agreement, name: str, words: str) -> Markup:
             return Cell(f"({halves[i, i]:.2f})".replace("-", "−"), None, title)
         value = found.tau[i, j]
         text = "–" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
-        title = f"{found.names[i]} and {found.names[j]}: τ {text}{_range(found.low[i, j], found.high[i, j])}"
+        title = f"{found.names[i]} and {found.names[j]}: τ {text}{range_text(found.low[i, j], found.high[i, j])}"
         narrow = math.isnan(found.low[i, j]) or size > 12
         second = "" if narrow else f"{found.low[i, j]:.1f}…{found.high[i, j]:.1f}".replace("-", "−")
         return Cell(text, None if math.isnan(value) else float(value), title, second=second)
 
     cells = [[cell(i, j) for j in range(size)] for i in range(size)]
     width = 88.0 if size <= 10 else max(22.0, 860 / size)
-    titles = [_setting(analysis, n) for n in found.names] if found is analysis.settings else found.names
+    titles = [setting_text(analysis, n) for n in found.names] if found is analysis.settings else found.names
     drawing = heat_map(words, titles, found.names, cells, width=width, height=36, titles=titles)
     caption = f"{words}, mean {found.average:.2f}; small: {100 * (1 - analysis.alpha):g} % interval over {over}"
     same, different = found.half_averages
@@ -458,8 +412,10 @@ def power(analysis: Analysis) -> Section | None:
             f"{top.first} – {top.second}",
             f"{top.difference:.3f}",
         ]
-        row += [_number(top.deviation, 2), top.searches, _p(top.p), _searches(top.needed)] if measured else []
-        row += [_searches(value) for value in top.assumed]
+        row += (
+            [number_text(top.deviation, 2), top.searches, p_text(top.p), searches_text(top.needed)] if measured else []
+        )
+        row += [searches_text(value) for value in top.assumed]
         rows.append(row)
     header = ["Benchmark", "Two best", "Difference"]
     header += ["Deviation", "Searches", "p", "Needed"] if measured else []
@@ -502,82 +458,10 @@ def _many(count: int, what: str) -> str:
     return f"{count} {what}{'s' if count != 1 else ''}"
 
 
-def _setting(analysis: Analysis, name: str) -> str:
-    about = analysis.results.settings.get(name)
-    return f"{name} ({about})" if about else name
-
-
 def _test(found: Ranks) -> str:
     if found.friedman is None:
         return "no test: it needs three methods, two benchmarks and different scores"
-    return f"Friedman p {_p(found.friedman.p)}, Nemenyi critical difference {found.critical_difference:.2f}"
-
-
-def _pairs_listed(found: Sequence[Pair]) -> str:
-    if not found:
-        return ""
-    names = [f"{p.first} > {p.second}" if p.difference > 0 else f"{p.second} > {p.first}" for p in found]
-    return f": {listed(names)}"
-
-
-def _against(analysis: Analysis, baseline: str) -> str | None:
-    """What a search is worth: which methods are told apart from a random baseline, and in which direction."""
-    better: list[str] = []
-    worse: list[str] = []
-    of = unknown = 0
-    for pair in analysis.pairs:
-        first, second, difference = pair.first, pair.second, pair.difference
-        if first == baseline:
-            first, second, difference = second, first, -difference
-        if second != baseline or first in BASELINES:
-            continue
-        of += 1
-        unknown += math.isnan(pair.p_searches)
-        if pair.p_searches < analysis.alpha:
-            (better if difference > 0 else worse).append(first)
-    if unknown == of:
-        return None
-    told = [f"{len(names)} {word} ({listed(names)})" for word, names in (("better", better), ("worse", worse)) if names]
-    rest = of - len(better) - len(worse) - unknown
-    if rest:
-        told.append(f"{rest} not told apart from it")
-    if unknown:
-        told.append(f"{unknown} unknown")
-    return f"Of {of} methods, compared with {baseline}: {', '.join(told)}."
-
-
-def _reversal(found: Agreement) -> str | None:
-    extremes = found.extremes
-    if extremes is None or len(found.names) < 2:
-        return None
-    (i, j), _ = extremes
-    negative = int((found.tau[np.triu_indices(len(found.names), 1)] < 0).sum())
-    of = len(found.names) * (len(found.names) - 1) // 2
-    text = (
-        f"Two benchmarks agree on the ranking with τ = {found.average:.2f} on average; the least alike are "
-        f"{found.names[i]} and {found.names[j]} (τ {found.tau[i, j]:.2f}{_range(found.low[i, j], found.high[i, j])}), "
-        f"and {negative} of {of} pairs of benchmarks order more pairs of methods the other way round than alike."
-    )
-    same, different = found.half_averages
-    if not math.isnan(same) and not math.isnan(different):
-        text += (
-            f" How much of it is noise: with half of the searches each, two benchmarks agree with τ = {different:.2f}, "
-            f"and a benchmark with itself with τ = {same:.2f}."
-        )
-    return text.replace("τ -", "τ −").replace("= -", "= −")
-
-
-def _power_claim(analysis: Analysis, top: TopTwo) -> str:
-    where = "over all benchmarks" if top.scope == "all" else f"on {top.scope}"
-    start = f"The two best {where}, {top.first} and {top.second}, are {top.difference:.2f} points apart"
-    if math.isnan(top.needed):
-        return f"{start}; how many searches would be needed to tell them apart depends on a noise that is not known."
-    if math.isinf(top.needed):
-        return f"{start}; no affordable number of searches would tell them apart."
-    return (
-        f"{start}; to tell them apart (80 % power) takes {top.needed:.0f} searches of each"
-        f"{' on each benchmark' if top.scope == 'all' else ''}, there are {top.searches}."
-    )
+    return f"Friedman p {p_text(found.friedman.p)}, Nemenyi critical difference {found.critical_difference:.2f}"
 
 
 def _drawn(analysis: Analysis) -> str:
@@ -595,39 +479,6 @@ def _rank_shade(place: float, methods: int) -> float | None:
 
 def _stars(pair: Pair, alpha: float) -> str:
     return "*" * (pair.p_searches < alpha) + "†" * (pair.p_benchmarks < alpha)
-
-
-def _plus_minus(value: float) -> str:
-    return "" if math.isnan(value) else f" ± {value:.2f}"
-
-
-def _range(low: float, high: float) -> str:
-    return "" if math.isnan(low) or math.isnan(high) else f", interval {low:.2f} to {high:.2f}".replace("-", "−")
-
-
-def _bounds(low: float, high: float, *, sign: bool = False) -> str:
-    if math.isnan(low) or math.isnan(high):
-        return "–"
-    return (f"{low:+.2f} … {high:+.2f}" if sign else f"{low:.2f} … {high:.2f}").replace("-", "−")
-
-
-def _span(values: Float[np.ndarray, " n"]) -> str:
-    known = values[~np.isnan(values)]
-    return f"{known.min():.2f}–{known.max():.2f}" if len(known) else "unknown"
-
-
-def _p(value: float) -> str:
-    return "–" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _number(value: float, digits: int | None = None) -> str:
-    if math.isnan(value):
-        return "–"
-    return f"{value:.4g}" if digits is None else f"{value:.{digits}f}".replace("-", "−")
-
-
-def _searches(value: float) -> str:
-    return "–" if math.isnan(value) else "> 100,000" if math.isinf(value) else f"{value:,.0f}"
 
 
 SECTIONS: tuple[Callable[[Analysis], Section | None], ...] = (

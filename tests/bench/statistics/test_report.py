@@ -18,11 +18,11 @@ from planted import planted
 from planted_suite import METHODS, planted_suite
 
 from archgrad.bench import diagnostics, tables
+from archgrad.bench.claims import claims
 from archgrad.bench.figures import Spot, critical_difference, front_of, method_colours
 from archgrad.bench.report import render, write
 from archgrad.bench.report_command import report
 from archgrad.bench.results import Results, Unit
-from archgrad.bench.sections import claims
 from archgrad.bench.statistics import analyse
 from archgrad.bench.statistics.selection import selection
 from archgrad.errors import ArchgradError
