@@ -26,12 +26,11 @@ from pathlib import Path
 import torch
 
 from archgrad import spaces
-from archgrad.components import Clock, Context
+from archgrad.context import Clock, Context
 from archgrad.engine.memory import PeakMemory
 from archgrad.gradient import FirstOrder, FlatMinima, LayerAlignment, Plain
-from archgrad.objective import Objective
+from archgrad.method import Method
 from archgrad.randomness import generator
-from archgrad.relaxation import Softmax
 
 WEIGHTS = {
     "Plain": Plain(),
@@ -84,7 +83,7 @@ def steps(space: str, batch: int, size: int, executor: str, **build: int) -> dic
     def running(*rules: Callable[..., object]) -> Callable[[], None]:
         def run() -> None:
             for rule in rules:
-                at = Objective(supernet, Softmax(), (x, y), Context(supernet, Clock(1, 2)))
+                at = Method().objective((x, y), Context(supernet, Clock(1, 2)))
                 rule(at, alphas, at.context)
 
         return run

@@ -38,16 +38,16 @@ from matplotlib.figure import Figure
 
 import archgrad
 from archgrad import data, methods, tables
-from archgrad.components import Context, Relaxation, Schedule
+from archgrad.context import Context
 from archgrad.data import Batches, Dataset
 from archgrad.engine.checkpoint import as_now
 from archgrad.gradient import LayerAlignment
 from archgrad.gradient.layer_alignment import alignment
 from archgrad.landscape import save
 from archgrad.method import Method
-from archgrad.objective import Objective
 from archgrad.regularisers import DirichletAnchor
 from archgrad.relaxation import Dirichlet, Softmax
+from archgrad.roles import Relaxation, Schedule
 from archgrad.search import State
 
 METHODS = "darts,lambda_darts,a2m(darts),a2m(lambda_darts),a2m(drnas),random"
@@ -102,9 +102,9 @@ class Watch(Schedule):
         batch = next(Batches(held_out, min(self.batch_size, len(held_out)), shuffle=True).epoch())
         state.supernet.train()
         with torch.random.fork_rng(), as_now(state.supernet):
-            objective = Objective(state.supernet, self.relaxation, batch, context)
+            objective = Method(relaxation=self.relaxation).objective(batch, context)
             objective.gradient(dict(state.supernet.alphas.items()))
-        sites = objective.site_gradients["cell"].flatten(1)
+        sites = objective.trace.site_gradients["cell"].flatten(1)
         state.history[-1]["alignment"] = float(alignment(sites))
 
 

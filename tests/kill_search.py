@@ -20,10 +20,12 @@ import torch
 from torch import nn
 
 from archgrad import Choice, InputChoice, data, methods
-from archgrad.components import Context, Schedule
+from archgrad.context import Context
 from archgrad.discretise import BestOfRandom
 from archgrad.randomness import isolated
-from archgrad.search import State, search
+from archgrad.roles import Schedule
+from archgrad.search import search
+from archgrad.state import State
 
 
 class Net(nn.Module):

@@ -22,7 +22,7 @@ MODULE = '''
 from dataclasses import dataclass
 from torch import nn
 from archgrad import Choice, Mixture
-from archgrad.components import Relaxation
+from archgrad.roles import Relaxation
 
 @dataclass(frozen=True)
 class MyRelaxation(Relaxation):

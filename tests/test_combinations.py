@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 import archgrad
 from archgrad import data, gradient, methods, modifiers, relaxation
-from archgrad.components import Alphas, ArchitectureGradient, Context, Modifier, Relaxation, WeightGradient
+from archgrad.context import Alphas, Context
 from archgrad.errors import ArchgradError
 from archgrad.method import REFUSED, AlphaOptimiser, Method
 from archgrad.mixture import Mixture
+from archgrad.roles import ArchitectureGradient, Modifier, Relaxation, WeightGradient
 from archgrad.search import Search, search
 
 SPACE = archgrad.spaces.get("nasbench201")

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import Choice, Supernet, data, methods, search, spaces
-from archgrad.components import Context
+from archgrad.context import Context
 from archgrad.diagnostics import accuracy, diagnose, dominant_eigenvalue, entropy, saturation
 from archgrad.gradient.layer_alignment import alignment
+from archgrad.method import Method
 from archgrad.objective import Objective
 from archgrad.regularisers import ZeroOne
 from archgrad.relaxation import Dirichlet, Softmax
 from archgrad.report.diagnostics import OVERALL, PER_GROUP
+from archgrad.roles import Regulariser
 from archgrad.schedules import Diagnose
 
 
@@ -31,10 +33,10 @@ def supernet() -> Supernet:
     return net
 
 
-def objective(net: Supernet, **options: Any) -> Objective:
+def objective(net: Supernet, *regularisers: Regulariser) -> Objective:
     generator = torch.Generator().manual_seed(0)
     batch = torch.randn(8, 3, 8, 8, generator=generator).to(net.alphas["cell"]), torch.arange(8)
-    return Objective(net, Softmax(), batch, Context(net), **options)
+    return Method(regularisers=regularisers).objective(batch, Context(net))
 
 
 def dense(net: Supernet) -> Tensor:
@@ -66,7 +68,7 @@ def test_differences_of_gradients_agree_where_nothing_has_kinks() -> None:
     torch.manual_seed(0)
     blocks = [Choice({"a": nn.Linear(4, 4), "b": nn.Tanh(), "c": nn.Identity()}, group=g) for g in "xy"]
     net = Supernet(nn.Sequential(*blocks, nn.Linear(4, 2))).double()
-    ell = Objective(net, Softmax(), (torch.randn(8, 4).double(), torch.arange(8) % 2), Context(net))
+    ell = Method().objective((torch.randn(8, 4).double(), torch.arange(8) % 2), Context(net))
     one = dominant_eigenvalue(ell, net.alphas, tolerance=0)
     assert dominant_eigenvalue(ell, net.alphas, exact=False, epsilon=1e-3, tolerance=0) == pytest.approx(one, rel=1e-5)
     assert dominant_eigenvalue(ell, net.alphas, exact=False) == pytest.approx(one, rel=1e-2)
@@ -95,7 +97,7 @@ def test_a_relaxation_without_second_derivatives_has_an_eigenvalue_too() -> None
     net = supernet()
     generator = torch.Generator().manual_seed(0)
     batch = torch.randn(8, 3, 8, 8, generator=generator).double(), torch.arange(8)
-    ell = Objective(net, Dirichlet(), batch, Context(net), observing=True)
+    ell = Method(relaxation=Dirichlet()).objective(batch, Context(net), observing=True)
     one = dominant_eigenvalue(ell, net.alphas)
     assert one == dominant_eigenvalue(ell, net.alphas, exact=False)
     assert math.isfinite(one)
@@ -103,7 +105,7 @@ def test_a_relaxation_without_second_derivatives_has_an_eigenvalue_too() -> None
 
 def test_regularisers_are_left_out() -> None:
     net = supernet()
-    one = dominant_eigenvalue(objective(net, regularisers=[ZeroOne(1e3)]), net.alphas)
+    one = dominant_eigenvalue(objective(net, ZeroOne(1e3)), net.alphas)
     assert one == pytest.approx(dominant_eigenvalue(objective(net), net.alphas))
 
 
@@ -124,13 +126,13 @@ def test_saturation_and_entropy_by_hand() -> None:
 def test_all_of_them_on_a_supernet() -> None:
     net = supernet()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    found = diagnose(lambda: objective(net, observing=True), net.alphas, Context(net))
+    found = diagnose(lambda: objective(net).observer(), net.alphas, Context(net))
     names = {f"{measure}/cell" for measure in PER_GROUP} | set(OVERALL)
     assert set(found) == names, "the report knows all of them"
-    ell = objective(net, observing=True)
+    ell = objective(net).observer()
     gradient = ell.gradient(net.alphas)["cell"]
     assert found["gradient_norm/cell"] == pytest.approx(float(gradient.norm()))
-    assert found["alignment/cell"] == pytest.approx(float(alignment(ell.site_gradients["cell"].flatten(1))))
+    assert found["alignment/cell"] == pytest.approx(float(alignment(ell.trace.site_gradients["cell"].flatten(1))))
     skips = sum(int(row.argmax()) == 1 for row in net.alphas["cell"])
     assert found["skips/cell"] == skips
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
@@ -141,14 +143,14 @@ def test_the_gap_is_what_settling_costs() -> None:
     net = supernet()
     genotype = spaces.get("nasbench201").random(torch.Generator().manual_seed(0))
     mixture = net.one_hot(genotype)
-    ell = objective(net, observing=True)
+    ell = objective(net).observer()
     x, y = ell.batch
     with torch.no_grad():
         expected = float((net(x, mixture).argmax(1) == y).double().mean())
     assert accuracy(ell, mixture) == expected
     with torch.no_grad():
         net.alphas["cell"].copy_(1e4 * mixture["cell"][0])
-    found = diagnose(lambda: objective(net, observing=True), net.alphas, Context(net), eigenvalue=False)
+    found = diagnose(lambda: objective(net).observer(), net.alphas, Context(net), eigenvalue=False)
     assert found["discretisation_gap"] == 0, "a mixture that is decided already"
     assert "eigenvalue" not in found
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import ArchgradError, Choice, Method, data, methods, search
-from archgrad.components import Relaxation, Schedule
 from archgrad.discretise import BestOfRandom, Strongest
 from archgrad.gradient import FirstOrder, Fixed, Plain, Unrolled
 from archgrad.method import AlphaOptimiser, WeightOptimiser, describe
 from archgrad.relaxation import RandomPath, Softmax
+from archgrad.roles import Relaxation, Schedule
 from archgrad.schedules import WarmUp
 
 

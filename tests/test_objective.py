@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import Choice, Mixture, Supernet, spaces
-from archgrad.components import Alphas, Clock, Context, Modifier
+from archgrad.context import Alphas, Clock, Context
+from archgrad.method import Method
 from archgrad.objective import Objective, frozen
-from archgrad.relaxation import RandomPath, Softmax
+from archgrad.relaxation import RandomPath
+from archgrad.roles import Modifier, Regulariser
 
 
 def images(seed: int = 0, count: int = 6) -> tuple[Tensor, Tensor]:
@@ -29,9 +31,15 @@ def dropout_net() -> Supernet:
     return Supernet(nn.Sequential(*parts, nn.Linear(4, 10))).double()
 
 
-def objective(supernet: Supernet, step: int = 0, **options: object) -> Objective:
+def objective(
+    supernet: Supernet,
+    step: int = 0,
+    modifiers: tuple[Modifier, ...] = (),
+    regularisers: tuple[Regulariser, ...] = (),
+    **options: object,
+) -> Objective:
     context = Context(supernet, Clock(step=step, steps=10))
-    return Objective(supernet, Softmax(), images(), context, **options)
+    return Method(modifiers=modifiers, regularisers=regularisers).objective(images(), context, **options)
 
 
 def state(supernet: Supernet) -> dict[str, Tensor]:
@@ -53,9 +61,9 @@ def test_only_the_first_evaluation_moves_running_statistics() -> None:
     named = dict(supernet.network.named_parameters())
     ell(supernet.alphas)
     ell.gradient(supernet.alphas)
-    ell.weight_gradient(ell.mixture(supernet.alphas))
+    ell.weight_gradient(ell.mix(supernet.alphas))
     ell(supernet.alphas, weights={name: 2 * weight for name, weight in named.items()})
-    ell.loss(ell.mixture(supernet.alphas), inputs=images(1)[0])
+    ell.loss(ell.mix(supernet.alphas), inputs=images(1)[0])
     assert same(state(supernet), after)
     assert all(a is b for a, b in zip(buffers, supernet.buffers(), strict=True))
 
@@ -65,7 +73,7 @@ def test_the_first_evaluation_moves_them_whichever_it_is() -> None:
     for evaluate in (
         lambda ell, alphas: ell(alphas),
         lambda ell, alphas: ell.gradient(alphas),
-        lambda ell, alphas: ell.weight_gradient(ell.mixture(alphas)),
+        lambda ell, alphas: ell.weight_gradient(ell.mix(alphas)),
     ):
         supernet = dropout_net()
         evaluate(objective(supernet), supernet.alphas)
@@ -80,7 +88,7 @@ def test_running_statistics_come_back_after_an_exception() -> None:
     ell(supernet.alphas)
     after = state(supernet)
     with pytest.raises(ValueError, match="batch_size"):
-        ell.loss(ell.mixture(supernet.alphas), inputs=images()[0][:3])
+        ell.loss(ell.mix(supernet.alphas), inputs=images()[0][:3])
     assert same(state(supernet), after)
 
 
@@ -106,10 +114,12 @@ def test_random_numbers_are_replayed_within_a_step_and_new_in_the_next() -> None
 
 
 @dataclass(frozen=True)
-class Square:
-    """Regulariser: Σα² + Σ_{sites} w²."""
+class Square(Regulariser):
+    """Σα² + Σ_{sites} w²."""
 
-    def __call__(self, alphas: dict[str, Tensor], mixture: Mixture, context: Context) -> Tensor:
+    weight: float = 1.0
+
+    def term(self, alphas: Alphas, mixture: Mixture, context: Context, objective: Objective | None = None) -> Tensor:
         terms = [alphas[g].square().sum() + mixture[g].pow(2).sum() for g in alphas]
         return torch.stack(terms).sum()
 
@@ -125,7 +135,7 @@ class Sharper(Modifier):
 
 @pytest.mark.parametrize("name", ["dropout", "nasbench201", "darts"])
 @pytest.mark.parametrize(
-    "options", [{}, {"regularisers": [Square()]}, {"regularisers": [Square(), Square()], "modifiers": [Sharper()]}]
+    "options", [{}, {"regularisers": (Square(),)}, {"regularisers": (Square(), Square()), "modifiers": (Sharper(),)}]
 )
 def test_the_gradient_equals_autograd_through_everything(name: str, options: dict) -> None:
     if name == "dropout":
@@ -144,42 +154,42 @@ def test_the_gradient_equals_autograd_through_everything(name: str, options: dic
 
 def test_site_gradients_are_those_of_the_loss_without_regularisers() -> None:
     supernet = dropout_net()
-    ell = objective(supernet, regularisers=[Square()])
+    ell = objective(supernet, regularisers=(Square(),))
     ell.gradient(supernet.alphas)
-    cut = ell.mixture(supernet.alphas).leaf()
+    cut = ell.mix(supernet.alphas).leaf()
     (expected,) = torch.autograd.grad(ell.loss(cut), [cut["block"]])
     assert expected.shape == (2, 1, 3)
-    torch.testing.assert_close(ell.site_gradients["block"], expected)
+    torch.testing.assert_close(ell.trace.site_gradients["block"], expected)
 
 
 def test_the_value_is_loss_plus_regularisers() -> None:
     supernet = dropout_net()
-    plain, both = objective(supernet), objective(supernet, regularisers=[Square(), Square()])
-    mixture = plain.mixture(supernet.alphas)
+    plain, both = objective(supernet), objective(supernet, regularisers=(Square(), Square()))
+    mixture = plain.mix(supernet.alphas)
     penalty = Square()(supernet.alphas, mixture, plain.context)
     torch.testing.assert_close(both(supernet.alphas), plain(supernet.alphas) + 2 * penalty)
-    assert plain.penalty(supernet.alphas, mixture) is None
+    assert plain.penalty(supernet.alphas, mixture, plain) is None
 
 
 def test_the_first_loss_and_logits_are_remembered_without_regularisers() -> None:
     supernet = dropout_net()
-    ell = objective(supernet, regularisers=[Square()])
+    ell = objective(supernet, regularisers=(Square(),))
     ell.gradient(supernet.alphas)
-    expected = objective(supernet).loss(ell.mixture(supernet.alphas))
-    torch.testing.assert_close(ell.loss_value, expected.detach())
-    assert ell.logits.shape == (6, 10)
-    assert not ell.logits.requires_grad
-    value = ell.loss_value.clone()
-    ell.loss(ell.mixture(supernet.alphas), inputs=images(1)[0])
-    assert torch.equal(ell.loss_value, value)
+    expected = objective(supernet).loss(ell.mix(supernet.alphas))
+    torch.testing.assert_close(ell.trace.loss, expected.detach())
+    assert ell.trace.outputs.shape == (6, 10)
+    assert not ell.trace.outputs.requires_grad
+    value = ell.trace.loss.clone()
+    ell.loss(ell.mix(supernet.alphas), inputs=images(1)[0])
+    assert torch.equal(ell.trace.loss, value)
 
 
 def test_alphas_that_play_no_part_have_gradient_zero() -> None:
     supernet = spaces.get("nasbench201").supernet(channels=4, cells=1).double()
-    ell = Objective(supernet, RandomPath(), images(), Context(supernet))
+    ell = Method(relaxation=RandomPath()).objective(images(), Context(supernet))
     assert torch.equal(ell.gradient(supernet.alphas)["cell"], torch.zeros(6, 5, dtype=torch.float64))
-    assert ell.loss_value is not None
-    with_regulariser = Objective(supernet, RandomPath(), images(), Context(supernet), regularisers=[Square()])
+    assert ell.trace.loss is not None
+    with_regulariser = Method(relaxation=RandomPath(), regularisers=(Square(),)).objective(images(), Context(supernet))
     torch.testing.assert_close(with_regulariser.gradient(supernet.alphas)["cell"], 2 * supernet.alphas["cell"].detach())
 
 
@@ -188,7 +198,7 @@ def test_gradients_are_averaged_over_processes() -> None:
     halved = objective(supernet, averaged=lambda gradients: [g / 2 for g in gradients])
     full = objective(supernet)
     torch.testing.assert_close(2 * halved.gradient(supernet.alphas)["block"], full.gradient(supernet.alphas)["block"])
-    mixture = full.mixture(supernet.alphas)
+    mixture = full.mix(supernet.alphas)
     for a, b in zip(halved.weight_gradient(mixture), full.weight_gradient(mixture), strict=True):
         torch.testing.assert_close(2 * a, b)
 

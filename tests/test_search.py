@@ -22,16 +22,18 @@ from torch import Tensor, nn
 from archgrad import ArchgradError, ArchgradWarning, Choice, InputChoice, Method, Mixture, Supernet, data, methods
 from archgrad import search as run_search
 from archgrad.cli import main
-from archgrad.components import ArchitectureGradient, Context, Discretisation, Relaxation, Schedule, Score
+from archgrad.context import Context
 from archgrad.data import Batches, split
 from archgrad.discretise import BestOfRandom
 from archgrad.genotype import Genotype
 from archgrad.gradient import FirstOrder, Plain
 from archgrad.method import WeightOptimiser
 from archgrad.randomness import derive, isolated
+from archgrad.roles import ArchitectureGradient, Discretisation, Relaxation, Schedule, Score
 from archgrad.runs import Run
 from archgrad.schedules import WarmUp
-from archgrad.search import Search, SearchResult, State
+from archgrad.search import Search, SearchResult
+from archgrad.state import State
 
 HERE = Path(__file__).parent
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from archgrad import ArchgradError, Choice, Genotype, InputChoice, Mixture, Supernet, spaces
 from archgrad.choice import Site
-from archgrad.components import Context
+from archgrad.context import Context
 from archgrad.gradient import Plain
-from archgrad.objective import Objective
+from archgrad.method import Method
 from archgrad.relaxation import Softmax
 
 
@@ -297,7 +297,7 @@ def test_any_composition_of_choices_settles_to_its_one_hot_mixture(net: nn.Modul
     torch.manual_seed(seed)
     supernet = Supernet(nn.Sequential(net, Choice({"a": nn.Linear(3, 2), "b": nn.Linear(3, 2)}, "last"))).double()
     x, y = torch.randn(5, 3, dtype=torch.float64), torch.arange(5) % 2
-    objective = Objective(supernet, Softmax(), (x, y), Context(supernet))
+    objective = Method().objective((x, y), Context(supernet))
     for gradient in (*objective.gradient(supernet.alphas).values(), *Plain()(objective, supernet.alphas, Context())):
         assert gradient.isfinite().all()
     genotype = supernet.random(torch.Generator().manual_seed(seed))

@@ -28,7 +28,10 @@ from archgrad import modifiers as modifiers_
 from archgrad import regularisers as regularisation
 from archgrad import relaxation as relaxations
 from archgrad import schedules as schedules_
-from archgrad.components import (
+from archgrad.errors import ArchgradError, unknown
+from archgrad.genotype import Genotype
+from archgrad.randomness import isolated
+from archgrad.roles import (
     ArchitectureGradient,
     Discretisation,
     Modifier,
@@ -37,9 +40,6 @@ from archgrad.components import (
     Schedule,
     WeightGradient,
 )
-from archgrad.errors import ArchgradError, unknown
-from archgrad.genotype import Genotype
-from archgrad.randomness import isolated
 from archgrad.step_cost import step_cost
 
 SECTIONS = ("spaces", "methods", "components", "datasets")

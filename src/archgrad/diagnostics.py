@@ -11,15 +11,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from archgrad.components import Alphas, Context
+from archgrad.context import Alphas, Context
 from archgrad.derivatives import derivatives
-from archgrad.discretise.skip_limit import skips
-from archgrad.discretise.strongest import Strongest
 from archgrad.engine.executor import forced
-from archgrad.genotype import Group
-from archgrad.gradient.layer_alignment import alignment
+from archgrad.formulas.alignment import alignment
+from archgrad.formulas.settling import strongest
+from archgrad.genotype import Group, skips
 from archgrad.mixture import Mixture
-from archgrad.objective import Objective, filled, frozen, leaf
+from archgrad.objective import Objective, filled, frozen, leaf, no_penalty
 from archgrad.randomness import generator
 
 Product = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
@@ -36,12 +35,12 @@ def diagnose(
     objective = _bare(observe())
     gradients = objective.gradient(alphas)
     with torch.no_grad():
-        mixture = objective.mixture(alphas)
-    genotype = Strongest()(alphas, context)
+        mixture = objective.mix(alphas)
+    genotype = strongest(supernet, alphas, context)
     values: dict[str, Tensor | float] = {}
     for name, group in supernet.groups.items():
-        if name in objective.site_gradients:
-            values[f"alignment/{name}"] = alignment(objective.site_gradients[name].flatten(1))
+        if name in objective.trace.site_gradients:
+            values[f"alignment/{name}"] = alignment(objective.trace.site_gradients[name].flatten(1))
         values[f"gradient_norm/{name}"] = gradients[name].norm()
         values[f"saturation/{name}"] = saturation(mixture, group)
         values[f"entropy/{name}"] = entropy(mixture, group)
@@ -75,9 +74,9 @@ def accuracy(objective: Objective, mixture: Mixture) -> float:
     """The share of the batch that the supernet classifies rightly at a mixture, with the statistics of the batch."""
     with torch.no_grad():
         objective.loss(mixture)
-    if objective.logits is None:
+    if objective.trace.outputs is None:
         return float("nan")
-    hits = (objective.logits.argmax(1) == objective.batch[1]).double().mean()
+    hits = (objective.trace.outputs.argmax(1) == objective.batch[1]).double().mean()
     return float(objective.averaged([hits])[0])
 
 
@@ -165,7 +164,7 @@ def _finite_difference(objective: Objective, alphas: Alphas, epsilon: float) -> 
 def _exact(objective: Objective, alphas: Alphas) -> Product:
     leaves = leaf(alphas)
     with forced("plain"), frozen(objective.supernet):
-        loss = objective.loss(objective.mixture(leaves), precise=True)
+        loss = objective.loss(objective.mix(leaves), precise=True)
         first = derivatives(loss, list(leaves.values()), create_graph=True)
 
     def product(v: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -184,4 +183,4 @@ def _first(objective: Objective, count: int) -> Objective:
 
 def _bare(objective: Objective) -> Objective:
     """The loss alone, and as one that only looks."""
-    return replace(objective, regularisers=(), observing=True)
+    return replace(objective.observer(), penalty=no_penalty)

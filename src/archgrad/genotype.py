@@ -206,6 +206,16 @@ def check(genotype: Genotype, groups: Mapping[str, Group]) -> None:
                     raise ArchgradError(f"genotype: {place} keeps {candidate!r} more than once")
 
 
+def is_skip(candidate: str) -> bool:
+    """Whether a candidate of that name is a skip connection: ``skip…`` or ``identity…``, as all spaces call them."""
+    return candidate.lower().startswith(("skip", "identity"))
+
+
+def skips(kept: Kept) -> int:
+    """The number of skip connections that a settled group keeps."""
+    return sum(is_skip(candidate) for names in kept for candidate in names)
+
+
 def settle_slots(settings: Mapping[str, list[Setting]], groups: Mapping[str, Group], space: str = "") -> Genotype:
     """The genotype made of one setting for every slot."""
     choices: dict[str, Kept] = {}

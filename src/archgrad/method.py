@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
-from archgrad.components import (
+import torch
+from torch import Tensor
+
+from archgrad.context import Alphas, Context
+from archgrad.discretise import Strongest
+from archgrad.errors import ArchgradError, is_number, require_not_negative, require_positive, require_whole
+from archgrad.gradient import FirstOrder, Plain
+from archgrad.mixture import Mixture
+from archgrad.objective import Objective
+from archgrad.relaxation import Softmax
+from archgrad.roles import (
     ArchitectureGradient,
     Discretisation,
     Modifier,
@@ -15,10 +26,6 @@ from archgrad.components import (
     Schedule,
     WeightGradient,
 )
-from archgrad.discretise import Strongest
-from archgrad.errors import ArchgradError, is_number, require_not_negative, require_positive, require_whole
-from archgrad.gradient import FirstOrder, Plain
-from archgrad.relaxation import Softmax
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,27 @@ class Method:
             )
         require_whole(f"method {self.name!r}", 0, epochs=self.epochs)
         require_whole(f"method {self.name!r}", 1, batch_size=self.batch_size)
+
+    def mix(self, alphas: Alphas, context: Context) -> Mixture:
+        """The mixture of this step, as relaxation and modifiers make it; the same for the same alphas."""
+        assert context.supernet is not None
+        of_groups = {group: alphas[group] for group in context.supernet.groups}
+        mixture = self.relaxation(of_groups, context.supernet.sites, context)
+        for modifier in self.modifiers:
+            mixture = modifier.mix(mixture, alphas, context)
+        return mixture
+
+    def objective(self, batch: tuple[Any, Tensor], context: Context, **options: Any) -> Objective:
+        """The loss of a batch as this method sees it; ``options`` are further fields of `Objective`."""
+        assert context.supernet is not None
+        mix = partial(self.mix, context=context)
+        return Objective(context.supernet, mix, batch, context, penalty=self.penalty, **options)
+
+    def penalty(self, alphas: Alphas, mixture: Mixture, objective: Objective) -> Tensor | None:
+        """The sum of the regularisers; None where there are none."""
+        of_groups = {group: alphas[group] for group in objective.supernet.groups}
+        terms = [rule(of_groups, mixture, objective.context, objective) for rule in self.regularisers]
+        return torch.stack(terms).sum() if terms else None
 
 
 def _parts(value: Any) -> list[Any]:

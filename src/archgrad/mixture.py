@@ -19,8 +19,7 @@ class Mixture(Mapping[str, Tensor]):
     reading a decision back from a GPU would stall the step. A group that is missing there computes every candidate.
     Inactive candidates add nothing, whatever their weight.
 
-    A group's weights may be joined by those of its edges, ``"normal@edges"``: ``[sites, edges, 1]``; a cell multiplies
-    everything on an edge by them.
+    ``edges``: how much everything on an edge counts, ``[sites, edges, 1]``; a group that is missing there counts 1.
 
     ``extras`` carries what a modifier needs besides the weights of the candidates (the coefficient of an auxiliary
     skip connection, say), by name.
@@ -29,6 +28,7 @@ class Mixture(Mapping[str, Tensor]):
     weights: Mapping[str, Float[Tensor, "sites edges ops"]]
     active: Mapping[str, Bool[Tensor, "sites edges ops"]] = field(default_factory=dict)
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+    edges: Mapping[str, Float[Tensor, "sites edges 1"]] = field(default_factory=dict)
 
     def __getitem__(self, group: str) -> Tensor:
         return self.weights[group]
@@ -40,8 +40,12 @@ class Mixture(Mapping[str, Tensor]):
         return len(self.weights)
 
     def with_weights(self, weights: Mapping[str, Tensor]) -> Mixture:
-        """The same active candidates and extras with other weights."""
+        """The same mixture with other weights of its candidates."""
         return replace(self, weights=dict(weights))
+
+    def with_edges(self, edges: Mapping[str, Tensor]) -> Mixture:
+        """The same mixture with other weights of its edges."""
+        return replace(self, edges=dict(edges))
 
     def with_extras(self, extras: Mapping[str, Tensor]) -> Mixture:
         """The same mixture with more extras."""
@@ -49,7 +53,16 @@ class Mixture(Mapping[str, Tensor]):
 
     def leaf(self) -> Mixture:
         """A copy cut from the graph whose weights collect gradients: one gradient per site."""
-        return self.with_weights({group: w.detach().requires_grad_() for group, w in self.items()})
+        weights, edges = (
+            {group: tensor.detach().requires_grad_() for group, tensor in tensors.items()}
+            for tensors in (self.weights, self.edges)
+        )
+        return replace(self, weights=weights, edges=edges)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All weights, of candidates and then of edges, in one order for mixtures of the same groups."""
+        return [*self.weights.values(), *self.edges.values()]
 
     def restricted(self, masks: Mapping[str, Bool[Tensor, "edges ops"]]) -> Mixture:
         """Compute only candidates that ``masks`` (host tensors) allow; a group without a mask keeps all."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from archgrad.components import Alphas, Context, Modifier, Regulariser, Relaxation
+from archgrad.context import Alphas, Context
 from archgrad.data.augmentation import Normalisation
 from archgrad.derivatives import derivatives
 from archgrad.engine.checkpoint import as_now
@@ -20,6 +20,10 @@ from archgrad.randomness import derive
 from archgrad.supernet import Supernet
 
 Criterion = Callable[[Any, Tensor], Tensor]
+
+
+def no_penalty(alphas: Alphas, mixture: Mixture, objective: Objective) -> None:
+    """Nothing is added to the loss."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +37,37 @@ class Descent:
 
 
 @dataclass
+class Trace:
+    """What the evaluations of one step leave behind: loss and outputs of the first, the latest gradients of the sites.
+
+    Objectives that are made from one another by `dataclasses.replace` share it.
+    """
+
+    loss: Tensor | None = None
+    outputs: Any = None
+    site_gradients: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Objective:
-    """ℓ(alphas) = criterion(supernet(x, relaxation(alphas)), y) + regularisers, over one batch.
+    """ℓ(alphas) = criterion(supernet(x, mix(alphas)), y) + penalty, over one batch.
 
     Every evaluation replays the same random numbers, and only the first one of a step moves the running statistics of
     the supernet, so components evaluate as often as they like without disturbing the run.
 
+    ``mix``: alphas → mixture, the same whenever it is asked with the same alphas in one step.
+    ``penalty``: (alphas, mixture, this objective) → what is added to the loss, None for nothing.
     ``inner``: the training objective of the same step, for gradients that look through a weight step.
     ``averaged``: turns gradients of this process into those of the whole batch.
     ``normalisation``: how pixels became the numbers of the batch; None where they are pixels in [0, 1].
-    ``observing``: only looks: not even the first evaluation moves the running statistics.
+    ``observing``: only looks: not even the first evaluation moves the running statistics (see `observer`).
     """
 
     supernet: Supernet
-    relaxation: Relaxation
+    mix: Callable[[Alphas], Mixture]
     batch: tuple[Any, Tensor]
     context: Context
-    modifiers: Sequence[Modifier] = ()
-    regularisers: Sequence[Regulariser] = ()
+    penalty: Callable[[Alphas, Mixture, Objective], Tensor | None] = no_penalty
     criterion: Criterion = F.cross_entropy
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     averaged: Callable[[list[Tensor]], list[Tensor]] = lambda gradients: gradients
@@ -59,24 +76,16 @@ class Objective:
     descent: Descent | None = None
     normalisation: Normalisation | None = None
     observing: bool = False
-    loss_value: Tensor | None = field(default=None, init=False)
-    logits: Tensor | None = field(default=None, init=False)
-    site_gradients: dict[str, Tensor] = field(default_factory=dict, init=False)
+    trace: Trace = field(default_factory=Trace)
 
     @property
     def weights(self) -> list[nn.Parameter]:
         """The supernet's weights that are trained."""
         return self.supernet.weights()
 
-    def mixture(self, alphas: Alphas) -> Mixture:
-        """The mixture of this step, the same whenever it is asked for with the same alphas."""
-        mixture = self.relaxation(self._of_groups(alphas), self.supernet.sites, self.context)
-        for modifier in self.modifiers:
-            mixture = modifier.mix(mixture, alphas, self.context)
-        return mixture
-
-    def _of_groups(self, alphas: Alphas) -> dict[str, Tensor]:
-        return {group: alphas[group] for group in self.supernet.groups}
+    def observer(self) -> Objective:
+        """The same loss for one who only looks: its evaluations leave nothing behind, in the supernet or here."""
+        return replace(self, observing=True, trace=Trace())
 
     def loss(
         self,
@@ -86,7 +95,7 @@ class Objective:
         weights: Mapping[str, Tensor] | None = None,
         precise: bool = False,
     ) -> Tensor:
-        """The loss of a mixture, without regularisers; with other inputs or other weights (by name) on request.
+        """The loss of a mixture, without the penalty; with other inputs or other weights (by name) on request.
 
         ``precise``: no reduced precision, for differences of nearby values.
         """
@@ -94,19 +103,19 @@ class Objective:
         x = x if inputs is None else inputs
         clock = self.context.clock
         torch.manual_seed(derive(self.context.seed, "forward", self.purpose, clock.epoch, clock.step))
-        first = self.loss_value is None
+        first = self.trace.loss is None
         statistics = nullcontext() if first and not self.observing else as_now(self.supernet)
         with statistics, nullcontext() if precise else self.autocast():
             if weights is None:
-                logits = self.supernet(x, mixture)
+                outputs = self.supernet(x, mixture)
             else:
-                logits = torch.func.functional_call(
+                outputs = torch.func.functional_call(
                     self.supernet, self._placed(weights), (x, mixture), tie_weights=False
                 )
-            loss = self.criterion(logits, y)
+            loss = self.criterion(outputs, y)
         if first:
-            self.loss_value = loss.detach()
-            self.logits = logits.detach() if isinstance(logits, Tensor) else None
+            self.trace.loss = loss.detach()
+            self.trace.outputs = outputs.detach() if isinstance(outputs, Tensor) else None
         return loss
 
     def _placed(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -123,55 +132,50 @@ class Objective:
             if id(parameter) in values
         }
 
-    def penalty(self, alphas: Alphas, mixture: Mixture) -> Tensor | None:
-        """The sum of the regularisers; None where there are none."""
-        mine = self._of_groups(alphas)
-        terms = [regulariser(mine, mixture, self.context) for regulariser in self.regularisers]
-        return torch.stack(terms).sum() if terms else None
-
     def __call__(self, alphas: Alphas, weights: Mapping[str, Tensor] | None = None) -> Tensor:
-        mixture = self.mixture(alphas)
-        penalty = self.penalty(alphas, mixture)
+        mixture = self.mix(alphas)
         loss = self.loss(mixture, weights=weights)
+        penalty = self.penalty(alphas, mixture, self)
         return loss if penalty is None else loss + penalty
 
     def gradient(self, alphas: Alphas) -> dict[str, Tensor]:
-        """∇ℓ(alphas), at the supernet's weights; ``site_gradients`` then holds ∂ℓ/∂mixture of every site.
+        """∇ℓ(alphas), at the supernet's weights; ``trace.site_gradients`` then holds ∂ℓ/∂mixture of every site.
 
         In two stages, first to the mixture and then through the relaxation, so that the gradients of the sites come
         for free and no gradient of a weight is ever computed.
         """
         leaves = leaf(alphas)
         with frozen(self.supernet):
-            mixture = self.mixture(leaves)
-            groups = [group for group in mixture if mixture[group].requires_grad]
+            mixture = self.mix(leaves)
             cut = mixture.leaf()
-            loss = self.loss(cut)
-            found = derivatives(loss, [cut[group] for group in groups])
-        rows = self.averaged(found) if found else found
-        if not self.site_gradients:
-            self.site_gradients = dict(zip(groups, rows, strict=True))
-        outputs, gradients = [mixture[group] for group in groups], list(rows)
-        penalty = self.penalty(leaves, mixture)
+            pairs = [(ours, at) for ours, at in zip(mixture.tensors, cut.tensors, strict=True) if ours.requires_grad]
+            outputs = [ours for ours, _ in pairs]
+            gradients = self.averaged(derivatives(self.loss(cut), [at for _, at in pairs]))
+            penalty = self.penalty(leaves, mixture, self)
+        if not self.trace.site_gradients:
+            found = {id(ours): gradient for ours, gradient in zip(outputs, gradients, strict=True)}
+            self.trace.site_gradients = {group: found[id(w)] for group, w in mixture.items() if id(w) in found}
         if penalty is not None and penalty.requires_grad:
-            outputs.append(penalty)
-            gradients.append(torch.ones_like(penalty))
+            outputs, gradients = [*outputs, penalty], [*gradients, torch.ones_like(penalty)]
         if not outputs:
             return filled(leaves, [None] * len(leaves))
-        through = torch.autograd.grad(outputs, list(leaves.values()), gradients, allow_unused=True)
-        return filled(leaves, through)
+        through = filled(leaves, torch.autograd.grad(outputs, list(leaves.values()), gradients, allow_unused=True))
+        if penalty is None:
+            return through
+        # A penalty may look at the batch, of which this process has its own part.
+        return dict(zip(leaves, self.averaged(list(through.values())), strict=True))
 
     def weight_gradient(self, mixture: Mixture, *, inputs: Any = None, precise: bool = False) -> list[Tensor]:
         """∇ℓ in the weights at a given mixture, zeros for weights that took no part, averaged over processes.
 
-        Groups of the mixture that collect gradients leave theirs in ``site_gradients``.
+        Groups of the mixture that collect gradients leave theirs in ``trace.site_gradients``.
         """
         weights = self.weights
         watched = {group: w for group, w in mixture.items() if w.requires_grad}
         tensors = [*weights, *watched.values()]
         gradients = self.averaged(derivatives(self.loss(mixture, inputs=inputs, precise=precise), tensors))
         if watched:
-            self.site_gradients = dict(zip(watched, gradients[len(weights) :], strict=True))
+            self.trace.site_gradients = dict(zip(watched, gradients[len(weights) :], strict=True))
         return gradients[: len(weights)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from archgrad import data as datasets
 from archgrad import methods, spaces
-from archgrad.components import Clock, Context
+from archgrad.context import Clock, Context
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.distributed import World, synchronise_batch_norm
 from archgrad.errors import ArchgradError, require_whole
@@ -30,53 +30,12 @@ from archgrad.randomness import derive
 from archgrad.runs import Run
 from archgrad.schedules import Diagnose
 from archgrad.spaces import Space
+from archgrad.state import State, Step
 from archgrad.supernet import Mixed, Supernet
 from archgrad.supernet_accuracy import SupernetAccuracy
 
 SIZES = ("channels", "cells")
 CHECK_EVERY = 100  # steps between two looks at whether the weights are still finite; each waits for the device
-
-
-@dataclass
-class State:
-    """What schedules may look at and change.
-
-    ``masks``: group → ``[edges, ops]`` on the host, the candidates still open.
-    ``stop``: the reason to end the search after this epoch.
-    ``span``: the epochs [first, end) over which the weights' learning rate falls once.
-    ``observe``: makes the objective of a fixed validation batch, whose evaluations leave no trace.
-
-    Set anew before every epoch: ``alphas_rest``, no alpha steps in this epoch; ``weight_decay`` of the weights, None
-    for that of the method; ``frozen``, the weights (by name in the network) that rest.
-    """
-
-    supernet: Supernet
-    masks: dict[str, Tensor]
-    observe: Callable[[], Objective]
-    history: list[dict[str, Any]] = field(default_factory=list)
-    span: tuple[int, int] = (0, 1)
-    stop: str | None = None
-    alphas_rest: bool = False
-    weight_decay: float | None = None
-    frozen: set[str] = field(default_factory=set)
-    size: dict[str, int] = field(default_factory=dict)
-    inherit: bool = True
-
-    def rebuild(self, span: tuple[int, int], inherit: bool = True, **size: int) -> None:
-        """Have the supernet built anew before this epoch: ``cells``, ``channels``, or what modifiers read.
-
-        With ``inherit`` alphas stay, and weights stay where their shapes agree; otherwise all start afresh. Asking for
-        what is there already does nothing.
-        """
-        self.size, self.span, self.inherit = self.size | size, span, inherit
-
-
-class Step(NamedTuple):
-    """One step, for schedules: its two objectives, and the gradient of the weights that was applied."""
-
-    train: Objective
-    validation: Objective
-    gradients: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -246,7 +205,6 @@ class Search:
             raise ArchgradError("search: the network has no weights to train, so its candidates cannot be told apart")
         synchronise_batch_norm(supernet.network, self.world)
         self.supernet, self.built = _placed(supernet, self.world.device), dict(size)
-        self.trained = [name for name, weight in self.supernet.network.named_parameters() if weight.requires_grad]
         weights, alphas = self.method.weight_optimiser, self.method.alpha_optimiser
         self.weight_optimiser = torch.optim.SGD(
             self.supernet.weights(),
@@ -264,7 +222,7 @@ class Search:
         """Another supernet in the middle of the run, as a schedule asked for."""
         before = self.supernet
         self._build(self.state.size)
-        self.state.supernet = self.supernet
+        self.state.attach(self.supernet)
         if self.state.inherit:
             self.supernet.take_over(before)
 
@@ -320,13 +278,9 @@ class Search:
 
     def objective(self, purpose: str, batch: tuple[Tensor, Tensor], inner: Objective | None = None) -> Objective:
         """The loss of a batch at the weights and randomness of this step; ``inner``: that of the weights' batch."""
-        return Objective(
-            self.supernet,
-            self.method.relaxation,
+        return self.method.objective(
             batch,
             self._context("relaxation", purpose),
-            modifiers=self.method.modifiers,
-            regularisers=self.method.regularisers,
             criterion=_cross_entropy,
             autocast=self.world.autocast,
             averaged=self._averaged,
@@ -361,12 +315,11 @@ class Search:
 
     def _measure(self, part: str, objective: Objective) -> None:
         _, y = objective.batch
-        if objective.loss_value is None or objective.logits is None:
+        loss, logits = objective.trace.loss, objective.trace.outputs
+        if loss is None or logits is None:
             return
-        hits = (objective.logits.argmax(1) == y).sum()
-        self.averages[part].add(
-            len(y), loss=objective.loss_value * len(y), accuracy=hits.to(objective.loss_value.dtype)
-        )
+        hits = (logits.argmax(1) == y).sum()
+        self.averages[part].add(len(y), loss=loss * len(y), accuracy=hits.to(loss.dtype))
 
     def _averaged(self, gradients: list[Tensor]) -> list[Tensor]:
         self.world.average(gradients)
@@ -387,14 +340,12 @@ class Search:
 
     def _start_epoch(self) -> None:
         state, settings = self.state, self.method.weight_optimiser
-        state.alphas_rest, state.weight_decay, state.frozen = False, None, set()
+        state.start_epoch()
         for number, schedule in enumerate(self.schedules):
             schedule.epoch_start(state, self._context(f"schedule {number}"))
         if state.size != self.built:
             self._rebuild()
         self.supernet.train()
-        for name in self.trained:
-            self.supernet.network.get_parameter(name).requires_grad_(name not in state.frozen)
         for number, modifier in enumerate(self.method.modifiers):
             modifier.epoch_start(self.supernet, self._context(f"modifier {number}"))
         first, end = state.span
@@ -431,7 +382,7 @@ class Search:
 
     def mixture(self) -> Mixture:
         """The mixture at the alphas of now."""
-        return self.objective("evaluation", _nothing()).mixture(dict(self.supernet.alphas.items()))
+        return self.method.mix(dict(self.supernet.alphas.items()), self._context("relaxation", "evaluation"))
 
     def _means(self, averages: Averages) -> dict[str, float]:
         self.world.average(averages.sums.values())
@@ -467,9 +418,7 @@ class Search:
         return {group: alpha.detach().cpu().clone() for group, alpha in self.supernet.alphas.items()}
 
     def _observe(self) -> Objective:
-        objective = self.objective("observation", next(self.alpha_batches.stream(0)))
-        objective.observing = True
-        return objective
+        return self.objective("observation", next(self.alpha_batches.stream(0))).observer()
 
     def _alpha_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         arrays = {g: torch.stack([alphas[g] for alphas in self.alpha_history]) for g in self.supernet.alphas}
@@ -615,7 +564,3 @@ def _placed(supernet: Supernet, device: torch.device) -> Supernet:
 
 def _cross_entropy(logits: Any, y: Tensor) -> Tensor:
     return nn.functional.cross_entropy(widened(logits), y)
-
-
-def _nothing() -> tuple[Tensor, Tensor]:
-    return torch.empty(0), torch.empty(0)

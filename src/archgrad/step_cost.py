@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import torch
 
-from archgrad.components import Context
+from archgrad.context import Alphas, Context
 from archgrad.distributed import World
 from archgrad.engine.memory import PeakMemory
 from archgrad.errors import require_positive
 from archgrad.gradient import FirstOrder, Plain
+from archgrad.mixture import Mixture
 from archgrad.objective import Objective
 from archgrad.randomness import generator
 from archgrad.relaxation import Softmax
@@ -48,10 +49,13 @@ def step_cost(
     x = torch.randn(batch_size, 3, image_size, image_size, generator=draw).to(world.device)
     y = torch.randint(10, (batch_size,), generator=draw).to(world.device)
 
+    def mix(alphas: Alphas) -> Mixture:
+        return Softmax()(alphas, supernet.sites)
+
     def step() -> None:
         alphas = dict(supernet.alphas.items())
         for gradient in (FirstOrder(), Plain()):
-            objective = Objective(supernet, Softmax(), (x, y), Context(supernet))
+            objective = Objective(supernet, mix, (x, y), Context(supernet))
             gradient(objective, alphas, objective.context)
 
     with torch.random.fork_rng(), PeakMemory() as memory:  # also the first call of every kernel, which takes longer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol, cast
@@ -20,7 +20,7 @@ from archgrad.randomness import generator as seeded
 from archgrad.randomness import isolated
 
 EDGES = "@edges"
-"""After a group's name: its parameters, or weights, of whole edges."""
+"""After a group's name in ``alphas``: the parameters of its edges, ``[edges, 1]``."""
 
 
 class SpaceLike(Protocol):
@@ -53,6 +53,8 @@ class Supernet(nn.Module):
         self.network = network
         self.space = space
         self._places: dict[str, list[tuple[str, Site]]] = {}
+        self.derived: dict[Hashable, Any] = {}
+        """What others worked out from its structure, and need not work out again; no part of its state."""
         self.groups: dict[str, Group] = {}
         for path, module in network.named_modules():
             if isinstance(module, Site):
@@ -88,6 +90,11 @@ class Supernet(nn.Module):
         return {name: len(places) for name, places in self._places.items()}
 
     @property
+    def space_name(self) -> str:
+        """The name of the space it came from; empty for a user's own network."""
+        return self.space.name if self.space else ""
+
+    @property
     def masks(self) -> dict[str, Tensor]:
         """Group → ``[edges, ops]`` on the host, True where the candidate exists."""
         return {name: group.mask for name, group in self.groups.items()}
@@ -110,7 +117,7 @@ class Supernet(nn.Module):
         try:
             for name, places in self._places.items():
                 weights = self._weights_of(mixture, name)
-                active, edges = mixture.active.get(name), mixture.get(name + EDGES)
+                active, edges = mixture.active.get(name), mixture.edges.get(name)
                 for number, (_, site) in enumerate(places):
                     site.bound = Row(
                         weights[number],
@@ -156,7 +163,7 @@ class Supernet(nn.Module):
 
     def random(self, generator: torch.Generator) -> Genotype:
         """A genotype drawn uniformly from all architectures."""
-        return genotypes.sample(self.groups, generator, self.space.name if self.space else "")
+        return genotypes.sample(self.groups, generator, self.space_name)
 
     def settle(self, genotype: Genotype, inherit: bool = False, seed: int = 0) -> nn.Module:
         """The plain network in which every choice is replaced by what the genotype keeps.

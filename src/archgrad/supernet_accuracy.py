@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from archgrad.components import Score
 from archgrad.data import Batches
 from archgrad.engine.checkpoint import as_now
 from archgrad.genotype import Genotype
 from archgrad.mixture import Mixture
 from archgrad.randomness import derive
+from archgrad.roles import Score
 
 if TYPE_CHECKING:
     from archgrad.search import Search

@@ -8,7 +8,7 @@ from torch import nn
 
 from archgrad import ArchgradError, Supernet
 from archgrad.choice import Site
-from archgrad.components import Context
+from archgrad.context import Context
 from archgrad.discretise import EdgeNormalised, Strongest
 from archgrad.genotype import Edge, Group, Kept
 

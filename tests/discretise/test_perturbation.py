@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from archgrad import ArchgradError, Choice, Genotype, Supernet, data, methods, search, spaces
 from archgrad.choice import Site
-from archgrad.components import Context, Score
+from archgrad.context import Context
 from archgrad.discretise import Perturbation
 from archgrad.engine import Cell
 from archgrad.genotype import Edge, Group, Kept
 from archgrad.relaxation import Softmax
+from archgrad.roles import Score
 from archgrad.spaces.darts import Darts
 from archgrad.supernet_accuracy import SupernetAccuracy
 
@@ -253,7 +254,7 @@ def test_it_is_scored_with_the_statistics_of_the_batch(monkeypatch: pytest.Monke
 
 
 def test_it_needs_a_score() -> None:
-    with pytest.raises(ArchgradError, match="needs a supernet in its context, and a score"):
+    with pytest.raises(ArchgradError, match="needs a score"):
         Perturbation()({"g": torch.zeros(2, 3)}, Context(one(TWO)))
     with pytest.raises(ArchgradError, match="tune must be 0 or more epochs"):
         Perturbation(tune=-1)

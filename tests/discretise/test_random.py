@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from archgrad import ArchgradError, Genotype, spaces
-from archgrad.components import Context, Score
+from archgrad.context import Context
 from archgrad.discretise import BestOfRandom
+from archgrad.roles import Score
 
 SPACE = spaces.get("nasbench201")
 

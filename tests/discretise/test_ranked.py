@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import data, proxies, search, spaces
-from archgrad.components import Context
+from archgrad.context import Context
 from archgrad.data import Batches
 from archgrad.discretise import Strongest
 from archgrad.discretise.ranked import Ranked

@@ -10,9 +10,9 @@ import torch
 
 from archgrad import Supernet, spaces
 from archgrad.choice import Site
-from archgrad.components import Context
+from archgrad.context import Context
 from archgrad.discretise import Sampled
-from archgrad.discretise.sampled import inclusion
+from archgrad.formulas.settling import inclusion
 from archgrad.genotype import Edge, Group, Kept
 from archgrad.relaxation import StraightThroughGumbel
 

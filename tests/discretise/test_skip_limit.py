@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from archgrad import ArchgradError, spaces
-from archgrad.components import Context
+from archgrad.context import Context
 from archgrad.discretise import SkipLimit, Strongest
-from archgrad.discretise.skip_limit import is_skip, skips
+from archgrad.genotype import is_skip, skips
 
 
 def drawn(seed: int, bias: float) -> tuple[Context, dict[str, torch.Tensor]]:

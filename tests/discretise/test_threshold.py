@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from archgrad import spaces
-from archgrad.components import Context
+from archgrad.context import Context
 from archgrad.discretise import Strongest, Threshold
 
 SPACE = spaces.get("darts")

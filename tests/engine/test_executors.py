@@ -217,7 +217,7 @@ def test_equals_plain_on_any_cell(executor: str, cell: dict[str, Any]) -> None:
             mixture = Mixture(dict(mixture), {"cell": mask & group.mask})
         if cell["edges_weighed"]:
             of_edges = torch.rand(1, len(group.edges), 1, generator=g, dtype=torch.float64)
-            mixture = mixture.with_weights({**mixture, "cell@edges": of_edges})
+            mixture = mixture.with_edges({"cell": of_edges})
         mixture = mixture.with_extras({"again": torch.tensor(0.3, dtype=torch.float64)})
         found.append(step(net, x, mixture))
     assert_equal(found[1], found[0])

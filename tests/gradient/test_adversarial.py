@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from archgrad import spaces
-from archgrad.components import Clock, Context
+from archgrad.context import Clock, Context
 from archgrad.data import Normalisation
 from archgrad.errors import ArchgradError
 from archgrad.gradient import FirstOrder, Fixed, FlatMinima, LayerAlignment, Plain, Unrolled
 from archgrad.gradient.adversarial import Adversarial, RobustValidation
+from archgrad.method import Method
 from archgrad.objective import Descent, Objective
-from archgrad.relaxation import Softmax
 from archgrad.robustness.attacks import FGSM, PGD
 from archgrad.supernet import Supernet
 
@@ -33,13 +34,8 @@ def make() -> Make:
     def objective(number: int = 0, inner: Objective | None = None) -> Objective:
         if inner is None:
             supernet.load_state_dict(start)
-        return Objective(
-            supernet,
-            Softmax(),
-            batches[number],
-            Context(supernet, CLOCK, seed=number),
-            inner=inner,
-            descent=Descent(0.1),
+        return Method().objective(
+            batches[number], Context(supernet, CLOCK, seed=number), inner=inner, descent=Descent(0.1)
         )
 
     return objective
@@ -65,7 +61,7 @@ def test_weights_with_radius_zero_are_the_base_bit_for_bit(base, make: Make):
     second = make()
     found = Adversarial(PGD(0.0), base=base)(second, alphas(second.supernet), second.context)
     assert same(plain, found)
-    assert torch.equal(first.loss_value, second.loss_value)
+    assert torch.equal(first.trace.loss, second.trace.loss)
     assert all(torch.equal(value, moved[name]) for name, value in buffers(second.supernet).items())
 
 
@@ -94,12 +90,12 @@ def test_it_is_the_base_on_attacked_images_and_raises_their_loss(make: Make):
     moved = (under_attack.batch[0] - clean.batch[0]).abs()
     assert moved.max() <= epsilon + 1e-6
     assert (moved > 0.9 * epsilon).float().mean() > 0.9
-    assert objective.loss_value > clean.loss_value, "what is measured is the loss under attack"
+    assert objective.trace.loss > clean.trace.loss, "what is measured is the loss under attack"
     assert torch.equal(objective.batch[0], clean.batch[0])
     plain = make()
-    plain.batch = under_attack.batch
+    plain = replace(plain, batch=under_attack.batch)
     assert same(Plain()(plain, alphas(plain.supernet), plain.context), found)
-    assert torch.equal(plain.loss_value, objective.loss_value)
+    assert torch.equal(plain.trace.loss, objective.trace.loss)
 
 
 def test_running_statistics_move_once(make: Make):
@@ -141,7 +137,7 @@ def test_radius_is_in_pixels_by_the_normalisation(make: Make):
 
     objective = make()
     pixels = objective.batch[0]
-    objective.batch = scale(pixels), objective.batch[1]
+    objective = replace(objective, batch=(scale(pixels), objective.batch[1]))
     start = Context(objective.supernet)
     with pytest.raises(ArchgradError, match="give the attack their normalisation"):
         Adversarial(FGSM(0.1), base=Looks())(objective, alphas(objective.supernet), start)
@@ -154,6 +150,6 @@ def test_radius_is_in_pixels_by_the_normalisation(make: Make):
 
 def test_only_images_can_be_attacked(make: Make):
     objective = make()
-    objective.batch = (objective.batch[0],), objective.batch[1]
+    objective = replace(objective, batch=((objective.batch[0],), objective.batch[1]))
     with pytest.raises(ArchgradError, match="need a batch of images, got tuple"):
         Adversarial()(objective, alphas(objective.supernet), objective.context)

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import ArchgradError, Choice, Method, data, gradient, methods, relaxation, search, spaces
-from archgrad.components import Clock, Context, Relaxation
+from archgrad.context import Clock, Context
 from archgrad.engine import Cell
 from archgrad.gradient import FirstOrder, FlatMinima, LayerAlignment, Plain, SingleLevel, Unrolled
 from archgrad.gradient.layer_alignment import alignment_gradient
 from archgrad.mixture import Mixture
 from archgrad.objective import Objective
 from archgrad.randomness import isolated
-from archgrad.relaxation import Softmax
+from archgrad.roles import Relaxation
 from archgrad.runs import Run
 from archgrad.search import Search, SearchResult
 from archgrad.spaces import Darts
@@ -151,7 +151,7 @@ def test_alignment_works_with_every_relaxation_and_architecture_gradient(made: t
 def objective(supernet: Supernet, size: int = 8) -> Objective:
     draw = torch.Generator().manual_seed(1)
     x = torch.randn(6, 3, size, size, dtype=torch.float64, generator=draw)
-    return Objective(supernet, Softmax(), (x, torch.randint(10, (6,), generator=draw)), Context(supernet, Clock(1, 2)))
+    return Method().objective((x, torch.randint(10, (6,), generator=draw)), Context(supernet, Clock(1, 2)))
 
 
 def test_the_sites_are_those_of_the_papers():
@@ -220,7 +220,7 @@ def test_a_saturated_mixture_is_at_rest_whatever_the_gradients_of_the_cells():
         supernet.alphas["cell"].zero_()[:, 2] = 1e4  # whose softmax is 1 and 0 exactly
     at = objective(supernet)
     found = at.gradient(dict(supernet.alphas.items()))
-    assert at.site_gradients["cell"].abs().max() > 0
+    assert at.trace.site_gradients["cell"].abs().max() > 0
     assert not found["cell"].any()
     with torch.no_grad():
         supernet.alphas["cell"][:, 2] = 1.0

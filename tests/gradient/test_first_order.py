@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from archgrad import Choice, Supernet
-from archgrad.components import Context
+from archgrad.context import Context
 from archgrad.gradient import FirstOrder, Fixed, Plain
+from archgrad.method import Method
 from archgrad.objective import Objective
 from archgrad.relaxation import Softmax
 
@@ -21,7 +22,7 @@ def supernet() -> Supernet:
 
 
 def objective(net: Supernet) -> Objective:
-    return Objective(net, Softmax(), (X, Y), Context(net))
+    return Method().objective((X, Y), Context(net))
 
 
 def loss(net: Supernet) -> torch.Tensor:
@@ -49,5 +50,5 @@ def test_plain_is_the_gradient_of_the_loss_in_the_weights() -> None:
 def test_weights_that_take_no_part_get_zeros() -> None:
     net = supernet()
     mask = {"block": torch.tensor([[False, True]])}
-    found = Plain()(Objective(net, Softmax(), (X, Y), Context(net, masks=mask)), net.alphas, Context(net))
+    found = Plain()(Method().objective((X, Y), Context(net, masks=mask)), net.alphas, Context(net))
     assert [bool(g.any()) for g in found] == [False, False, True, True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,12 +10,12 @@ import torch
 from torch import Tensor
 
 from archgrad import spaces
-from archgrad.components import Clock, Context
+from archgrad.context import Clock, Context
 from archgrad.errors import ArchgradError
 from archgrad.gradient import FirstOrder, FlatMinima, Unrolled
 from archgrad.gradient.flat_minima import flat_gradient
+from archgrad.method import Method
 from archgrad.objective import Descent, Objective
-from archgrad.relaxation import Softmax
 
 DOUBLE = torch.float64
 
@@ -98,11 +99,9 @@ def objective() -> Objective:
 
     def part() -> Objective:
         batch = torch.randn(6, 3, 8, 8, dtype=DOUBLE, generator=draw), torch.randint(10, (6,), generator=draw)
-        return Objective(supernet, Softmax(), batch, Context(supernet, Clock()))
+        return Method().objective(batch, Context(supernet, Clock()))
 
-    whole = part()
-    whole.inner, whole.descent = part(), Descent(0.025)
-    return whole
+    return replace(part(), inner=part(), descent=Descent(0.025))
 
 
 def direction(rule: Any, at: Objective | None = None) -> Tensor:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import ArchgradError, Choice, Mixture, Supernet, spaces
-from archgrad.components import Alphas, Context, Relaxation
+from archgrad.context import Alphas, Context
 from archgrad.gradient import FirstOrder, ImplicitGradient, Unrolled
+from archgrad.method import Method
 from archgrad.objective import Descent, Objective
-from archgrad.relaxation import Softmax
+from archgrad.roles import Relaxation
 
 DIM, COUNT, DECAY = 4, 40, 0.3
 
@@ -75,9 +76,9 @@ def problem(decay: float = 0.0, rate: float = 0.1) -> tuple[Objective, Tensor, T
     residual = xv @ optimum + features_v @ alpha - yv
     by_alpha, by_weight = features_v.T @ residual / COUNT, xv.T @ residual / COUNT
     total = by_alpha - mixed @ torch.linalg.solve(hessian, by_weight)
-    options = {"relaxation": Alphas0(), "context": Context(supernet), "criterion": half_square}
-    inner = Objective(supernet, batch=(x, y), **options)
-    outer = Objective(supernet, batch=(xv, yv), inner=inner, descent=Descent(rate, weight_decay=decay), **options)
+    method, options = Method(relaxation=Alphas0()), {"context": Context(supernet), "criterion": half_square}
+    inner = method.objective((x, y), **options)
+    outer = method.objective((xv, yv), inner=inner, descent=Descent(rate, weight_decay=decay), **options)
     return outer, hessian, mixed, by_alpha, by_weight, total
 
 
@@ -126,8 +127,8 @@ def supernet() -> Supernet:
 def objective(net: Supernet, rate: float = 0.05) -> Objective:
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(6, 3, 8, 8, generator=generator).double(), torch.arange(6)
-    inner = Objective(net, Softmax(), (x, y), Context(net))
-    return Objective(net, Softmax(), (x.flip(0), y), Context(net), inner=inner, descent=Descent(rate))
+    inner = Method().objective((x, y), Context(net))
+    return Method().objective((x.flip(0), y), Context(net), inner=inner, descent=Descent(rate))
 
 
 def test_both_ways_agree_on_a_supernet_and_leave_it_as_it_was() -> None:
@@ -166,6 +167,6 @@ def test_bad_settings_are_refused() -> None:
     with pytest.raises(ArchgradError, match="second_order must be 'exact' or 'finite-difference', got 'third'"):
         ImplicitGradient(second_order="third")  # type: ignore[arg-type]
     net = supernet()
-    alone = Objective(net, Softmax(), objective(net).batch, Context(net))
+    alone = Method().objective(objective(net).batch, Context(net))
     with pytest.raises(ArchgradError, match="needs the training batch and the weight optimiser"):
         ImplicitGradient()(alone, net.alphas, Context(net))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from archgrad import spaces
-from archgrad.components import Clock, Context
+from archgrad.context import Clock, Context
 from archgrad.errors import ArchgradError
 from archgrad.gradient import LayerAlignment, Plain
 from archgrad.gradient.layer_alignment import KINDS, Kind, alignment, alignment_gradient
+from archgrad.method import Method
 from archgrad.mixture import Mixture
 from archgrad.objective import Objective
-from archgrad.relaxation import Softmax
 from archgrad.supernet import Supernet
 
 DOUBLE = torch.float64
@@ -66,7 +65,7 @@ def objective(epoch: int = 1, epochs: int = 2, cells: int = 1) -> Objective:
     y = torch.randint(10, (6,), generator=draw)
     with torch.no_grad():
         supernet.alphas["cell"].mul_(300)
-    return Objective(supernet, Softmax(), (x, y), Context(supernet, Clock(epoch, epochs)))
+    return Method().objective((x, y), Context(supernet, Clock(epoch, epochs)))
 
 
 def step(rule: LayerAlignment, at: Objective) -> list[Tensor]:
@@ -108,9 +107,9 @@ def test_a_step_with_large_strength_raises_the_alignment() -> None:
     alphas = dict(at.supernet.alphas.items())
 
     def measured() -> float:
-        fresh = replace(at)
+        fresh = at.observer()
         fresh.gradient(alphas)
-        return float(alignment(fresh.site_gradients["cell"].flatten(1)))
+        return float(alignment(fresh.trace.site_gradients["cell"].flatten(1)))
 
     before = measured()
     gradients = step(LayerAlignment(strength=100.0, exact=True), at)
@@ -132,7 +131,7 @@ def test_one_perturbation_per_site_with_one_joint_norm(monkeypatch: pytest.Monke
     monkeypatch.setattr(Supernet, "forward", record)
     step(LayerAlignment(strength=1.0, epsilon=1e-3), at)
     clean, up, down = seen
-    delta = alignment_gradient(at.site_gradients["cell"].flatten(1))
+    delta = alignment_gradient(at.trace.site_gradients["cell"].flatten(1))
     assert clean.shape == (6, 6, 5)
     for moved, sign in ((up, 1), (down, -1)):
         assert (moved - clean).norm().item() == pytest.approx(1e-3, rel=1e-9)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import ArchgradError, Choice, Supernet, data, methods, search, spaces
-from archgrad.components import Clock, Context
+from archgrad.context import Clock, Context
 from archgrad.gradient import LayerAlignment, Perturbed, Plain
+from archgrad.method import Method
 from archgrad.mixture import Mixture
 from archgrad.objective import Objective
 from archgrad.relaxation import Softmax, StraightThroughGumbel
@@ -32,11 +33,11 @@ def supernet(name: str = "nasbench201") -> Supernet:
 def objective(net: Supernet, relaxation: Any = None, seed: int = 0, clock: Clock | None = None) -> Objective:
     generator = torch.Generator().manual_seed(seed)
     batch = torch.randn(16, 3, 8, 8, generator=generator), torch.randint(10, (16,), generator=generator)
-    return Objective(net, relaxation or Softmax(), batch, Context(net, clock or Clock()))
+    return Method(relaxation=relaxation or Softmax()).objective(batch, Context(net, clock or Clock()))
 
 
 def moved(rule: Perturbed, ell: Objective, context: Context | None = None) -> Mixture:
-    mixture = ell.mixture({g: a.detach() for g, a in ell.supernet.alphas.items()})
+    mixture = ell.mix({g: a.detach() for g, a in ell.supernet.alphas.items()})
     return rule.perturbed(ell, mixture, context or Context(ell.supernet))
 
 
@@ -53,7 +54,7 @@ def test_rows_stay_on_the_simplex_of_the_candidates_that_exist(mode: Any, name: 
         torch.testing.assert_close(rows.sum(-1), torch.ones(rows.shape[:-1]), atol=1e-5, rtol=0)
         assert not rows[:, ~net.groups[group].mask].any()
         assert torch.equal(rows, rows[:1].expand(rows.shape)), "all sites alike"
-        assert (rows - ell.mixture(net.alphas)[group]).abs().max() > 0.01
+        assert (rows - ell.mix(net.alphas)[group]).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("epsilon", [0.01, 0.1, 0.3])
@@ -62,7 +63,7 @@ def test_the_attack_stays_in_the_ball_and_raises_the_loss(epsilon: float, start:
     net = supernet()
     for seed in range(2):
         ell = objective(net, seed=seed)
-        mixture = ell.mixture(net.alphas)
+        mixture = ell.mix(net.alphas)
         found = moved(Perturbed("adversarial", epsilon, random_start=start), ell)
         assert (found["cell"] - mixture["cell"]).abs().max() <= epsilon + 1e-6
         assert ell.loss(found) > ell.loss(mixture)
@@ -100,7 +101,7 @@ def test_alphas_are_not_touched_and_probabilities_not_logits_are_moved(mode: Any
     assert found[..., 0].min() > 0.85, "the winner of these alphas has p > 0.99, and ε is 0.03"
     Perturbed(mode)(ell, net.alphas, Context(net))
     assert all(torch.equal(alpha, before[name]) for name, alpha in net.alphas.items())
-    torch.testing.assert_close(ell.mixture(net.alphas)["cell"][0], net.alphas["cell"].softmax(-1))
+    torch.testing.assert_close(ell.mix(net.alphas)["cell"][0], net.alphas["cell"].softmax(-1))
 
 
 def untrained(mode: str) -> np.ndarray:
@@ -129,7 +130,7 @@ def test_epsilon_follows_the_epochs() -> None:
     sizes = []
     for epoch in (0, 9):
         ell = objective(net)
-        mixture = ell.mixture(net.alphas)["cell"]
+        mixture = ell.mix(net.alphas)["cell"]
         found = moved(Perturbed("adversarial"), ell, Context(net, Clock(epoch, 10)))["cell"]
         sizes.append(float((found - mixture).detach().abs().max()))
     assert sizes == pytest.approx([0.03, 0.3], abs=1e-4)
@@ -152,7 +153,7 @@ def test_the_gradient_is_that_at_the_perturbed_mixture(mode: Any) -> None:
     found = rule(ell, net.alphas, Context(net))
     for a, b in zip(expected, found, strict=True):
         torch.testing.assert_close(a, b)
-    assert ell.loss_value == objective(net).loss(moved(rule, objective(net)))
+    assert ell.trace.loss == objective(net).loss(moved(rule, objective(net)))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -182,7 +183,7 @@ def test_running_statistics_move_once_by_the_perturbed_pass(mode: Any) -> None:
 def test_a_sampled_operation_keeps_its_weight() -> None:
     net = supernet()
     ell = objective(net, StraightThroughGumbel())
-    before = ell.mixture(net.alphas)
+    before = ell.mix(net.alphas)
     for mode in MODES:
         found = moved(Perturbed(mode, 0.3), ell)
         torch.testing.assert_close(found["cell"], before["cell"])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from archgrad import spaces
-from archgrad.components import Context
+from archgrad.context import Context
 from archgrad.errors import ArchgradError
 from archgrad.gradient import FirstOrder, SingleLevel
+from archgrad.method import Method
 from archgrad.objective import Objective
-from archgrad.relaxation import Softmax
 
 
 def test_it_looks_at_the_training_batch_only() -> None:
@@ -20,14 +22,14 @@ def test_it_looks_at_the_training_batch_only() -> None:
 
     def objective() -> Objective:
         batch = torch.randn(4, 3, 8, 8), torch.randint(10, (4,))
-        return Objective(supernet, Softmax(), batch, Context(supernet))
+        return Method().objective(batch, Context(supernet))
 
     validation, train = objective(), objective()
     with pytest.raises(ArchgradError, match="training batch"):
         SingleLevel()(validation, alphas, validation.context)
-    validation.inner = train
+    validation = replace(validation, inner=train)
     found = SingleLevel()(validation, alphas, validation.context)
     assert found is not None
-    assert validation.loss_value is None, "the validation batch is never looked at"
+    assert validation.trace.loss is None, "the validation batch is never looked at"
     assert torch.equal(found["cell"], FirstOrder()(train, alphas, train.context)["cell"])
     assert not torch.equal(found["cell"], FirstOrder()(validation, alphas, validation.context)["cell"])

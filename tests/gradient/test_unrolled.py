@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from archgrad import ArchgradError, Choice, Supernet, spaces
-from archgrad.components import Context
+from archgrad.context import Alphas, Context
 from archgrad.gradient import FirstOrder, Unrolled
 from archgrad.gradient.unrolled import SecondOrder
+from archgrad.method import Method
+from archgrad.mixture import Mixture
 from archgrad.objective import Descent, Objective
 from archgrad.relaxation import Softmax
+from archgrad.roles import Regulariser
 
 RATE = 0.3
 
 
-class SquaredAlphas:
+@dataclass(frozen=True)
+class SquaredAlphas(Regulariser):
     """A regulariser with a gradient that is easy to write down."""
 
-    def __call__(self, alphas: dict[str, Tensor], mixture: object, context: Context) -> Tensor:
+    weight: float = 1.0
+
+    def term(self, alphas: Alphas, mixture: Mixture, context: Context, objective: Objective | None = None) -> Tensor:
         return torch.stack([alpha.square().sum() for alpha in alphas.values()]).sum()
 
 
@@ -41,9 +49,9 @@ def batch(seed: int) -> tuple[Tensor, Tensor]:
     return torch.randn(6, 3, generator=generator).double(), torch.randint(2, (6,), generator=generator)
 
 
-def objective(supernet: Supernet, descent: Descent, **options: object) -> Objective:
-    inner = Objective(supernet, Softmax(), batch(1), Context(supernet))
-    return Objective(supernet, Softmax(), batch(2), Context(supernet), inner=inner, descent=descent, **options)
+def objective(supernet: Supernet, descent: Descent, *regularisers: Regulariser) -> Objective:
+    inner = Method().objective(batch(1), Context(supernet))
+    return Method(regularisers=regularisers).objective(batch(2), Context(supernet), inner=inner, descent=descent)
 
 
 def buffers(supernet: Supernet) -> list[Tensor]:
@@ -118,7 +126,7 @@ def test_a_learning_rate_of_zero_leaves_the_first_order(second_order) -> None:
 def test_regularisers_add_their_own_gradient_once(second_order) -> None:
     supernet = tiny()
     without, with_them = (
-        Unrolled(second_order)(objective(supernet, Descent(RATE), regularisers=r), supernet.alphas, Context(supernet))
+        Unrolled(second_order)(objective(supernet, Descent(RATE), *r), supernet.alphas, Context(supernet))
         for r in ([], [SquaredAlphas()])
     )
     expected = without["block"] + 2 * supernet.alphas["block"].detach()
@@ -131,8 +139,8 @@ def test_weights_alphas_and_frozen_weights_are_left_as_they_were(second_order) -
     supernet.network.stem[0].weight.requires_grad_(False)
     before = {name: value.clone() for name, value in supernet.named_parameters()}
     x, y = torch.randn(4, 3, 8, 8).double(), torch.arange(4)
-    inner = Objective(supernet, Softmax(), (x, y), Context(supernet))
-    outer = Objective(supernet, Softmax(), (x + 1, y), Context(supernet), inner=inner, descent=Descent(RATE))
+    inner = Method().objective((x, y), Context(supernet))
+    outer = Method().objective((x + 1, y), Context(supernet), inner=inner, descent=Descent(RATE))
     gradient = Unrolled(second_order)(outer, supernet.alphas, Context(supernet))["cell"]
     assert gradient.shape == (6, 5)
     assert gradient.isfinite().all()
@@ -150,6 +158,6 @@ def test_bad_settings_are_refused() -> None:
     with pytest.raises(ArchgradError, match="Unrolled: radius must be a number above 0"):
         Unrolled(radius=0)
     supernet = tiny()
-    alone = Objective(supernet, Softmax(), batch(1), Context(supernet))
+    alone = Method().objective(batch(1), Context(supernet))
     with pytest.raises(ArchgradError, match="needs the training batch and the weight optimiser"):
         Unrolled()(alone, supernet.alphas, Context(supernet))

@@ -8,15 +8,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from archgrad import Supernet, data, spaces
-from archgrad.components import Clock, Context
+from archgrad.context import Clock, Context
 from archgrad.engine import Cell, Standard
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Edge, Group
 from archgrad.method import Method
 from archgrad.modifiers import PartialChannels
 from archgrad.modifiers.low_rank import LowRank, LowRankConv
-from archgrad.objective import Objective
-from archgrad.relaxation import Softmax
 from archgrad.search import Search, search
 from archgrad.spaces.darts import OPERATIONS
 from archgrad.spaces.nasbench201 import OneOutput
@@ -171,11 +169,11 @@ def test_w_rests_while_adapters_are_trained_and_the_other_way_round() -> None:
         for conv in adapters(supernet):
             assert conv.weight.requires_grad == (trained == "weight")
             assert conv.up.requires_grad == conv.down.requires_grad == (trained == "up")
-        ell = Objective(supernet, Softmax(), (X, Y), Context(supernet), modifiers=(modifier,))
+        ell = Method(modifiers=(modifier,)).objective((X, Y), Context(supernet))
         weights = ell.weights
         reference = torch.autograd.grad(ell(supernet.alphas), [*weights, *supernet.alphas.values()], allow_unused=True)
         with torch.no_grad():
-            mixture = ell.mixture(supernet.alphas)
+            mixture = ell.mix(supernet.alphas)
         for found, expected in zip(ell.weight_gradient(mixture), reference[: len(weights)], strict=True):
             torch.testing.assert_close(found, torch.zeros_like(found) if expected is None else expected)
         torch.testing.assert_close(ell.gradient(supernet.alphas)["cell"], reference[-1])
@@ -187,7 +185,7 @@ def test_all_executors_agree(executor: str) -> None:
     one, other = (prepared(LowRank(2), executor=name) for name in ("plain", executor))
     train_adapters(one)
     other.load_state_dict(one.state_dict())
-    a, b = (Objective(s, Softmax(), (X, Y), Context(s)).weight_gradient(s.uniform()) for s in (one, other))
+    a, b = (Method().objective((X, Y), Context(s)).weight_gradient(s.uniform()) for s in (one, other))
     for first, second in zip(a, b, strict=True):
         torch.testing.assert_close(first, second, rtol=1e-7, atol=1e-9)
     for name, value in one.state_dict().items():

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from archgrad import Choice, Supernet, spaces
-from archgrad.components import Clock, Context, Modifier
+from archgrad.context import Clock, Context
 from archgrad.engine.graph import shuffled
 from archgrad.errors import ArchgradError
 from archgrad.method import Method
@@ -16,7 +16,7 @@ from archgrad.modifiers import AuxiliarySkip, DropPath, EdgeNormalisation, Opera
 from archgrad.modifiers.edge_normalisation import edge_shares
 from archgrad.modifiers.operation_dropout import _Dropout
 from archgrad.objective import Objective
-from archgrad.relaxation import Softmax
+from archgrad.roles import Modifier
 from archgrad.search import Search, search
 
 X, Y = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)).double(), torch.tensor([0, 1, 2, 3])
@@ -36,7 +36,7 @@ def prepare(supernet: Supernet, modifier: Modifier) -> None:
 
 def objective(supernet: Supernet, *modifiers: object, epoch: int = 0, epochs: int = 3) -> Objective:
     context = Context(supernet, Clock(epoch, epochs))
-    return Objective(supernet, Softmax(), (X, Y), context, modifiers=modifiers)
+    return Method(modifiers=modifiers).objective((X, Y), context)
 
 
 def test_partial_channels_mix_the_first_and_pass_the_rest() -> None:
@@ -109,7 +109,7 @@ def test_random_channels_are_drawn_in_training_and_replayed_within_a_step() -> N
     ell = objective(supernet)
     first = ell(supernet.alphas)
     assert torch.equal(ell(supernet.alphas), first)
-    other = Objective(supernet, Softmax(), (X, Y), Context(supernet, Clock(step=1)))
+    other = Method().objective((X, Y), Context(supernet, Clock(step=1)))
     assert not torch.equal(other(supernet.alphas), first)
     supernet.eval()
     assert torch.equal(supernet(X, supernet.uniform()), supernet(X, supernet.uniform()))
@@ -149,10 +149,10 @@ def test_the_auxiliary_skip_adds_the_source_and_fades() -> None:
     column = without.groups["cell"].operations.index("skip_connect")
     for epoch, weight in ((0, 1.0), (1, 0.5), (2, 0.0)):
         ell = objective(with_skip, modifier, epoch=epoch)
-        found = with_skip(X, ell.mixture(with_skip.alphas))
+        found = with_skip(X, ell.mix(with_skip.alphas))
         plus = torch.zeros(5).double()
         plus[column] = weight
-        base = objective(without).mixture(without.alphas)
+        base = objective(without).mix(without.alphas)
         expected = without(X, base.with_weights({"cell": base["cell"] + plus}))
         torch.testing.assert_close(found, expected)
     cell = with_skip.network.stages[0].cell

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from archgrad import Supernet, data, spaces
-from archgrad.components import Clock, Context, Modifier
+from archgrad.context import Clock, Context
 from archgrad.engine import Cell, Standard
 from archgrad.genotype import Edge, Group
 from archgrad.method import Method
@@ -15,6 +17,7 @@ from archgrad.modifiers.operation_attention import NAME, Gates, OperationAttenti
 from archgrad.modifiers.weight_entanglement import WeightEntanglement
 from archgrad.objective import Objective
 from archgrad.relaxation import Softmax, StraightThroughGumbel
+from archgrad.roles import Modifier
 from archgrad.search import Search, search
 from archgrad.spaces.darts import OPERATIONS
 from archgrad.spaces.nasbench201 import OneOutput
@@ -63,7 +66,7 @@ def open_gates(supernet: Supernet) -> Supernet:
 
 def objective(supernet: Supernet, *modifiers: Modifier, relaxation=None, epoch: int = 0, masks=None) -> Objective:
     context = Context(supernet, Clock(epoch, 3), masks or {})
-    return Objective(supernet, relaxation or Softmax(), (X, Y), context, modifiers=modifiers)
+    return Method(relaxation=relaxation or Softmax(), modifiers=modifiers).objective((X, Y), context)
 
 
 def first(supernet: Supernet) -> Cell:
@@ -81,7 +84,7 @@ def test_every_image_has_its_own_mixture() -> None:
     cell = first(supernet)
     cell.outputs = (1,)
     x = torch.randn(3, 8, 6, 6).double()
-    mixture = objective(supernet, modifier).mixture(supernet.alphas)
+    mixture = objective(supernet, modifier).mix(supernet.alphas)
     with supernet._bind(mixture):
         (found,) = cell(x)
     weights = mixture["cell"][0, 0] + 0.5 * told(cell.rules[0].gates[0], x)
@@ -105,13 +108,13 @@ def test_it_falls_from_1_to_a_ten_thousandth() -> None:
 def test_without_weight_it_is_the_base_exactly(executor: str) -> None:
     """At c = 0; and at any c while the gates are as they start."""
     base, gated = net(executor=executor), net("nasbench201", OperationAttention(0.0), executor=executor)
-    expected = base(X, objective(base).mixture(base.alphas))
-    assert torch.equal(gated(X, objective(gated, OperationAttention(0.0)).mixture(gated.alphas)), expected)
+    expected = base(X, objective(base).mix(base.alphas))
+    assert torch.equal(gated(X, objective(gated, OperationAttention(0.0)).mix(gated.alphas)), expected)
     for module in gated.modules():
         if isinstance(module, Gates):
             for gate in module.gates:
                 gate.reset_parameters()
-    found = gated(X, objective(gated, OperationAttention(1.0)).mixture(gated.alphas))
+    found = gated(X, objective(gated, OperationAttention(1.0)).mix(gated.alphas))
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
@@ -128,11 +131,11 @@ def test_it_works_beside_others_in_any_order(space: str, modifiers: tuple[Modifi
     supernet = net(space, *modifiers)
     x = torch.randn(4, 3, 32, 32).double() if space == "transnasbench101" else X
     ell = objective(supernet, *modifiers)
-    ell.batch = (x, Y)
+    ell = replace(ell, batch=(x, Y))
     gradient = ell.gradient(supernet.alphas)
     assert all(g.isfinite().all() and g.abs().max() > 0 for g in gradient.values())
     plain = objective(supernet, *[m for m in modifiers if not isinstance(m, OperationAttention)])
-    plain.batch = (x, Y)
+    plain = replace(plain, batch=(x, Y))
     assert not torch.allclose(ell(supernet.alphas), plain(supernet.alphas))
 
 
@@ -150,11 +153,11 @@ def test_edges_weigh_what_gates_say() -> None:
     supernet = net("nasbench201", modifier)
     cell = first(supernet)
     cell.outputs = (1,)
-    mixture = objective(supernet, modifier).mixture(supernet.alphas)
+    mixture = objective(supernet, modifier).mix(supernet.alphas)
     shares = torch.full((len(mixture["cell"]), 6, 1), 0.25).double()
     x, found = torch.randn(2, 8, 6, 6).double(), []
-    for weights in ({}, {"cell@edges": shares}):
-        with supernet._bind(mixture.with_weights({**mixture.weights, **weights})):
+    for edges in ({}, {"cell": shares}):
+        with supernet._bind(mixture.with_edges(edges)):
             found += cell(x)
     torch.testing.assert_close(found[1], found[0] / 4)
 
@@ -218,7 +221,7 @@ def test_candidates_that_are_not_sampled_stay_uncomputed() -> None:
     supernet = net("nasbench201", modifier)
     calls = counted(supernet, "nor_conv_3x3")
     ell = objective(supernet, modifier, relaxation=StraightThroughGumbel())
-    mixture = ell.mixture(supernet.alphas)
+    mixture = ell.mix(supernet.alphas)
     supernet(X, mixture)
     column = supernet.groups["cell"].operations.index("nor_conv_3x3")
     assert len(calls) == int(mixture.active["cell"][..., column].sum())
@@ -231,7 +234,7 @@ def test_executors_agree(executor: str) -> None:
     results = []
     for supernet in (one, other):
         ell = objective(supernet, *modifiers)
-        results.append([*ell.gradient(supernet.alphas).values(), *ell.weight_gradient(ell.mixture(supernet.alphas))])
+        results.append([*ell.gradient(supernet.alphas).values(), *ell.weight_gradient(ell.mix(supernet.alphas))])
     for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
 
@@ -241,7 +244,7 @@ def test_gradients_against_differences() -> None:
     modifier = OperationAttention(0.7)
     supernet = net("nasbench201", modifier)
     ell = objective(supernet, modifier)
-    mixture = ell.mixture(supernet.alphas)
+    mixture = ell.mix(supernet.alphas)
     gate = first(supernet).rules[0].gates[2]
     number = next(n for n, weight in enumerate(ell.weights) if weight is gate.weight)
     found = ell.weight_gradient(mixture.leaf())[number][3, 1]

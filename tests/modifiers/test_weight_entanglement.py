@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archgrad import Supernet, data, spaces
-from archgrad.components import Context, Modifier
+from archgrad.context import Context
 from archgrad.engine import Cell, Standard
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Edge, Group
@@ -18,8 +18,8 @@ from archgrad.mixture import Mixture
 from archgrad.modifiers import DropPath, EdgeNormalisation, PartialChannels
 from archgrad.modifiers.low_rank import LowRank, LowRankConv
 from archgrad.modifiers.weight_entanglement import Sliced, WeightEntanglement
-from archgrad.objective import Objective
-from archgrad.relaxation import Softmax, StraightThroughGumbel
+from archgrad.relaxation import StraightThroughGumbel
+from archgrad.roles import Modifier
 from archgrad.search import search
 from archgrad.spaces.darts import OPERATIONS
 from archgrad.spaces.nasbench201 import OneOutput
@@ -192,9 +192,9 @@ def test_a_family_without_weight_is_silent_and_has_a_gradient() -> None:
 def test_gradients_equal_autograd_and_executors_agree(executor: str) -> None:
     """In all weights and alphas, differences included; the running statistics too."""
     reference, supernet = net("tiny", WeightEntanglement()), net("tiny", WeightEntanglement(), executor=executor)
-    one, other = (Objective(s, Softmax(), (X, Y), Context(s)) for s in (reference, supernet))
+    one, other = (Method().objective((X, Y), Context(s)) for s in (reference, supernet))
     expected = torch.autograd.grad(one(reference.alphas), [*one.weights, *reference.alphas.values()], allow_unused=True)
-    mixture = other.mixture(supernet.alphas)
+    mixture = other.mix(supernet.alphas)
     weights = other.weight_gradient(mixture.leaf())
     alphas = other.gradient(supernet.alphas)
     for found, reference_gradient in zip([*weights, *alphas.values()], expected, strict=True):
@@ -216,8 +216,8 @@ def test_weights_that_are_replaced_for_a_look_ahead_come_back() -> None:
     supernet = net("tiny", WeightEntanglement())
     before = dict(supernet.network.named_parameters())
     zeros = {name: torch.zeros_like(weight) for name, weight in before.items()}
-    ell = Objective(supernet, Softmax(), (X, Y), Context(supernet))
-    mixture = ell.mixture(supernet.alphas)
+    ell = Method().objective((X, Y), Context(supernet))
+    mixture = ell.mix(supernet.alphas)
     assert torch.equal(ell.loss(mixture, weights=zeros), torch.tensor(4.0).double().log())
     after = dict(supernet.network.named_parameters())
     assert all(after[name] is weight for name, weight in before.items())
@@ -235,7 +235,7 @@ def test_fewer_convolutions_are_executed() -> None:
     plain, entangled = net("tiny"), net("tiny", WeightEntanglement())
     found = []
     for supernet in (plain, entangled):
-        mixture = Objective(supernet, StraightThroughGumbel(), (X, Y), Context(supernet)).mixture(supernet.alphas)
+        mixture = Method(relaxation=StraightThroughGumbel()).objective((X, Y), Context(supernet)).mix(supernet.alphas)
         with Convolutions() as seen:
             supernet(X, mixture)
         found.append(seen.count)
@@ -277,7 +277,7 @@ def test_it_meets_other_modifiers_in_any_order() -> None:
             chosen = (PartialChannels(2), *modifiers, EdgeNormalisation())
             supernet = net("tiny", *chosen)
             with Convolutions() as seen:
-                loss = Objective(supernet, Softmax(), (X, Y), Context(supernet), modifiers=chosen)(supernet.alphas)
+                loss = Method(modifiers=chosen).objective((X, Y), Context(supernet))(supernet.alphas)
             assert torch.isfinite(loss)
             assert seen.count == 3 * 6 + 1 + 2 * 2  # families, the stem, skip connections that halve the map
             slices = [m for m in supernet.modules() if isinstance(m, Sliced)]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from archgrad import ArchgradError, Choice, Supernet, spaces
-from archgrad.components import Context
+from archgrad.context import Context
 from archgrad.discretise import Sampled
 from archgrad.genotype import Genotype
 from archgrad.mixture import Mixture

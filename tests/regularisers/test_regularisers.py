@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from archgrad.components import Clock, Context, Regulariser
+from archgrad.context import Clock, Context
 from archgrad.regularisers import BetaDecay, DirichletAnchor, Entropy, ZeroOne
 from archgrad.relaxation import Softmax
+from archgrad.roles import Regulariser
 
 DOUBLE = torch.float64
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from archgrad import spaces
-from archgrad.components import Clock, Context
+from archgrad.context import Clock, Context
 from archgrad.errors import ArchgradError
 from archgrad.relaxation import RandomPath
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from archgrad.components import Clock, Context, Relaxation
+from archgrad.anneal import Anneal
+from archgrad.context import Clock, Context
 from archgrad.errors import ArchgradError
 from archgrad.relaxation import Composite, Dirichlet, GumbelSoftmax, ReinMax, Sigmoid, Softmax, StraightThroughGumbel
-from archgrad.schedules import Anneal
+from archgrad.roles import Relaxation
 
 DOUBLE = torch.float64
 DRAWS = 20_000

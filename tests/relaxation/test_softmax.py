@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from archgrad.components import Context
+from archgrad.context import Context
 from archgrad.errors import ArchgradError
 from archgrad.relaxation import Softmax
 

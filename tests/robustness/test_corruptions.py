@@ -59,11 +59,28 @@ def test_every_image_has_its_own_accident():
         assert not torch.equal(first, second), name
 
 
-@pytest.mark.parametrize("name", [n for n in CORRUPTIONS if n not in ("glass_blur", "frost", "elastic_transform")])
+OF_THEIR_OWN = ("glass_blur", "frost", "elastic_transform", "pixelate")
+"""What these hide, take away or move is not measured by the distance in pixels: they have tests of their own."""
+
+
+@pytest.mark.parametrize("name", [n for n in CORRUPTIONS if n not in OF_THEIR_OWN])
 def test_mean_distortion_rises_with_severity(name: str, x: Tensor):
     distances = [float((corrupt(x, name, severity, 3) - x).abs().mean()) for severity in range(1, 6)]
     assert distances[0] > 0.001
     assert all(b >= a for a, b in pairwise(distances)), distances
+
+
+def test_pixelation_leaves_fewer_different_pixels_with_severity(x: Tensor):
+    # An image that varies slowly may be nearer to its coarse mosaic than to a finer one: its tiles only grow in size.
+    def tiles(y: Tensor) -> list[int]:
+        levels = (255 * y).round()
+        return [len(image.flatten(1).unique(dim=1).T) for image in levels]
+
+    counts = torch.tensor([tiles(corrupt(x[:24], "pixelate", severity, 3)) for severity in range(1, 6)])
+    sides = torch.tensor([int(32 * share) for share in digital.SIZE])
+    assert (counts <= sides[:, None] ** 2).all(), "one colour per tile"
+    mean = counts.double().mean(1)
+    assert all(b < a for a, b in pairwise(mean.tolist())), mean
 
 
 def test_frost_hides_more_of_the_image_with_severity(x: Tensor):

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from archgrad import ArchgradError, Supernet, diagnostics, methods, spaces
-from archgrad.components import Clock, Context
-from archgrad.schedules import EarlyStop
+from archgrad import ArchgradError, Supernet, methods, spaces
+from archgrad.context import Clock, Context
+from archgrad.schedules import EarlyStop, early_stop
 from archgrad.schedules.early_stop import most_skips, rankings
-from archgrad.search import State
+from archgrad.state import State
 
 DARTS = replace(methods.darts(), batch_size=8)
 
@@ -95,7 +95,7 @@ def test_the_eigenvalue_rule_goes_back_to_the_epoch_before_the_rise(monkeypatch:
     i = 13, whose mean is (4·1 + 3)/5 = 1.4 with ratio 0.71; it is known after epoch 15. The alphas of epoch 8 return.
     """
     values = iter([1.0] * 14 + [3.0] * 30)
-    monkeypatch.setattr(diagnostics, "dominant_eigenvalue", lambda *_: next(values))
+    monkeypatch.setattr(early_stop, "dominant_eigenvalue", lambda *_: next(values))
     net = supernet("nasbench201")
     stopped, state = run(EarlyStop(eigenvalue=0.75), net, 40, lambda epoch: {"cell": torch.full((6, 5), epoch + 1.0)})
     assert stopped == 15
@@ -106,7 +106,7 @@ def test_the_eigenvalue_rule_goes_back_to_the_epoch_before_the_rise(monkeypatch:
 def test_a_steady_eigenvalue_stops_nothing_and_memory_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     epochs = 50
     values = iter([1.05**i for i in range(epochs)])
-    monkeypatch.setattr(diagnostics, "dominant_eigenvalue", lambda *_: next(values))
+    monkeypatch.setattr(early_stop, "dominant_eigenvalue", lambda *_: next(values))
     net = supernet("nasbench201")
     state = State(net, dict(net.masks), lambda: None)  # type: ignore[arg-type,return-value]
     memory: dict[str, Any] = {}

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import ArchgradError, Choice, Mixture, Supernet, methods
-from archgrad.components import Clock, Context
+from archgrad.context import Clock, Context
+from archgrad.method import Method
 from archgrad.objective import Objective
 from archgrad.relaxation import Softmax, StraightThroughGumbel
 from archgrad.schedules import OperationFreeze
 from archgrad.schedules.operation_freeze import operations
-from archgrad.search import Search, State, Step
+from archgrad.search import Search
+from archgrad.state import State, Step
 
 DARTS = replace(methods.darts(), batch_size=8)
 
@@ -27,7 +29,7 @@ def net() -> Supernet:
     return Supernet(nn.Sequential(block, nn.Linear(4, 2)))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Agreeing(Objective):
     """Its weight gradients have a given cosine with those of the training objective, per tensor of ``bad``."""
 
@@ -55,9 +57,9 @@ def steps(supernet: Supernet, rule: OperationFreeze, count: int, cosine: float, 
     for step in range(count):
         batch = torch.randn(8, 4, generator=generator), torch.arange(8) % 2
         here = Context(supernet, Clock(0, 1, step, count))
-        options = (supernet, relaxation or Softmax(), batch, here)
-        train, validation = Objective(*options), Agreeing(*options, cosine=cosine)
-        gradients = train.weight_gradient(train.mixture(supernet.alphas))
+        train = Method(relaxation=relaxation or Softmax()).objective(batch, here)
+        validation = Agreeing(supernet, train.mix, batch, here, cosine=cosine)
+        gradients = train.weight_gradient(train.mix(supernet.alphas))
         rule.step_end(state, Step(train, validation, gradients), context)
     return context
 

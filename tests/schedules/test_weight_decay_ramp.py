@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from archgrad import ArchgradError, methods
-from archgrad.components import Context, Schedule
-from archgrad.schedules import Anneal, WeightDecayRamp
+from archgrad.anneal import Anneal
+from archgrad.context import Context
+from archgrad.roles import Schedule
+from archgrad.schedules import WeightDecayRamp
 from archgrad.schedules.weight_decay_ramp import LADDER
-from archgrad.search import Search, State
+from archgrad.search import Search
+from archgrad.state import State
 
 DARTS = replace(methods.darts(), epochs=5, batch_size=8)
 

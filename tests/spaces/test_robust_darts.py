@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from archgrad import data, search, spaces
-from archgrad.components import Alphas, Clock, Context, Regulariser, Relaxation
+from archgrad.context import Alphas, Clock, Context
 from archgrad.discretise import Strongest, Threshold
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
@@ -29,6 +29,7 @@ from archgrad.relaxation import (
     Softmax,
     StraightThroughGumbel,
 )
+from archgrad.roles import Regulariser, Relaxation
 from archgrad.spaces import RobustDarts
 from archgrad.supernet import Supernet
 

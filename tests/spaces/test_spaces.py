@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from archgrad import modifiers, spaces
-from archgrad.components import Clock, Context
+from archgrad.context import Clock, Context
 from archgrad.engine import SettledCell
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
-from archgrad.objective import Objective
+from archgrad.method import Method
 from archgrad.relaxation import Softmax, StraightThroughGumbel
 from archgrad.spaces import Darts, Space
 
@@ -225,10 +225,10 @@ def test_every_modifier_works_on_every_kind_of_space(name: str, modifier: str | 
             used.prepare(supernet, small(space))
         alphas = dict(supernet.alphas.items())
         context = Context(supernet, Clock(0, 2, 0, 2), masks=supernet.masks)
-        objective = Objective(supernet, relaxation, batch, context, modifiers=chosen)
+        objective = Method(relaxation=relaxation, modifiers=chosen).objective(batch, context)
         gradients = objective.gradient(alphas)
         assert all(torch.isfinite(g).all() for g in gradients.values())
         assert any((g != 0).any() for g in gradients.values())
         for group, mask in supernet.masks.items():
             assert (gradients[group][~mask] == 0).all()
-        assert all(torch.isfinite(g).all() for g in objective.weight_gradient(objective.mixture(alphas)))
+        assert all(torch.isfinite(g).all() for g in objective.weight_gradient(objective.mix(alphas)))

@@ -8,9 +8,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from archgrad.components import Alphas, Context, Discretisation, Score
+from archgrad.context import Alphas, Context
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype, Group
+from archgrad.roles import Discretisation, Score
 
 T = TypeVar("T")
 
@@ -42,9 +43,9 @@ class Perturbation(Discretisation):
         return True
 
     def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
-        supernet = context.supernet
-        if supernet is None or score is None:
-            raise ArchgradError("Perturbation needs a supernet in its context, and a score: it evaluates the supernet")
+        supernet = self.supernet(context)
+        if score is None:
+            raise ArchgradError("Perturbation needs a score: it evaluates the supernet")
         groups, generator = supernet.groups, context.generator("order")
         masks = {n: g.mask & context.masks[n] if n in context.masks else g.mask.clone() for n, g in groups.items()}
 
@@ -73,7 +74,7 @@ class Perturbation(Discretisation):
             ]
             for name, group in groups.items()
         }
-        return Genotype.of(choices, supernet.space.name if supernet.space else "")
+        return Genotype.of(choices, supernet.space_name)
 
 
 @dataclass(frozen=True)

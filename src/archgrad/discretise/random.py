@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archgrad.components import Alphas, Context, Discretisation, Score
-from archgrad.errors import ArchgradError, require_positive
+from archgrad.context import Alphas, Context
+from archgrad.errors import require_positive
 from archgrad.genotype import Genotype
+from archgrad.roles import Discretisation, Score
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,6 @@ class BestOfRandom(Discretisation):
         return self.candidates > 1
 
     def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
-        if context.supernet is None:
-            raise ArchgradError("BestOfRandom needs a supernet in its context")
-        generator = context.generator("candidates")
-        drawn = [context.supernet.random(generator) for _ in range(self.candidates)]
+        supernet, generator = self.supernet(context), context.generator("candidates")
+        drawn = [supernet.random(generator) for _ in range(self.candidates)]
         return drawn[0] if score is None or self.candidates == 1 else max(drawn, key=score)

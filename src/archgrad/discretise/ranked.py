@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from archgrad.components import Alphas, Context, Discretisation, Score
+from archgrad.context import Alphas, Context
 from archgrad.data import Batches
-from archgrad.discretise.strongest import Strongest, settle
 from archgrad.errors import ArchgradError, require_positive
+from archgrad.formulas.settling import settle, strongest
 from archgrad.genotype import Genotype
+from archgrad.roles import Discretisation, Score
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,7 @@ class Ranked(Discretisation):
     def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
         from archgrad import proxies  # only who ranks by one needs them
 
-        supernet = context.supernet
-        if supernet is None:
-            raise ArchgradError("Ranked needs a supernet in its context")
+        supernet = self.supernet(context)
         batches = getattr(score, "batches", None)
         if not isinstance(batches, Batches):
             raise ArchgradError("Ranked needs the validation images of a search")
@@ -66,10 +65,9 @@ class Ranked(Discretisation):
 
     def drawn(self, alphas: Alphas, context: Context) -> list[Genotype]:
         """The candidates: the strongest first."""
-        supernet = context.supernet
-        assert supernet is not None
-        masks, generator = {**supernet.masks, **context.masks}, context.generator("candidates")
-        found = [Strongest()(alphas, context)]
+        supernet, generator = self.supernet(context), context.generator("candidates")
+        masks = {**supernet.masks, **context.masks}
+        found = [strongest(supernet, alphas, context)]
         for _ in range(self.candidates - 1):
             choices = {}
             for name, group in supernet.groups.items():
@@ -77,5 +75,5 @@ class Ranked(Discretisation):
                 uniform = torch.rand(logits.shape, generator=generator, dtype=torch.float64).clamp_min(1e-300)
                 noisy = (logits - (-uniform.log()).log()).masked_fill(~masks[name], -torch.inf)
                 choices[name] = settle(group, noisy)
-            found.append(Genotype.of(choices, supernet.space.name if supernet.space else ""))
+            found.append(Genotype.of(choices, supernet.space_name))
         return found

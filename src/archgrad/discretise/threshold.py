@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archgrad.components import Alphas, Context, Discretisation, Score
-from archgrad.discretise.strongest import settle
+from jaxtyping import Bool
+from torch import Tensor
+
+from archgrad.context import Alphas
 from archgrad.errors import ArchgradError
-from archgrad.genotype import Genotype, Kept
+from archgrad.formulas.settling import settle
+from archgrad.genotype import Group, Kept
+from archgrad.roles import Groupwise
 
 
 @dataclass(frozen=True)
-class Threshold(Discretisation):
+class Threshold(Groupwise):
     """Of the strongest candidates by σ(α), those with σ(α) ≥ ``threshold`` stay: a node may end with fewer inputs.
 
     Groups that keep every edge (NAS-Bench-201) have no smaller genotypes, and only take the strongest.
@@ -26,18 +30,11 @@ class Threshold(Discretisation):
         if not 0 <= self.threshold < 1:
             raise ArchgradError(f"Threshold: the threshold must be in [0, 1), got {self.threshold}")
 
-    def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
-        supernet = context.supernet
-        if supernet is None:
-            raise ArchgradError("Threshold needs a supernet in its context")
-        choices = dict[str, Kept]()
-        for name, group in supernet.groups.items():
-            left = group.mask & context.masks[name] if name in context.masks else group.mask
-            strength = alphas[name].detach().cpu().double().sigmoid()
-            kept = settle(group, strength, left)
-            if group.keep is not None:
-                column = {op: number for number, op in enumerate(group.operations)}
-                strong = strength >= self.threshold
-                kept = tuple(tuple(op for op in names if strong[e, column[op]]) for e, names in enumerate(kept))
-            choices[name] = kept
-        return Genotype.of(choices, supernet.space.name if supernet.space else "")
+    def kept(self, group: Group, alphas: Alphas, left: Bool[Tensor, "edges ops"]) -> Kept:
+        strength = alphas[group.name].detach().cpu().double().sigmoid()
+        kept = settle(group, strength, left)
+        if group.keep is None:
+            return kept
+        column = {op: number for number, op in enumerate(group.operations)}
+        strong = strength >= self.threshold
+        return tuple(tuple(op for op in names if strong[e, column[op]]) for e, names in enumerate(kept))

@@ -1,6 +1,6 @@
 """Architecture gradients and weight gradients.
 
-Architecture gradients: FirstOrder, Unrolled, ImplicitGradient, Fixed, and SingleLevel, FlatMinima, InputCurvature and
+Architecture gradients: FirstOrder, Unrolled, ImplicitGradient, Fixed, and SingleLevel, FlatMinima and
 RobustValidation, which wrap any of them.
 Weight gradients: Plain, and LayerAlignment, Perturbed and Adversarial, which wrap any other.
 """
@@ -10,7 +10,6 @@ from archgrad.gradient.first_order import FirstOrder
 from archgrad.gradient.fixed import Fixed
 from archgrad.gradient.flat_minima import FlatMinima
 from archgrad.gradient.implicit import ImplicitGradient
-from archgrad.gradient.input_curvature import InputCurvature
 from archgrad.gradient.layer_alignment import LayerAlignment
 from archgrad.gradient.perturbed import Perturbed
 from archgrad.gradient.plain import Plain
@@ -23,7 +22,6 @@ __all__ = [
     "Fixed",
     "FlatMinima",
     "ImplicitGradient",
-    "InputCurvature",
     "LayerAlignment",
     "Perturbed",
     "Plain",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from archgrad.components import Alphas, ArchitectureGradient, Context, WeightGradient
+from archgrad.context import Alphas, Context
 from archgrad.data import Normalisation
 from archgrad.errors import ArchgradError
 from archgrad.gradient.first_order import FirstOrder
 from archgrad.gradient.plain import Plain
 from archgrad.objective import Objective
 from archgrad.robustness.attacks import PGD, Attack
+from archgrad.roles import ArchitectureGradient, WeightGradient
 from archgrad.supernet import Mixed
 
 
@@ -35,8 +34,8 @@ class Adversarial(WeightGradient):
     base: WeightGradient = field(default_factory=Plain)
 
     def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> list[Tensor]:
-        with attacked(objective, alphas, context, self.attack, self.normalisation) as under_attack:
-            return self.base(under_attack, alphas, context.within("base"))
+        under_attack = attacked(objective, alphas, context, self.attack, self.normalisation)
+        return self.base(under_attack, alphas, context.within("base"))
 
 
 @dataclass(frozen=True)
@@ -52,26 +51,24 @@ class RobustValidation(ArchitectureGradient):
     base: ArchitectureGradient = field(default_factory=FirstOrder)
 
     def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> dict[str, Tensor] | None:
-        with attacked(objective, alphas, context, self.attack, self.normalisation) as under_attack:
-            return self.base(under_attack, alphas, context.within("base"))
+        under_attack = attacked(objective, alphas, context, self.attack, self.normalisation)
+        return self.base(under_attack, alphas, context.within("base"))
 
 
-@contextmanager
 def attacked(
     objective: Objective, alphas: Alphas, context: Context, attack: Attack, normalisation: Normalisation | None
-) -> Iterator[Objective]:
-    """The objective with its images under attack; what it finds counts as found by the given one."""
+) -> Objective:
+    """The objective with its images under attack."""
     x, y = objective.batch
     if attack.epsilon == 0:
-        yield objective
-        return
+        return objective
     if not isinstance(x, Tensor):
         raise ArchgradError(f"adversarial search: attacks need a batch of images, got {type(x).__name__}")
     scale = normalisation or objective.normalisation
     if scale is None and context.clock.epoch == context.clock.step == 0 and bool((x.min() < 0) | (x.max() > 1)):
         raise ArchgradError("adversarial search: pixels lie outside [0, 1]: give the attack their normalisation")
     with torch.no_grad():
-        mixture = objective.mixture(alphas)
+        mixture = objective.mix(alphas)
     with objective.autocast():
         found = attack(
             Mixed(objective.supernet, mixture),
@@ -82,9 +79,4 @@ def attacked(
             loss=objective.criterion,
             generator=context.generator("attack"),
         )
-    inner = replace(objective, batch=(found, y))
-    # Running statistics move once per step: not again where the objective was evaluated before.
-    inner.loss_value, inner.logits = objective.loss_value, objective.logits
-    yield inner
-    objective.loss_value, objective.logits = inner.loss_value, inner.logits
-    objective.site_gradients = inner.site_gradients
+    return replace(objective, batch=(found, y))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.context import Alphas, Context
 from archgrad.objective import Objective
+from archgrad.roles import ArchitectureGradient
 
 
 @dataclass(frozen=True)

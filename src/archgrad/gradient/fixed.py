@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.context import Alphas, Context
 from archgrad.objective import Objective
+from archgrad.roles import ArchitectureGradient
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.context import Alphas, Context
 from archgrad.derivatives import derivatives
 from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.gradient.first_order import FirstOrder
 from archgrad.objective import Objective, frozen, leaf
+from archgrad.roles import ArchitectureGradient
 
 SecondOrder = Literal["exact", "finite-difference", "none"]
 Centre = Literal["alpha", "ascent"]

@@ -9,11 +9,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.context import Alphas, Context
 from archgrad.derivatives import derivatives
 from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.objective import Objective, filled, leaf
+from archgrad.roles import ArchitectureGradient
 
 SecondOrder = Literal["exact", "finite-difference"]
 Product = Callable[[list[Tensor]], tuple[list[Tensor], dict[str, Tensor]]]
@@ -73,7 +74,7 @@ class ImplicitGradient(ArchitectureGradient):
         """The map v → (H v, ∂²ℓ/∂α∂ω · v), from one graph."""
         leaves, weights = leaf(alphas), train.weights
         with forced("plain"):
-            loss = train.loss(train.mixture(leaves))
+            loss = train.loss(train.mix(leaves))
             gradients = derivatives(loss, weights, create_graph=True)
         inputs = [*weights, *leaves.values()]
 
@@ -93,7 +94,7 @@ class ImplicitGradient(ArchitectureGradient):
             pairs = zip(named.items(), v, strict=True)
             moved = {n: (w.detach() + step * d).requires_grad_() for (n, w), d in pairs}
             inputs = [*moved.values(), *leaves.values()]
-            loss = train.loss(train.mixture(leaves), weights=moved, precise=True)
+            loss = train.loss(train.mix(leaves), weights=moved, precise=True)
             return derivatives(loss, inputs)
 
         def product(v: list[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:

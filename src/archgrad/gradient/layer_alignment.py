@@ -4,79 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from archgrad.components import Alphas, Context, WeightGradient
+from archgrad.context import Alphas, Context
 from archgrad.derivatives import derivatives
 from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
+from archgrad.formulas.alignment import KINDS, Kind, alignment, alignment_gradient, inverse
 from archgrad.gradient.plain import Plain
 from archgrad.mixture import Mixture
 from archgrad.objective import Objective
-
-Kind = Literal["corr", "signcorr"]
-KINDS = ("corr", "signcorr")
-
-
-def alignment(g: Float[Tensor, "sites d"], kind: Kind = "corr") -> Float[Tensor, ""]:
-    """The mean over pairs of sites of how far their gradients agree, in [−1, 1].
-
-    ``corr``: Λ = w Σ_{i<j} u_i·u_j with u = g/‖g‖ and w = 2/(L(L−1)); ``signcorr``: w Σ_{i<j} g_i·g_j / (|g_i|·|g_j|).
-    A site whose gradient vanishes agrees with nobody (0); a single site agrees with itself (1).
-
-    *Source:* Λ-DARTS, arXiv 2210.07998, section 4.
-    """
-    _check(g, kind)
-    sites = len(g)
-    if sites == 1:
-        return torch.ones((), dtype=g.dtype, device=g.device)
-    units, size = _units(g), g.abs()
-    pairs = units @ units.T if kind == "corr" else (g @ g.T) * _inverse(size @ size.T)
-    return (pairs.sum() - pairs.diagonal().sum()) / (sites * (sites - 1))
-
-
-def alignment_gradient(g: Float[Tensor, "sites d"], kind: Kind = "corr") -> Float[Tensor, "sites d"]:
-    """δ_l = ∂Λ/∂g_l in closed form: orthogonal to g_l, zero for one site and for vanishing gradients.
-
-    ``corr``: δ_l = (w/‖g_l‖)(I − u_l u_lᵀ) Σ_j u_j.
-    ``signcorr``: δ_l = w Σ_{j≠l} (1 − r_lj sign g_l ∘ sign g_j) ∘ g_j / m_lj with m_lj = |g_l|·|g_j| and
-    r_lj = g_l·g_j / m_lj.
-    """
-    _check(g, kind)
-    sites = len(g)
-    if sites == 1:
-        return torch.zeros_like(g)
-    weight = 2 / (sites * (sites - 1))
-    if kind == "corr":
-        units = _units(g)
-        total = units.sum(0)
-        across = total - units * (units @ total)[:, None]
-        return weight * across * _inverse(g.norm(dim=1))[:, None]
-    size = g.abs()
-    inverse = _inverse(size @ size.T).fill_diagonal_(0)
-    ratio = (g @ g.T) * inverse
-    return weight * (inverse @ g - g.sign() * ((ratio * inverse) @ size))
-
-
-def _units(g: Tensor) -> Tensor:
-    return g * _inverse(g.norm(dim=1))[:, None]
-
-
-def _inverse(x: Tensor) -> Tensor:
-    """1/x, and 0 where x vanishes; finite gradients there too."""
-    positive = x > 0
-    return torch.where(positive, 1 / torch.where(positive, x, torch.ones_like(x)), torch.zeros_like(x))
-
-
-def _check(g: Tensor, kind: str) -> None:
-    if g.dim() != 2 or not len(g):
-        raise ArchgradError(f"alignment: expected gradients of shape [sites, d], got {list(g.shape)}")
-    if kind not in KINDS:
-        raise ArchgradError(f"alignment: kind must be 'corr' or 'signcorr', got {kind!r}")
+from archgrad.roles import WeightGradient
 
 
 @dataclass(frozen=True)
@@ -113,11 +53,11 @@ class LayerAlignment(WeightGradient):
         if strength == 0 or not groups:
             return self.base(objective, alphas, context.within("base"))
         with torch.no_grad():
-            mixture = objective.mixture(alphas)
+            mixture = objective.mix(alphas)
         cut = mixture.leaf()
         # The plain gradient and those of the sites come from one backward pass; any other base has its own passes.
         gradients = objective.weight_gradient(cut)
-        sites = {group: objective.site_gradients[group] for group in groups}
+        sites = {group: objective.trace.site_gradients[group] for group in groups}
         if not isinstance(self.base, Plain):
             gradients = self.base(objective, alphas, context.within("base"))
         if self.exact:
@@ -135,9 +75,9 @@ class LayerAlignment(WeightGradient):
 
     def _finite_difference(self, objective: Objective, mixture: Mixture, sites: Mapping[str, Tensor]) -> list[Tensor]:
         delta = {g: alignment_gradient(rows.flatten(1), self.kind).view_as(rows) for g, rows in sites.items()}
-        epsilon = self.epsilon * _inverse(torch.stack([d.norm() for d in delta.values()]).norm())
+        epsilon = self.epsilon * inverse(torch.stack([d.norm() for d in delta.values()]).norm())
         up, down = (objective.weight_gradient(_moved(mixture, delta, s * epsilon), precise=True) for s in (1, -1))
-        scale = _inverse(2 * epsilon)
+        scale = inverse(2 * epsilon)
         return [(a - b) * scale for a, b in zip(up, down, strict=True)]
 
     def _exact(self, objective: Objective, mixture: Mixture, groups: Sequence[str]) -> list[Tensor]:

@@ -10,13 +10,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from archgrad.components import Alphas, Context, Relaxation, WeightGradient
+from archgrad.anneal import Anneal, value_at
+from archgrad.context import Alphas, Context
 from archgrad.derivatives import derivatives
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.gradient.plain import Plain
 from archgrad.mixture import Mixture
 from archgrad.objective import Objective, frozen
-from archgrad.schedules.anneal import Anneal, value_at
+from archgrad.roles import WeightGradient
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,9 @@ class Perturbed(WeightGradient):
 
     def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> list[Tensor]:
         with torch.no_grad():
-            mixture = objective.mixture(alphas)
-        inner = replace(objective, relaxation=_Given(self.perturbed(objective, mixture, context)), modifiers=())
-        # Running statistics move once per step: not again where the objective was evaluated before.
-        inner.loss_value, inner.logits = objective.loss_value, objective.logits
-        found = self.base(inner, alphas, context.within("base"))
-        objective.loss_value, objective.logits = inner.loss_value, inner.logits
-        objective.site_gradients = inner.site_gradients
-        return found
+            mixture = objective.mix(alphas)
+        perturbed = self.perturbed(objective, mixture, context)
+        return self.base(replace(objective, mix=lambda _: perturbed), alphas, context.within("base"))
 
     def perturbed(self, objective: Objective, mixture: Mixture, context: Context) -> Mixture:
         """The mixture of the weight step."""
@@ -88,8 +84,7 @@ class Perturbed(WeightGradient):
         return mixture.with_weights({**mixture, **moved})
 
     def _drawn(self, balls: Mapping[str, _Ball], epsilon: float, context: Context) -> dict[str, Tensor]:
-        if self.per == "epoch":
-            context = replace(context, clock=replace(context.clock, step=0))
+        context = context.of_epoch() if self.per == "epoch" else context
         drawn = {}
         for name, ball in balls.items():
             uniform = torch.rand(ball.centre.shape[1:], generator=context.generator(f"perturbation {name}"))
@@ -104,7 +99,7 @@ class Perturbed(WeightGradient):
         drawn: Mapping[str, Tensor],
         epsilon: float,
     ) -> dict[str, Tensor]:
-        probe = replace(objective, observing=True)
+        probe = objective.observer()
         best = {name: ball.centre for name, ball in balls.items()}
         with torch.no_grad():
             highest = probe.averaged([probe.loss(mixture).clone()])[0]
@@ -176,13 +171,3 @@ def _alive(mixture: Mixture, name: str, mask: Bool[Tensor, "edges ops"]) -> Tens
     """The candidates that exist and are computed; a lone one keeps its weight whatever is drawn."""
     alive = mask.expand(mixture[name].shape)
     return alive & mixture.active[name] if name in mixture.active else alive
-
-
-@dataclass(frozen=True, eq=False)
-class _Given(Relaxation):
-    """A mixture that is known already."""
-
-    mixture: Mixture
-
-    def __call__(self, alphas: Alphas, sites: Mapping[str, int], context: Context | None = None) -> Mixture:
-        return self.mixture

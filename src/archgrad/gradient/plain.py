@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from archgrad.components import Alphas, Context, WeightGradient
+from archgrad.context import Alphas, Context
 from archgrad.objective import Objective
+from archgrad.roles import WeightGradient
 
 
 @dataclass(frozen=True)
@@ -17,5 +18,5 @@ class Plain(WeightGradient):
 
     def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> list[Tensor]:
         with torch.no_grad():
-            mixture = objective.mixture(alphas)
+            mixture = objective.mix(alphas)
         return objective.weight_gradient(mixture)

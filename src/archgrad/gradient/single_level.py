@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.context import Alphas, Context
 from archgrad.errors import ArchgradError
 from archgrad.gradient.first_order import FirstOrder
 from archgrad.objective import Objective
+from archgrad.roles import ArchitectureGradient
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.autograd.forward_ad import dual_level, make_dual, unpack_dual
 
-from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.context import Alphas, Context
 from archgrad.derivatives import derivatives
 from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.objective import Descent, Objective, filled, frozen, leaf
+from archgrad.roles import ArchitectureGradient
 
 SecondOrder = Literal["exact", "double-backward", "finite-difference"]
 
@@ -56,7 +57,7 @@ class Unrolled(ArchitectureGradient):
         names = [name for name, weight in named.items() if weight.requires_grad]
         weights = objective.weights
         with torch.no_grad():
-            mixture = train.mixture(alphas)
+            mixture = train.mix(alphas)
         gradients = train.weight_gradient(mixture)
         ahead = self._ahead(weights, gradients, descent)
 
@@ -98,7 +99,7 @@ class Unrolled(ArchitectureGradient):
             warnings.simplefilter("ignore", FutureWarning)  # torch's own, about how it compiles forward derivatives
             pairs = zip(weights.items(), v, strict=True)
             moving = {n: make_dual(weight.detach(), along) for (n, weight), along in pairs}  # type: ignore[no-untyped-call]
-            loss = train.loss(train.mixture(leaves), weights=moving)
+            loss = train.loss(train.mix(leaves), weights=moving)
             found = derivatives(loss, list(leaves.values()))
             tangents = [unpack_dual(g).tangent for g in found]  # type: ignore[no-untyped-call]
         second = [torch.zeros_like(g) if t is None else t for g, t in zip(found, tangents, strict=True)]
@@ -109,7 +110,7 @@ class Unrolled(ArchitectureGradient):
     ) -> dict[str, Tensor]:
         leaves = leaf(alphas)
         with forced("plain"):
-            loss = train.loss(train.mixture(leaves))
+            loss = train.loss(train.mix(leaves))
             gradients = derivatives(loss, weights, create_graph=True)
             product = torch.stack([(g * d).sum() for g, d in zip(gradients, v, strict=True)]).sum()
             found = derivatives(product, list(leaves.values()))
@@ -127,7 +128,7 @@ class Unrolled(ArchitectureGradient):
                     weight.copy_(original + sign * radius * direction)
             leaves = leaf(alphas)
             with frozen(train.supernet):
-                found = derivatives(train.loss(train.mixture(leaves)), list(leaves.values()))
+                found = derivatives(train.loss(train.mix(leaves)), list(leaves.values()))
             sides.append(train.averaged(found))
         with torch.no_grad():
             for weight, original in zip(weights, originals, strict=True):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from archgrad.components import Alphas, Context, Modifier
+from archgrad.anneal import Anneal, value_at
+from archgrad.context import Alphas, Context
+from archgrad.engine.candidates import cells
 from archgrad.mixture import Mixture
-from archgrad.modifiers.support import cells
-from archgrad.schedules.anneal import Anneal, value_at
+from archgrad.roles import Modifier
 from archgrad.supernet import Supernet
 
 NAME = "auxiliary_skip"
@@ -28,7 +29,7 @@ class AuxiliarySkip(Modifier):
     weight: float | Anneal = Anneal(1.0, 0.0)
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
-        for cell in cells("AuxiliarySkip", supernet):
+        for cell in cells("AuxiliarySkip", supernet.network):
             cell.beside(NAME, "skip_connect")
 
     def mix(self, mixture: Mixture, alphas: Alphas, context: Context) -> Mixture:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from archgrad.components import Context, Modifier
+from archgrad.anneal import Anneal, value_at
+from archgrad.context import Context
+from archgrad.engine.candidates import candidates
 from archgrad.errors import ArchgradError
-from archgrad.modifiers.support import candidates
 from archgrad.operations import DropPath as Drop
 from archgrad.operations import Zero
-from archgrad.schedules.anneal import Anneal, value_at
+from archgrad.roles import Modifier
 from archgrad.supernet import Supernet
 
 
@@ -31,9 +32,9 @@ class DropPath(Modifier):
             raise ArchgradError(f"DropPath: the rate must be in [0, 1), got {self.rate!r}")
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
-        for owner, name in candidates(supernet):
-            if not isinstance(owner[name], nn.Identity | Zero):
-                owner[name] = nn.Sequential(owner[name], _Drop())
+        for candidate in candidates(supernet.network):
+            if not isinstance(candidate.module, nn.Identity | Zero):
+                candidate.owner[candidate.name] = nn.Sequential(candidate.module, _Drop())
 
     def epoch_start(self, supernet: Supernet, context: Context) -> None:
         rate = value_at(self.rate, context.clock)

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from archgrad.components import Alphas, Context, Modifier
+from archgrad.context import Alphas, Context
+from archgrad.engine.candidates import cells
 from archgrad.errors import ArchgradError
-from archgrad.genotype import Group
+from archgrad.formulas.settling import edge_shares
 from archgrad.mixture import Mixture
-from archgrad.modifiers.support import cells
 from archgrad.randomness import generator
+from archgrad.roles import Modifier
 from archgrad.supernet import EDGES, Supernet
 
 
@@ -29,7 +29,7 @@ class EdgeNormalisation(Modifier):
     """
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
-        for cell in cells("EdgeNormalisation", supernet):
+        for cell in cells("EdgeNormalisation", supernet.network):
             name = cell.group.name + EDGES
             if name not in supernet.alphas:
                 draw = torch.randn(len(cell.group.edges), 1, generator=generator(0, "edges", name))
@@ -38,16 +38,11 @@ class EdgeNormalisation(Modifier):
     def mix(self, mixture: Mixture, alphas: Alphas, context: Context) -> Mixture:
         if context.supernet is None:
             raise ArchgradError("EdgeNormalisation needs a supernet in its context")
-        weights = dict(mixture)
-        for name, group in context.supernet.groups.items():
-            if name + EDGES in alphas:
-                shares = edge_shares(group, alphas[name + EDGES])
-                weights[name + EDGES] = shares.expand(context.supernet.sites[name], -1, -1)
-        return mixture.with_weights(weights)
-
-
-def edge_shares(group: Group, betas: Float[Tensor, "edges 1"]) -> Float[Tensor, "edges 1"]:
-    """Softmax over the edges that enter each node; edges are listed node by node."""
-    return torch.cat(
-        [part.softmax(0) for part in torch.split(betas, [len(edges) for edges in group.incoming.values()])]
-    )
+        groups, sites = context.supernet.groups, context.supernet.sites
+        return mixture.with_edges(
+            {
+                name: edge_shares(group, alphas[name + EDGES]).expand(sites[name], -1, -1)
+                for name, group in groups.items()
+                if name + EDGES in alphas
+            }
+        )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from archgrad.components import Clock, Context, Modifier
+from archgrad.context import Clock, Context
 from archgrad.engine import Cell
+from archgrad.engine.candidates import candidates
 from archgrad.engine.cell import MakeOperation
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.genotype import Edge
-from archgrad.modifiers.support import candidates
+from archgrad.operations.low_rank import LowRankConv
+from archgrad.roles import Modifier
 from archgrad.supernet import Supernet
 
 
@@ -58,8 +58,8 @@ class LowRank(Modifier):
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
         known: dict[nn.Module, nn.Module] = {}
-        for owner, name in candidates(supernet):
-            owner[name] = self.adapted(owner[name], known)
+        for candidate in candidates(supernet.network):
+            candidate.owner[candidate.name] = self.adapted(candidate.module, known)
         if not known:
             raise ArchgradError("LowRank: no candidate of this network has an nn.Conv2d that is trained")
         for module in supernet.network.modules():
@@ -87,83 +87,6 @@ class LowRank(Modifier):
         """Whether A and B are trained in this epoch."""
         since = clock.epoch - (clock.epochs // 2 if self.warm_up is None else self.warm_up)
         return since >= 0 and (self.toggle is None or since // self.toggle % 2 == 0)
-
-
-class LowRankConv(nn.Conv2d):
-    """A convolution with the kernel W + scale·(up·down); ``low``: the last two are trained, and not W."""
-
-    def __init__(self, conv: nn.Conv2d, rank: int, alpha: float, dropout: float):
-        super().__init__(
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,  # type: ignore[arg-type]
-            conv.stride,  # type: ignore[arg-type]
-            conv.padding,  # type: ignore[arg-type]
-            conv.dilation,  # type: ignore[arg-type]
-            conv.groups,
-            conv.bias is not None,
-            conv.padding_mode,
-            device="meta",  # nothing is drawn for a weight that is replaced at once
-        )
-        self.weight, self.bias = conv.weight, conv.bias
-        self.scale, self.dropout, self.low = alpha / rank, dropout, False
-        rows, columns = conv.weight.flatten(1).shape
-        rank = min(rank, rows, columns)
-        self.down = nn.Parameter(conv.weight.new_empty(rank, columns))
-        self.up = nn.Parameter(conv.weight.new_empty(rows, rank))
-        self._reset_adapter()
-        self.train(conv.training)
-
-    def reset_parameters(self) -> None:
-        """Start afresh as a dense convolution."""
-        super().reset_parameters()
-        if hasattr(self, "down"):
-            self._reset_adapter()
-            for parameter in (self.weight, self.down, self.up):
-                parameter.requires_grad_()
-            self.switch(False)
-
-    def _reset_adapter(self) -> None:
-        nn.init.kaiming_uniform_(self.down, a=5**0.5)
-        nn.init.zeros_(self.up)
-
-    def switch(self, low: bool) -> None:
-        """Let rest what is not trained now; what is trained was set before, and may rest for another reason."""
-        self.low = low
-        for parameter in (self.weight,) if low else (self.down, self.up):
-            parameter.requires_grad_(False)
-
-    @property
-    def change(self) -> Float[Tensor, "out reads height width"]:
-        """What the adapter adds to the kernel."""
-        return self.scale * (self.up @ self.down).view(self.weight.shape)
-
-    def through(self, x: Tensor, convolve: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """What ``convolve(input, kernel)``, linear in both, makes of this convolution's kernel."""
-        if self.low and self.training and self.dropout > 0:
-            return convolve(x, self.weight) + convolve(F.dropout(x, self.dropout), self.change)
-        return convolve(x, self.weight + self.change)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.through(x, lambda x, kernel: self._conv_forward(x, kernel, None))
-        return y if self.bias is None else y + self.bias[:, None, None]
-
-    def settled(self) -> nn.Conv2d:
-        """The plain convolution that computes the same."""
-        conv = nn.Conv2d(
-            self.in_channels,
-            self.out_channels,
-            self.kernel_size,  # type: ignore[arg-type]
-            self.stride,  # type: ignore[arg-type]
-            self.padding,  # type: ignore[arg-type]
-            self.dilation,  # type: ignore[arg-type]
-            self.groups,
-            self.bias is not None,
-            self.padding_mode,
-            device="meta",
-        )
-        conv.weight, conv.bias = nn.Parameter((self.weight + self.change).detach().clone()), self.bias
-        return conv.train(self.training)
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from archgrad.anneal import Anneal, value_at
 from archgrad.choice import Row
-from archgrad.components import Alphas, Context, Modifier
+from archgrad.context import Alphas, Context
+from archgrad.engine.candidates import cells
 from archgrad.engine.cell import Cell, Rule
 from archgrad.engine.graph import Flow
 from archgrad.mixture import Mixture
-from archgrad.modifiers.support import cells
-from archgrad.modifiers.weight_entanglement import Entangled
-from archgrad.relaxation.support import candidates
-from archgrad.schedules.anneal import Anneal, value_at
+from archgrad.operations.entangled import Entangled
+from archgrad.roles import Modifier
 from archgrad.supernet import Supernet
 
 NAME = "operation_attention"
@@ -43,7 +43,7 @@ class OperationAttention(Modifier):
     weight: float | Anneal = Anneal(1.0, 1e-4, "exponential")
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
-        for cell in cells("OperationAttention", supernet):
+        for cell in cells("OperationAttention", supernet.network):
             cell.rules.append(Gates(len(cell.group.edges), cell.channels // cell.share, len(cell.group.operations)))
 
     def mix(self, mixture: Mixture, alphas: Alphas, context: Context) -> Mixture:
@@ -51,7 +51,7 @@ class OperationAttention(Modifier):
         if weight == 0:
             return mixture
         # A mask may have been expressed by a weight of 0 alone, to which a gate would add.
-        masks = {group: mask for group in mixture.weights if (mask := candidates(group, context)) is not None}
+        masks = {group: mask for group in mixture if (mask := context.candidates(group)) is not None}
         closed = {group: mask for group, mask in masks.items() if not bool(mask.all())}
         like = next(iter(mixture.values()))
         return mixture.restricted(closed).with_extras({NAME: like.new_full((), weight)})

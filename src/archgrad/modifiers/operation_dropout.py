@@ -10,10 +10,11 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from archgrad.components import Context, Modifier
+from archgrad.context import Context
+from archgrad.engine.candidates import candidates
 from archgrad.errors import ArchgradError
-from archgrad.modifiers.support import candidates
 from archgrad.operations import DropPath
+from archgrad.roles import Modifier
 from archgrad.supernet import Supernet
 
 
@@ -42,11 +43,12 @@ class OperationDropout(Modifier):
             raise ArchgradError(f"OperationDropout: per must be 'element' or 'image', got {self.per!r}")
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
-        found = [(owner, name) for owner, name in candidates(supernet) if name in self.operations]
+        found = [candidate for candidate in candidates(supernet.network) if candidate.name in self.operations]
         if not found:
             raise ArchgradError(f"OperationDropout: no candidate of this network is one of {list(self.operations)}")
-        for owner, name in found:
-            owner[name] = nn.Sequential(owner[name], _Dropout() if self.per == "element" else _PathDropout())
+        for candidate in found:
+            drop = _Dropout() if self.per == "element" else _PathDropout()
+            candidate.owner[candidate.name] = nn.Sequential(candidate.module, drop)
 
     def epoch_start(self, supernet: Supernet, context: Context) -> None:
         rate = self.rate(context.clock.epoch, context.clock.epochs)

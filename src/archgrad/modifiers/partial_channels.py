@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from archgrad.components import Modifier
+from archgrad.engine.candidates import cells
 from archgrad.errors import require_positive
-from archgrad.modifiers.support import cells
+from archgrad.roles import Modifier
 from archgrad.supernet import Supernet
 
 
@@ -32,5 +32,5 @@ class PartialChannels(Modifier):
         require_positive("PartialChannels", share=self.share)
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
-        for cell in cells("PartialChannels", supernet):
+        for cell in cells("PartialChannels", supernet.network):
             cell.narrow(size.get("share", self.share), self.random)

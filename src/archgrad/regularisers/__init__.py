@@ -4,6 +4,7 @@ from archgrad.regularisers.beta_decay import BetaDecay
 from archgrad.regularisers.cost import Cost
 from archgrad.regularisers.dirichlet_anchor import DirichletAnchor
 from archgrad.regularisers.entropy import Entropy
+from archgrad.regularisers.input_curvature import InputCurvature
 from archgrad.regularisers.zero_one import ZeroOne
 
-__all__ = ["BetaDecay", "Cost", "DirichletAnchor", "Entropy", "ZeroOne"]
+__all__ = ["BetaDecay", "Cost", "DirichletAnchor", "Entropy", "InputCurvature", "ZeroOne"]

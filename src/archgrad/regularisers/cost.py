@@ -7,7 +7,6 @@ import statistics
 import time
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
-from weakref import WeakKeyDictionary
 
 import torch
 import torch.distributed as dist
@@ -15,16 +14,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from archgrad.choice import Choice, Site
-from archgrad.components import Alphas, Context, Regulariser
-from archgrad.discretise.sampled import inclusion, selectable
+from archgrad.anneal import Anneal
+from archgrad.choice import Site
+from archgrad.context import Alphas, Context
 from archgrad.engine import Cell, forced
+from archgrad.engine.candidates import candidates
 from archgrad.errors import ArchgradError
+from archgrad.formulas.settling import inclusion, selectable
 from archgrad.genotype import Group
 from archgrad.mixture import Mixture
+from archgrad.objective import Objective
 from archgrad.randomness import derive
-from archgrad.schedules.anneal import Anneal, value_at
-from archgrad.supernet import EDGES, Supernet
+from archgrad.roles import Regulariser
+from archgrad.supernet import Supernet
 
 Kind = Literal["flops", "parameters", "latency"]
 Place = tuple[str, int, int, int]
@@ -58,11 +60,13 @@ class Cost(Regulariser):
         if self.kind not in get_args(Kind):
             raise ArchgradError(f"Cost: kind must be 'flops', 'parameters' or 'latency', got {self.kind!r}")
 
-    def __call__(self, alphas: Alphas, mixture: Mixture, context: Context) -> Tensor:
+    def term(
+        self, alphas: Alphas, mixture: Mixture, context: Context, objective: Objective | None = None
+    ) -> Float[Tensor, ""]:
         if context.supernet is None:
             raise ArchgradError("Cost needs a supernet in its context")
         expected, largest = self.expected(mixture, context)
-        return value_at(self.weight, context.clock) * expected / largest
+        return expected / largest
 
     def expected(self, mixture: Mixture, context: Context) -> tuple[Tensor, float]:
         """The expected cost, and the largest one that a genotype can have."""
@@ -104,7 +108,7 @@ def _expected(group: Group, mixture: Mixture, costs: Float[Tensor, "sites edges 
     per_edge = (weights * costs.to(weights)).sum(-1) / mass.clamp_min(torch.finfo(mass.dtype).tiny)
     if group.keep is None:
         return per_edge.sum(-1)
-    shares = mixture.get(group.name + EDGES)
+    shares = mixture.edges.get(group.name)
     strength = mass if shares is None else mass * shares[..., 0]
     parts = []
     for incoming in group.incoming.values():
@@ -132,15 +136,12 @@ class _Traced(NamedTuple):
     around: dict[str, list[list[Place]]]
 
 
-_KNOWN: WeakKeyDictionary[Supernet, dict[tuple[int, ...] | None, _Traced]] = WeakKeyDictionary()
-
-
 def _traced(supernet: Supernet, shape: tuple[int, ...] | None) -> _Traced:
-    """What the candidates cost, from one pass of a copy without data."""
-    known = _KNOWN.setdefault(supernet, {})
-    if shape not in known:
-        known[shape] = _trace(supernet, shape)
-    return known[shape]
+    """What the candidates cost, from one pass of a copy without data; worked out once per supernet."""
+    if ("cost", shape) not in supernet.derived:
+        supernet.derived["cost", shape] = _trace(supernet, shape)
+    found: _Traced = supernet.derived["cost", shape]
+    return found
 
 
 def _trace(supernet: Supernet, shape: tuple[int, ...] | None) -> _Traced:
@@ -208,17 +209,11 @@ def _sites(supernet: Supernet) -> list[tuple[str, int, Site]]:
 
 
 def _candidates(supernet: Supernet) -> list[tuple[Place, nn.Module]]:
-    found: list[tuple[Place, nn.Module]] = []
-    for name, number, site in _sites(supernet):
-        owners = (
-            list(site.operations) if isinstance(site, Cell) else [site.candidates] if isinstance(site, Choice) else []
-        )
-        for edge, owner in enumerate(owners):
-            assert isinstance(owner, nn.ModuleDict)
-            for column, operation in enumerate(site.group.operations):
-                if operation in owner:
-                    found.append(((name, number, edge, column), owner[operation]))
-    return found
+    return [
+        ((candidate.group.name, candidate.site, candidate.edge, candidate.column), candidate.module)
+        for candidate in candidates(supernet.network)
+        if candidate.column is not None
+    ]
 
 
 def _shape(network: nn.Module) -> tuple[int, ...]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from archgrad.components import Alphas, Context, Regulariser
+from archgrad.anneal import Anneal
 from archgrad.errors import ArchgradError
-from archgrad.mixture import Mixture
-from archgrad.relaxation.dirichlet import concentrations
-from archgrad.relaxation.support import candidates
+from archgrad.formulas.dirichlet import concentrations
+from archgrad.roles import MeanOverEdges
 
 
 @dataclass(frozen=True)
-class DirichletAnchor(Regulariser):
+class DirichletAnchor(MeanOverEdges):
     """Keeps Dirichlet(elu(α) + 1) near Dirichlet(1), the uniform distribution of mixtures.
 
     ``kl``: weight · mean over edges of KL(Dirichlet(elu(α)+1) ‖ Dirichlet(1)), over the candidates that an edge has;
@@ -25,26 +24,21 @@ class DirichletAnchor(Regulariser):
     *Source:* DrNAS, arXiv 2006.10355, section 3.2 (weight 1e-3).
     """
 
-    weight: float = 1e-3
+    weight: float | Anneal = 1e-3
     distance: Literal["kl", "l2"] = "kl"
 
     def __post_init__(self) -> None:
         if self.distance not in ("kl", "l2"):
             raise ArchgradError(f"DirichletAnchor: distance must be 'kl' or 'l2', got {self.distance!r}")
 
-    def __call__(self, alphas: Alphas, mixture: Mixture, context: Context) -> Tensor:
-        values = []
-        for group, alpha in alphas.items():
-            concentration, mask = concentrations(alpha), candidates(group, context)
-            if mask is not None:
-                some, mask = mask.any(-1).to(alpha.device), mask.to(alpha.device)
-                concentration, mask = concentration[some], mask[some]
-            values.append(self._values(concentration, torch.ones_like(concentration) if mask is None else mask))
-        return self.weight * torch.cat(values).mean()
-
-    def _values(self, concentration: Tensor, mask: Tensor) -> Tensor:
-        """Per edge; at 1, where missing candidates are put, every summand vanishes."""
-        c = concentration.where(mask.bool(), 1.0)
+    def values(
+        self,
+        alpha: Float[Tensor, "edges ops"],
+        weights: Float[Tensor, "sites edges ops"],
+        exists: Bool[Tensor, "edges ops"],
+    ) -> Float[Tensor, " edges"]:
+        mask = exists.to(alpha.device, non_blocking=True)
+        c = concentrations(alpha).where(mask, 1.0)  # at 1 every summand below vanishes
         if self.distance == "l2":
             return (c - 1).square().sum(-1)
         total, count = (c * mask).sum(-1), mask.sum(-1).to(c)

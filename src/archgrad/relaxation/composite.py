@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from archgrad.components import Alphas, Context, Relaxation
+from archgrad.context import Alphas, Context
 from archgrad.mixture import Mixture
-from archgrad.relaxation.support import candidates
+from archgrad.roles import Relaxation
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Composite(Relaxation):
         tiny = {group: torch.finfo(w.dtype).tiny for group, w in first.items()}
         # Rows of the outer relaxation are edges: the sites of a group become edges of one site, and return afterwards.
         rows = {group: w.clamp_min(tiny[group]).log().flatten(0, 1) for group, w in first.items()}
-        masks = {g: mask.repeat(sites[g], 1) for g in first if (mask := candidates(g, context)) is not None}
+        masks = {g: mask.repeat(sites[g], 1) for g in first if (mask := context.candidates(g)) is not None}
         # Its groups are no longer those of the supernet, which the outer relaxation therefore does not get to see.
         within = replace(context.within("outer"), masks=masks, supernet=None)
         second = self.outer(rows, dict.fromkeys(rows, 1), within)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from jaxtyping import Float
 from torch import Tensor
 
-from archgrad.components import Alphas, Context, Relaxation
-from archgrad.mixture import Mixture
-from archgrad.relaxation.support import Per, check_per, check_temperature, gumbel, masked, mixture_of, temperature_at
-from archgrad.schedules.anneal import Anneal
+from archgrad.anneal import Anneal
+from archgrad.relaxation.samples import soft_sample
+from archgrad.roles import Now, Per, Relaxation
+from archgrad.roles.relaxation import require_per, require_temperature
 
 
 @dataclass(frozen=True)
@@ -24,22 +24,8 @@ class GumbelSoftmax(Relaxation):
     per: Per = "step"
 
     def __post_init__(self) -> None:
-        check_temperature("GumbelSoftmax", self.temperature)
-        check_per("GumbelSoftmax", self.per)
+        require_temperature("GumbelSoftmax", self.temperature)
+        require_per("GumbelSoftmax", self.per)
 
-    def __call__(self, alphas: Alphas, sites: Mapping[str, int], context: Context | None = None) -> Mixture:
-        return mixture_of(soft_samples(alphas, sites, self.temperature, self.per, context), sites, context or Context())
-
-
-def soft_samples(
-    alphas: Alphas, sites: Mapping[str, int], temperature: float | Anneal, per: Per, context: Context | None
-) -> dict[str, Tensor]:
-    """Gumbel-softmax samples ``[1 or sites, edges, ops]`` of every group."""
-    context = context or Context()
-    tau = temperature_at(temperature, context)
-    return {
-        group: (
-            (masked(group, alpha, context).log_softmax(-1) + gumbel(group, alpha, sites[group], per, context)) / tau
-        ).softmax(-1)
-        for group, alpha in alphas.items()
-    }
+    def weights(self, alpha: Float[Tensor, "edges ops"], now: Now) -> Float[Tensor, "draws edges ops"]:
+        return soft_sample(alpha, self.temperature, self.per, now)

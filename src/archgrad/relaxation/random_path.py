@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from archgrad.components import Alphas, Context, Relaxation
+from archgrad.context import Alphas, Context
 from archgrad.errors import ArchgradError
 from archgrad.mixture import Mixture
+from archgrad.roles import Relaxation
 
 
 @dataclass(frozen=True)
 class RandomPath(Relaxation):
     """The one-hot mixture of a genotype drawn uniformly in every step; alphas play no part.
+
+    A genotype decides all groups together, so that there is no formula of one of them.
 
     *Source:* Li and Talwalkar, Random Search and Reproducibility for NAS, arXiv 1902.07638 (with weight sharing).
     """

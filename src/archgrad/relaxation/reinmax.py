@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from archgrad.components import Alphas, Context, Relaxation
-from archgrad.mixture import Mixture
-from archgrad.relaxation.support import (
-    Per,
-    check_per,
-    check_temperature,
-    gumbel,
-    hardened,
-    masked,
-    mixture_of,
-    temperature_at,
-)
-from archgrad.schedules.anneal import Anneal
+from archgrad.anneal import Anneal, value_at
+from archgrad.roles import Now, Per, Relaxation
+from archgrad.roles.relaxation import require_per, require_temperature
 
 
 @dataclass(frozen=True)
@@ -27,33 +19,27 @@ class ReinMax(Relaxation):
     """A sampled one-hot D ~ softmax(α) whose gradient is accurate to second order.
 
     With π₀ = softmax(α), π₁ = (D + softmax(α/τ))/2 and π₁' = softmax(log π₁ − α + α), where only the last α is
-    differentiated, the gradient is that of 2π₁' − π₀/2. At τ = 1 this is Heun's method, exact for losses that are
-    quadratic in D, where the straight-through estimator is Euler's.
+    differentiated, the gradient is that of 2π₁' − π₀/2, whose largest entry is D's. At τ = 1 this is Heun's method,
+    exact for losses that are quadratic in D, where the straight-through estimator is Euler's.
 
     *Source:* Liu et al., Bridging Discrete and Backpropagation, arXiv 2304.08612, algorithm 2.
     """
+
+    hard: ClassVar[bool] = True
 
     temperature: float | Anneal = 1.0
     per: Per = "step"
 
     def __post_init__(self) -> None:
-        check_temperature("ReinMax", self.temperature)
-        check_per("ReinMax", self.per)
+        require_temperature("ReinMax", self.temperature)
+        require_per("ReinMax", self.per)
 
-    def __call__(self, alphas: Alphas, sites: Mapping[str, int], context: Context | None = None) -> Mixture:
-        context = context or Context()
-        tau = temperature_at(self.temperature, context)
-        soft, hard = {}, {}
-        for group, alpha in alphas.items():
-            logits = masked(group, alpha, context)[None]
-            noise = gumbel(group, alpha, sites[group], self.per, context)
-            with torch.no_grad():
-                won = (logits.log_softmax(-1) + noise).argmax(-1, keepdim=True)
-                sample = torch.zeros_like(noise).scatter(-1, won, 1.0)
-            middle = ((sample + (logits / tau).softmax(-1)) / 2).log().detach()
-            corrected = torch.where(torch.isfinite(logits), middle - logits.detach() + logits, logits).softmax(-1)
-            soft[group] = 2 * corrected - logits.softmax(-1) / 2
-            hard[group] = sample
-        winners = hardened(mixture_of(hard, sites, context))
-        estimate = mixture_of(soft, sites, context)
-        return winners.with_weights({g: winners[g] + estimate[g] - estimate[g].detach() for g in estimate})
+    def weights(self, alpha: Float[Tensor, "edges ops"], now: Now) -> Float[Tensor, "draws edges ops"]:
+        logits, noise = alpha[None], now.gumbel(alpha, self.per)
+        with torch.no_grad():
+            won = (logits.log_softmax(-1) + noise).argmax(-1, keepdim=True)
+            sample = torch.zeros_like(noise).scatter(-1, won, 1.0)
+        soft = (logits / value_at(self.temperature, now.clock)).softmax(-1)
+        middle = ((sample + soft) / 2).log().detach()
+        corrected = torch.where(torch.isfinite(logits), middle - logits.detach() + logits, logits).softmax(-1)
+        return 2 * corrected - logits.softmax(-1) / 2

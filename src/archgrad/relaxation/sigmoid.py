@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from archgrad.components import Alphas, Context, Relaxation
-from archgrad.mixture import Mixture
-from archgrad.relaxation.support import masked, mixture_of
+from jaxtyping import Float
+from torch import Tensor
+
+from archgrad.roles import Now, Relaxation
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,5 @@ class Sigmoid(Relaxation):
     *Source:* FairDARTS, arXiv 1911.12126, section 3.2.
     """
 
-    def __call__(self, alphas: Alphas, sites: Mapping[str, int], context: Context | None = None) -> Mixture:
-        context = context or Context()
-        return mixture_of({g: masked(g, alpha, context).sigmoid()[None] for g, alpha in alphas.items()}, sites, context)
+    def weights(self, alpha: Float[Tensor, "edges ops"], now: Now) -> Float[Tensor, "edges ops"]:
+        return alpha.sigmoid()

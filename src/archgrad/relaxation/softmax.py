@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from archgrad.components import Alphas, Context, Relaxation
-from archgrad.mixture import Mixture
-from archgrad.relaxation.support import check_temperature, masked, mixture_of, temperature_at
-from archgrad.schedules.anneal import Anneal
+from jaxtyping import Float
+from torch import Tensor
+
+from archgrad.anneal import Anneal, value_at
+from archgrad.roles import Now, Relaxation
+from archgrad.roles.relaxation import require_temperature
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,7 @@ class Softmax(Relaxation):
     temperature: float | Anneal = 1.0
 
     def __post_init__(self) -> None:
-        check_temperature("Softmax", self.temperature)
+        require_temperature("Softmax", self.temperature)
 
-    def __call__(self, alphas: Alphas, sites: Mapping[str, int], context: Context | None = None) -> Mixture:
-        context = context or Context()
-        tau = temperature_at(self.temperature, context)
-        weights = {g: (masked(g, alpha, context) / tau).softmax(-1)[None] for g, alpha in alphas.items()}
-        return mixture_of(weights, sites, context)
+    def weights(self, alpha: Float[Tensor, "edges ops"], now: Now) -> Float[Tensor, "edges ops"]:
+        return (alpha / value_at(self.temperature, now.clock)).softmax(-1)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from archgrad.components import Alphas, Context, Relaxation
-from archgrad.mixture import Mixture
-from archgrad.relaxation.gumbel_softmax import soft_samples
-from archgrad.relaxation.support import Per, check_per, check_temperature, hardened, mixture_of
-from archgrad.schedules.anneal import Anneal
+from jaxtyping import Float
+from torch import Tensor
+
+from archgrad.anneal import Anneal
+from archgrad.relaxation.samples import soft_sample
+from archgrad.roles import Now, Per, Relaxation
+from archgrad.roles.relaxation import require_per, require_temperature
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,14 @@ class StraightThroughGumbel(Relaxation):
     *Differs:* published code counted 250 epochs whatever the run's length, so that longer runs reached negative τ.
     """
 
+    hard: ClassVar[bool] = True
+
     temperature: float | Anneal = Anneal(10.0, 0.1)
     per: Per = "step"
 
     def __post_init__(self) -> None:
-        check_temperature("StraightThroughGumbel", self.temperature)
-        check_per("StraightThroughGumbel", self.per)
+        require_temperature("StraightThroughGumbel", self.temperature)
+        require_per("StraightThroughGumbel", self.per)
 
-    def __call__(self, alphas: Alphas, sites: Mapping[str, int], context: Context | None = None) -> Mixture:
-        soft = soft_samples(alphas, sites, self.temperature, self.per, context)
-        return hardened(mixture_of(soft, sites, context or Context()))
+    def weights(self, alpha: Float[Tensor, "edges ops"], now: Now) -> Float[Tensor, "draws edges ops"]:
+        return soft_sample(alpha, self.temperature, self.per, now)

@@ -1,6 +1,5 @@
-"""Schedules: what happens between the steps and epochs of a search, and numbers that change over them."""
+"""Schedules: what happens between the steps and epochs of a search."""
 
-from archgrad.schedules.anneal import Anneal
 from archgrad.schedules.diagnose import Diagnose
 from archgrad.schedules.early_stop import EarlyStop
 from archgrad.schedules.operation_freeze import OperationFreeze
@@ -11,7 +10,6 @@ from archgrad.schedules.warm_up import WarmUp
 from archgrad.schedules.weight_decay_ramp import WeightDecayRamp
 
 __all__ = [
-    "Anneal",
     "Diagnose",
     "EarlyStop",
     "OperationFreeze",

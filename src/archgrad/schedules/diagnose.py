@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from archgrad.components import Context, Schedule
+from archgrad.context import Context
+from archgrad.diagnostics import diagnose
 from archgrad.errors import require_positive
-
-if TYPE_CHECKING:
-    from archgrad.search import State
+from archgrad.roles import Schedule
+from archgrad.state import State
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,6 @@ class Diagnose(Schedule):
         require_positive("Diagnose", every=self.every)
 
     def epoch_end(self, state: State, context: Context) -> None:
-        from archgrad.diagnostics import diagnose  # which would import this package in the middle of itself
-
         ended = context.clock.epoch + 1
         if state.history and (ended % self.every == 0 or ended == context.clock.epochs):
             alphas = dict(state.supernet.alphas.items())

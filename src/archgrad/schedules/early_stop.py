@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from archgrad.choice import Choice
-from archgrad.components import Context, Schedule
-from archgrad.discretise.skip_limit import skips
-from archgrad.discretise.strongest import Strongest
-from archgrad.engine import Cell
+from archgrad.context import Context
+from archgrad.diagnostics import dominant_eigenvalue
+from archgrad.engine.candidates import candidates
 from archgrad.errors import ArchgradError, require_positive
+from archgrad.formulas.settling import strongest
+from archgrad.genotype import skips
+from archgrad.roles import Schedule
+from archgrad.state import State
 from archgrad.supernet import Supernet
-
-if TYPE_CHECKING:
-    from archgrad.search import State
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,6 @@ class EarlyStop(Schedule):
         self, state: State, alphas: dict[str, Tensor], memory: dict[str, Any]
     ) -> tuple[dict[str, Tensor] | None, float]:
         """The alphas to go back to if the rule holds, and λ̄(i − k) / λ̄(i)."""
-        from archgrad.diagnostics import dominant_eigenvalue  # which would import this package in the middle of itself
-
         k, around = self.window, self.window // 2
         memory.setdefault("eigenvalues", []).append(dominant_eigenvalue(state.observe(), alphas))
         memory.setdefault("alphas", []).append({name: alpha.cpu().clone() for name, alpha in alphas.items()})
@@ -97,21 +94,18 @@ class EarlyStop(Schedule):
 
 def most_skips(alphas: dict[str, Tensor], context: Context) -> int:
     """Skip connections of the strongest genotype, in ``normal`` or else in the group that has most."""
-    choices = Strongest()(alphas, context).choices
+    assert context.supernet is not None
+    choices = strongest(context.supernet, alphas, context).choices
     return max(skips(kept) for name, kept in choices.items() if name == "normal" or "normal" not in choices)
 
 
 def rankings(supernet: Supernet, alphas: dict[str, Tensor]) -> dict[str, list[list[int]]]:
     """Group → per edge the columns of operations that have weights there, the largest alpha first."""
-    learnable: set[tuple[str, int, str]] = set()
-    for site in supernet.network.modules():
-        if not isinstance(site, Cell | Choice):
-            continue
-        owners = list(site.operations) if isinstance(site, Cell) else [site.candidates]
-        for edge, owner in enumerate(owners):
-            for name, operation in owner.named_children():
-                if next(operation.parameters(), None) is not None:
-                    learnable.add((site.group.name, edge, name))
+    learnable = {
+        (candidate.group.name, candidate.edge, candidate.name)
+        for candidate in candidates(supernet.network)
+        if next(candidate.module.parameters(), None) is not None
+    }
     found = {}
     for name, group in supernet.groups.items():
         rows = alphas[name].detach().cpu().tolist()

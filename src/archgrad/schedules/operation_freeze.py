@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from archgrad.components import Context, Schedule
+from archgrad.context import Context
 from archgrad.errors import ArchgradError, require_positive
-from archgrad.modifiers.support import candidates
-from archgrad.supernet import Supernet
-
-if TYPE_CHECKING:
-    from archgrad.search import State, Step
+from archgrad.roles import Schedule
+from archgrad.schedules.support import operations
+from archgrad.state import State, Step
 
 
 @dataclass(frozen=True)
@@ -40,15 +37,13 @@ class OperationFreeze(Schedule):
             raise ArchgradError(f"OperationFreeze: the threshold must be a cosine, got {self.threshold}")
 
     def epoch_start(self, state: State, context: Context) -> None:
-        state.frozen |= set(context.memory.get("frozen", ()))
+        state.rest(context.memory.get("frozen", ()))
 
     def step_end(self, state: State, step: Step, context: Context) -> None:
         memory, found = context.memory, operations(state.supernet)
         if memory.get("operations") != list(found):  # the first step, or the first of a rebuilt supernet
             thawed = set(memory.get("frozen", ()))
-            for name in thawed & {n for n, _ in state.supernet.network.named_parameters()}:
-                state.supernet.network.get_parameter(name).requires_grad_()
-            state.frozen -= thawed
+            state.wake(thawed)
             memory.clear()
             memory |= {"operations": list(found), "frozen": [], "steps": 0, "sums": None}
             if thawed:
@@ -65,8 +60,8 @@ class OperationFreeze(Schedule):
     def _cosines(self, state: State, step: Step, found: dict[str, list[str]]) -> Tensor:
         """Per operation the cosine, and 1 if there is one, ``[operations, 2]``."""
         with torch.no_grad():
-            mixture = step.train.mixture(dict(state.supernet.alphas.items()))
-        others = replace(step.validation, observing=True).weight_gradient(mixture)
+            mixture = step.train.mix(dict(state.supernet.alphas.items()))
+        others = step.validation.observer().weight_gradient(mixture)
         place = {name: number for number, names in enumerate(found.values()) for name in names}
         trained = [n for n, w in state.supernet.network.named_parameters() if w.requires_grad]
         triples = [(place[n], a, b) for n, a, b in zip(trained, step.gradients, others, strict=True) if n in place]
@@ -86,28 +81,7 @@ class OperationFreeze(Schedule):
         names = [n for n, w in state.supernet.network.named_parameters() if w.requires_grad]
         if low and not set(names) - {n for operation in low for n in found[operation]}:
             low.remove(max(low, key=lambda operation: scores[operation]))
-        for name in (n for operation in low for n in found[operation]):
-            weight = state.supernet.network.get_parameter(name)
-            weight.requires_grad_(False)
-            weight.grad = None
-            state.frozen.add(name)
-        memory["frozen"] = sorted(state.frozen | set(memory["frozen"]))  # type: ignore[call-overload]
+        frozen = {name for operation in low for name in found[operation]}
+        state.rest(frozen)
+        memory["frozen"] = sorted(frozen | set(memory["frozen"]))  # type: ignore[call-overload]
         memory["scores"] = scores
-
-
-def operations(supernet: Supernet) -> dict[str, list[str]]:
-    """Candidate (path of its module) → its weights, by their names in the network; those without any left out.
-
-    A weight of a candidate within a candidate belongs to the inner one.
-    """
-    paths = {id(module): path for path, module in supernet.network.named_modules()}
-    owner: dict[str, str] = {}
-    for kept, name in candidates(supernet):
-        path = paths[id(kept[name])]
-        for inner, _ in kept[name].named_parameters():
-            owner[f"{path}.{inner}"] = path
-    found: dict[str, list[str]] = {}
-    for weight, _ in supernet.network.named_parameters():
-        if weight in owner:
-            found.setdefault(owner[weight], []).append(weight)
-    return found

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import torch
 
-from archgrad.components import Context, Schedule
+from archgrad.context import Context
 from archgrad.errors import ArchgradError
-from archgrad.schedules.operation_freeze import operations
-
-if TYPE_CHECKING:
-    from archgrad.search import State
+from archgrad.roles import Schedule
+from archgrad.schedules.support import operations
+from archgrad.state import State
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,7 @@ class PartialTraining(Schedule):
     def epoch_start(self, state: State, context: Context) -> None:
         found = operations(state.supernet)
         # The same draw when the epoch is resumed in the middle.
-        context = replace(context, clock=replace(context.clock, step=0))
-        order = torch.randperm(len(found), generator=context.generator("resting")).tolist()
+        order = torch.randperm(len(found), generator=context.of_epoch().generator("resting")).tolist()
         trained = -int(-len(found) * self.share // 1)
         for place in order[trained:]:
-            state.frozen |= set(list(found.values())[place])
+            state.rest(list(found.values())[place])

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from archgrad.components import Context, Schedule
+from archgrad.context import Context
 from archgrad.errors import ArchgradError, require_positive
+from archgrad.roles import Schedule
 from archgrad.schedules.support import add_weights, prune
-
-if TYPE_CHECKING:
-    from archgrad.search import State, Step
+from archgrad.state import State, Step
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,23 @@
-"""What schedules that prune share: mean weights of candidates over an epoch, and which of them stay."""
+"""What schedules share: the weights of every candidate, their mean shares over an epoch, and which of them stay."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from archgrad.engine.candidates import candidates
 from archgrad.genotype import Group
-
-if TYPE_CHECKING:
-    from archgrad.search import State, Step
+from archgrad.state import State, Step
+from archgrad.supernet import Supernet
 
 
 @torch.no_grad()
 def add_weights(state: State, step: Step, memory: dict[str, Any]) -> None:
     """Add the mixture of this step, in the mean over sites, to the sums in ``memory``; they stay on the device."""
-    mixture = step.train.mixture(dict(state.supernet.alphas.items()))
+    mixture = step.train.mix(dict(state.supernet.alphas.items()))
     sums: dict[str, Tensor] = memory.setdefault("weights", {})
     for name in state.supernet.groups:
         mean = mixture[name].detach().mean(0)
@@ -48,3 +48,21 @@ def prune(state: State, memory: dict[str, Any], keep: dict[str, int]) -> None:
     for name, group in state.supernet.groups.items():
         if name in sums:
             state.masks[name] = strongest_left(group, sums[name], group.mask & state.masks[name], keep[name])
+
+
+def operations(supernet: Supernet) -> dict[str, list[str]]:
+    """Candidate (path of its module) → its weights, by their names in the network; those without any left out.
+
+    A weight of a candidate within a candidate belongs to the inner one.
+    """
+    paths = {id(module): path for path, module in supernet.network.named_modules()}
+    owner: dict[str, str] = {}
+    for candidate in candidates(supernet.network):
+        path = paths[id(candidate.module)]
+        for inner, _ in candidate.module.named_parameters():
+            owner[f"{path}.{inner}"] = path
+    found: dict[str, list[str]] = {}
+    for weight, _ in supernet.network.named_parameters():
+        if weight in owner:
+            found.setdefault(owner[weight], []).append(weight)
+    return found

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from archgrad.components import Context, Schedule
+from archgrad.context import Context
 from archgrad.errors import ArchgradError
-
-if TYPE_CHECKING:
-    from archgrad.search import State
+from archgrad.roles import Schedule
+from archgrad.state import State
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from archgrad.components import Context, Schedule
+from archgrad.anneal import Anneal, value_at
+from archgrad.context import Context
 from archgrad.errors import ArchgradError
-from archgrad.schedules.anneal import Anneal, value_at
-
-if TYPE_CHECKING:
-    from archgrad.search import State
+from archgrad.roles import Schedule
+from archgrad.state import State
 
 LADDER = tuple(3e-4 * factor for factor in (1, 3, 9, 27, 81))
 """The published factors, one search each."""

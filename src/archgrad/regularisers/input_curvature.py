@@ -1,28 +1,25 @@
-"""The regulariser of AdvRush: architectures whose loss is smooth in the images.
-
-A `Regulariser` is a function of alphas and mixture and does not see the batch, so this one is an architecture gradient
-that wraps another and adds the gradient of its penalty.
-"""
+"""The regulariser of AdvRush: architectures whose loss is smooth in the images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from jaxtyping import Float
 from torch import Tensor
 
-from archgrad.components import Alphas, ArchitectureGradient, Context
+from archgrad.anneal import Anneal
+from archgrad.context import Alphas, Clock, Context
 from archgrad.derivatives import derivatives
 from archgrad.engine.executor import forced
 from archgrad.errors import ArchgradError, require_positive
-from archgrad.gradient.first_order import FirstOrder
 from archgrad.mixture import Mixture
-from archgrad.objective import Objective, frozen, leaf
-from archgrad.schedules.anneal import Anneal, value_at
+from archgrad.objective import Objective
+from archgrad.roles import Regulariser
 
 
 @dataclass(frozen=True)
-class InputCurvature(ArchitectureGradient):
-    """``base`` + ``weight`` · ∇_α mean over images of ‖∇_x ℓ(x + h z) − ∇_x ℓ(x)‖².
+class InputCurvature(Regulariser):
+    """``weight`` · mean over images of ‖∇_x ℓ(x + h z) − ∇_x ℓ(x)‖².
 
     z is the unit vector along sign ∇_x ℓ(x), kept constant; ``h`` is a length in what the network sees, so that the
     penalty is h² times the squared curvature of the loss along z, to first order in h. ``start``: share of the epochs
@@ -35,29 +32,25 @@ class InputCurvature(ArchitectureGradient):
     weight: float | Anneal = 0.01
     h: float = 1.5
     start: float = 5 / 6
-    base: ArchitectureGradient = field(default_factory=FirstOrder)
 
     def __post_init__(self) -> None:
         require_positive("InputCurvature", h=self.h)
         if not 0 <= self.start <= 1:
             raise ArchgradError(f"InputCurvature: start must be a share of the epochs, in [0, 1], got {self.start!r}")
 
-    def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> dict[str, Tensor] | None:
-        # The base first: the evaluation that moves running statistics is then that of the given images.
-        found = self.base(objective, alphas, context.within("base"))
-        clock = context.clock
-        weight = value_at(self.weight, clock) if clock.epoch >= self.start * clock.epochs else 0.0
-        if found is None or weight == 0:
-            return found
-        leaves = leaf(alphas)
-        with frozen(objective.supernet):
-            penalty = curvature(objective, objective.mixture(leaves), self.h)
-            slopes = derivatives(penalty, list(leaves.values()))
-        added = objective.averaged(slopes)
-        return {group: found[group] + weight * slope for group, slope in zip(leaves, added, strict=True)}
+    def weight_at(self, clock: Clock) -> float:
+        """0 before the start."""
+        return super().weight_at(clock) if clock.epoch >= self.start * clock.epochs else 0.0
+
+    def term(
+        self, alphas: Alphas, mixture: Mixture, context: Context, objective: Objective | None = None
+    ) -> Float[Tensor, ""]:
+        if objective is None:
+            raise ArchgradError("InputCurvature needs the objective of a batch")
+        return curvature(objective, mixture, self.h)
 
 
-def curvature(objective: Objective, mixture: Mixture, h: float) -> Tensor:
+def curvature(objective: Objective, mixture: Mixture, h: float) -> Float[Tensor, ""]:
     """The mean over images of ‖∇_x ℓ(x + h z) − ∇_x ℓ(x)‖², differentiable in the mixture."""
     x, y = objective.batch
     if not isinstance(x, Tensor) or not x.is_floating_point():

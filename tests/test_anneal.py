@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from archgrad.components import Clock
+from archgrad.anneal import Anneal
+from archgrad.context import Clock
 from archgrad.errors import ArchgradError
-from archgrad.schedules import Anneal
 
 
 @pytest.mark.parametrize("shape", ["linear", "cosine", "exponential"])

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from archgrad.components import Clock
+from archgrad.context import Clock
 from archgrad.errors import ArchgradError
 
 
@@ -41,3 +41,8 @@ class Anneal:
 def value_at(value: float | Anneal, clock: Clock) -> float:
     """A constant, or an annealed number at a clock."""
     return value.at(clock) if isinstance(value, Anneal) else value
+
+
+def ends(value: float | Anneal) -> tuple[float, float]:
+    """The first and the last value, between which all others lie."""
+    return (value.start, value.end) if isinstance(value, Anneal) else (value, value)

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import Choice, Supernet
-from archgrad.components import Clock, Context
+from archgrad.context import Clock, Context
 from archgrad.errors import ArchgradError
-from archgrad.gradient import FirstOrder, Fixed, FlatMinima
-from archgrad.gradient.input_curvature import InputCurvature, curvature
+from archgrad.gradient import FirstOrder, FlatMinima
+from archgrad.method import Method
 from archgrad.objective import Objective
-from archgrad.relaxation import Softmax
+from archgrad.regularisers.input_curvature import InputCurvature, curvature
+from archgrad.roles import Regulariser
 
 
 class Power(nn.Module):
@@ -25,16 +26,17 @@ class Power(nn.Module):
         return self.scale * x**self.power
 
 
-def objective(seed: int = 0) -> Objective:
+def objective(*regularisers: Regulariser, clock: Clock | None = None) -> Objective:
     """ℓ = mean over images of the sum of p₁x + p₂x²: its gradient in x is p₁ + 2p₂x, its curvature 2p₂."""
     supernet = Supernet(Choice({"linear": Power(1), "square": Power(2)}, group="g")).double()
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     batch = 0.5 + torch.rand(5, 1, 2, 2, dtype=torch.float64), torch.zeros(5)
 
     def loss(output: Tensor, y: Tensor) -> Tensor:
         return output.flatten(1).sum(1).mean()
 
-    return Objective(supernet, Softmax(), batch, Context(supernet), criterion=loss)
+    context = Context(supernet, clock or Clock())
+    return Method(regularisers=regularisers).objective(batch, context, criterion=loss)
 
 
 def alphas(one: Objective) -> dict[str, Tensor]:
@@ -44,7 +46,7 @@ def alphas(one: Objective) -> dict[str, Tensor]:
 def test_closed_form_of_a_quadratic() -> None:
     one, h = objective(), 0.3
     with torch.no_grad():
-        mixture = one.mixture(alphas(one))
+        mixture = one.mix(alphas(one))
     # z = (1, 1, 1, 1)/2: the gradient changes by 2 p₂ h/2 in each of four pixels.
     expected = 4 * (2 * mixture["g"][0, 0, 1] * h / 2) ** 2
     torch.testing.assert_close(curvature(one, mixture, h), expected)
@@ -52,8 +54,8 @@ def test_closed_form_of_a_quadratic() -> None:
 
 def test_the_gradient_is_that_of_the_penalised_loss() -> None:
     weight, h = 0.7, 0.3
-    one = objective()
-    found = InputCurvature(weight, h, start=0)(one, alphas(one), Context(one.supernet))["g"]
+    one = objective(InputCurvature(weight, h, start=0))
+    found = FirstOrder()(one, alphas(one), one.context)["g"]
 
     def penalised(alpha: Tensor) -> Tensor:
         p = alpha.softmax(-1)[0]
@@ -66,16 +68,21 @@ def test_the_gradient_is_that_of_the_penalised_loss() -> None:
 
 
 @pytest.mark.parametrize("base", [FirstOrder(), FlatMinima()])
-def test_without_weight_or_before_its_start_it_is_the_base(base) -> None:
-    for rule, clock in ((InputCurvature(0.0, start=0, base=base), Clock()),
-                        (InputCurvature(1.0, base=base), Clock(49, 60)),
-                        (InputCurvature(1.0, base=base), Clock(50, 60))):  # fmt: skip
-        one, other = objective(), objective()
-        plain = base(other, alphas(other), Context(other.supernet, clock))["g"]
-        found = rule(one, alphas(one), Context(one.supernet, clock))["g"]
+def test_without_weight_or_before_its_start_nothing_is_added(base) -> None:
+    for rule, clock in ((InputCurvature(0.0, start=0), Clock()),
+                        (InputCurvature(1.0), Clock(49, 60)),
+                        (InputCurvature(1.0), Clock(50, 60))):  # fmt: skip
+        one, other = objective(rule, clock=clock), objective(clock=clock)
+        plain, found = (base(at, alphas(at), at.context)["g"] for at in (other, one))
         assert torch.equal(found, plain) == (clock.epoch < 50 or rule.weight == 0)
+
+
+def test_it_needs_the_batch() -> None:
     one = objective()
-    assert InputCurvature(start=0, base=Fixed())(one, alphas(one), Context(one.supernet)) is None
+    with torch.no_grad():
+        mixture = one.mix(alphas(one))
+    with pytest.raises(ArchgradError, match="needs the objective of a batch"):
+        InputCurvature(start=0)(alphas(one), mixture, one.context)
 
 
 def test_it_flattens_a_real_supernet() -> None:
@@ -85,19 +92,19 @@ def test_it_flattens_a_real_supernet() -> None:
     supernet = spaces.get("nasbench201").supernet(channels=2, cells=1).double()
     batch = torch.rand(4, 3, 8, 8, dtype=torch.float64), torch.randint(10, (4,))
 
-    def made() -> Objective:
-        return Objective(supernet, Softmax(), batch, Context(supernet))
+    def made(*regularisers: Regulariser) -> Objective:
+        return Method(regularisers=regularisers).objective(batch, Context(supernet))
 
     start = {name: alpha.detach().clone() for name, alpha in supernet.alphas.items()}
-    one, other = made(), made()
-    with_penalty = InputCurvature(1.0, start=0)(one, start, Context(supernet))["cell"]
+    one, other = made(InputCurvature(1.0, start=0)), made()
+    with_penalty = FirstOrder()(one, start, Context(supernet))["cell"]
     slope = with_penalty - FirstOrder()(other, start, Context(supernet))["cell"]
     assert slope.abs().max() > 0
 
     def penalty(point: dict[str, Tensor]) -> float:
         at = made()
-        at.loss_value = torch.zeros(())  # another evaluation of one step
-        return float(curvature(at, at.mixture(point), 1.5).detach())
+        at.trace.loss = torch.zeros(())  # another evaluation of one step
+        return float(curvature(at, at.mix(point), 1.5).detach())
 
     # So small a step that neither a ReLU nor a sign of z changes.
     step = 1e-6 / slope.norm()

@@ -1,0 +1,19 @@
+"""Schedules: what happens between the steps and epochs of a search."""
+
+from __future__ import annotations
+
+from archgrad.context import Context
+from archgrad.state import State, Step
+
+
+class Schedule:
+    """Acts on the state of a search between epochs."""
+
+    def epoch_start(self, state: State, context: Context) -> None:
+        """Called before every epoch, resumed ones included: what is set here follows from the clock and memory."""
+
+    def step_end(self, state: State, step: Step, context: Context) -> None:
+        """Called after every step."""
+
+    def epoch_end(self, state: State, context: Context) -> None:
+        """Called after every epoch, before its checkpoint."""
