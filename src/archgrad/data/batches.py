@@ -16,7 +16,7 @@ from archgrad.data.encoded import Encoded
 from archgrad.errors import ArchgradError
 from archgrad.randomness import derive, generator
 
-Batch = tuple[Float[Tensor, "batch ..."], Int[Tensor, "batch"]]
+Batch = tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]
 
 
 class Batches:
@@ -81,7 +81,7 @@ class Batches:
             yield from self.epoch(epoch, start)
             epoch, start = epoch + 1, 0
 
-    def _order(self, epoch: int) -> Int[Tensor, n]:
+    def _order(self, epoch: int) -> Int[Tensor, " n"]:
         if not self.shuffle:
             return torch.arange(self.count)
         return torch.randperm(len(self.subset), generator=generator(self.seed, "order", epoch))[: self.count]

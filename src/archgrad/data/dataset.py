@@ -25,13 +25,13 @@ class Subset:
     """Labelled inputs: a tensor in memory (`uint8` images, or floats of any shape), or encoded images that stream."""
 
     inputs: Shaped[Tensor, "n ..."] | Encoded
-    labels: Int[Tensor, n]
+    labels: Int[Tensor, " n"]
     normalisation: Normalisation | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: Int[Tensor, m]) -> Subset:
+    def take(self, indices: Int[Tensor, " m"]) -> Subset:
         """Some of the inputs, in the order of the indices."""
         return replace(self, inputs=self.inputs[indices], labels=self.labels[indices])
 

@@ -19,7 +19,7 @@ from archgrad.genotype import Genotype
 from archgrad.randomness import isolated
 from archgrad.supernet import Supernet
 
-Batch = tuple[Float[Tensor, "batch ..."], Int[Tensor, "batch"]]
+Batch = tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]
 """Images as the network is given them (normalised), and their labels."""
 
 

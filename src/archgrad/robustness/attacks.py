@@ -220,7 +220,7 @@ def input_gradient(network: nn.Module, x: Images, y: Labels, loss: Loss) -> Imag
 
 
 @torch.no_grad()
-def margin(network: nn.Module, x: Images, y: Labels) -> Float[Tensor, n]:
+def margin(network: nn.Module, x: Images, y: Labels) -> Float[Tensor, " n"]:
     """By how much the strongest wrong class exceeds the right one, in logits: above 0 the image is misclassified."""
     logits = widened(_logits(network(x)))
     right = logits.gather(1, y[:, None])[:, 0]

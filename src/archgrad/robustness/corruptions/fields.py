@@ -84,7 +84,7 @@ def zoomed(x: Tensor, factor: float) -> Tensor:
     return large[..., top : top + height, left : left + width]
 
 
-def dragged(x: Tensor, radius: float, sigma: float, angle: Float[Tensor, n]) -> Tensor:
+def dragged(x: Tensor, radius: float, sigma: float, angle: Float[Tensor, " n"]) -> Tensor:
     """Motion blur, a direction (in radians) per image: the mean of copies moved along it with the weights of one half
     of a Gaussian, in whole pixels, as ImageMagick does it.
     """
