@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> ModuleType:
     """Packages that are imported when they are first used, so that a search starts without them."""
-    if name in ("bench", "landscape", "proxies", "robustness", "tables"):
+    if name in ("bench", "landscape", "proxies", "robustness", "scoring", "tables"):
         return import_module(f"archgrad.{name}")
     raise AttributeError(f"module 'archgrad' has no attribute {name!r}")
 

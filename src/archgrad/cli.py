@@ -379,8 +379,8 @@ COMMANDS: dict[str, Callable[..., Any] | Elsewhere] = {
     "report": report,
     "list": list_,
     "show": show,
-    "score": Elsewhere("archgrad.proxies.commands:score", "Score untrained networks of a space by proxies."),
-    "correlate": Elsewhere("archgrad.proxies.commands:correlate", "Compare proxies with the accuracies in a table."),
+    "score": Elsewhere("archgrad.scoring.commands:score", "Score untrained networks of a space by proxies."),
+    "correlate": Elsewhere("archgrad.scoring.commands:correlate", "Compare proxies with the accuracies in a table."),
     "robustness": Elsewhere("archgrad.robustness.commands:robustness", "Attack a trained network, corrupt its images."),
     "bench": Elsewhere("archgrad.bench.commands:COMMANDS", "Compare methods fairly: campaigns and their reports."),
     "table": Elsewhere("archgrad.tables.commands:COMMANDS", "Import tabular benchmarks, and look architectures up."),
@@ -435,7 +435,7 @@ def _by_proxies(arguments: list[str]) -> Callable[..., None]:
     for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
         name = after if argument == "--method" else argument.removeprefix("--method=")
         if name != argument and name not in methods.names():
-            from archgrad.proxies import commands
+            from archgrad.scoring import commands
 
             return commands.search if commands.is_method(name) else search
     return search

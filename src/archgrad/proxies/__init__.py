@@ -1,4 +1,4 @@
-"""Zero-cost proxies: scores of untrained networks, searches that follow them, and how far they can be trusted."""
+"""Zero-cost proxies: scores of untrained networks."""
 
 from archgrad.proxies.croze import CRoZe
 from archgrad.proxies.ensemble import RobustEnsemble, robust_ensemble
@@ -14,9 +14,6 @@ from archgrad.proxies.nwot import NWOT
 from archgrad.proxies.params import Parameters
 from archgrad.proxies.plain import Plain
 from archgrad.proxies.proxy import Batch, Measurement, Proxy
-from archgrad.proxies.scorer import Scorer
-from archgrad.proxies.scoring import sample, score
-from archgrad.proxies.searching import ProxySearchResult, search
 from archgrad.proxies.shared import measure
 from archgrad.proxies.snip import SNIP
 from archgrad.proxies.synflow import SynFlow
@@ -39,9 +36,7 @@ __all__ = [
     "Parameters",
     "Plain",
     "Proxy",
-    "ProxySearchResult",
     "RobustEnsemble",
-    "Scorer",
     "SynFlow",
     "Zen",
     "get",
@@ -49,7 +44,4 @@ __all__ = [
     "names",
     "parse",
     "robust_ensemble",
-    "sample",
-    "score",
-    "search",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from archgrad.proxies.strategies.strategy import finite
+import math
+from typing import Any
+
 from archgrad.report.charts import Series, line_chart
 from archgrad.report.markup import details, element, join, table
 from archgrad.report.palette import legend
@@ -27,7 +29,12 @@ def proxy_scores(data: RunData) -> Section | None:
         lines = [Series("this one", values, "series-a", thin=True), Series("best so far", so_far, "series-b")]
         chart = line_chart(name, range(1, len(records) + 1), lines, x_name="architectures scored")
         figures.append(element("figure", element("figcaption", name), chart))
-    ordered = sorted(records, key=lambda record: -finite(number(record["scores"].get(names[0]))))
+
+    def first(record: dict[str, Any]) -> float:
+        value = number(record["scores"].get(names[0]))
+        return -math.inf if value is None else value
+
+    ordered = sorted(records, key=first, reverse=True)
     rows = [
         [
             str(record.get("genotype", "")),

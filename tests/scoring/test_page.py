@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from archgrad import proxies
-from archgrad.proxies import strategies
+from archgrad.scoring import strategies
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/proxies.md"
 

@@ -9,7 +9,7 @@ import torch
 
 from archgrad.errors import require_positive
 from archgrad.genotype import Genotype
-from archgrad.proxies.strategies.strategy import Candidate, Strategy, best, mutated, uniform
+from archgrad.scoring.strategies.strategy import Candidate, Strategy, best, mutated, uniform
 from archgrad.spaces import Space
 
 

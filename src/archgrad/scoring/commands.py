@@ -11,9 +11,11 @@ from rich.table import Table as Rich
 from archgrad import landscape, spaces, tables
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
-from archgrad.proxies import library, scoring, searching, strategies
-from archgrad.proxies.correlation import Study, heat_map
-from archgrad.proxies.correlation import correlate as study_of
+from archgrad.proxies import library
+from archgrad.scoring import scores as scoring
+from archgrad.scoring import searching, strategies
+from archgrad.scoring.correlation import Study, heat_map
+from archgrad.scoring.correlation import correlate as study_of
 from archgrad.tables import Table
 
 ALIASES = {

@@ -14,8 +14,8 @@ from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
 from archgrad.progress import Progress
 from archgrad.proxies import library
-from archgrad.proxies.scorer import Scorer
 from archgrad.randomness import generator
+from archgrad.scoring.scorer import Scorer
 from archgrad.spaces import Space
 from archgrad.tables import Table, files, nasbench201
 from archgrad.tables.coding import Coding

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from archgrad import data, proxies, spaces
+from archgrad import data, proxies, scoring, spaces
 from archgrad.errors import ArchgradError
-from archgrad.proxies.scorer import Scorer
-from archgrad.proxies.strategies import ParetoEvolution, RegularisedEvolution, WarmUpMove
 from archgrad.report.proxies import proxy_scores
 from archgrad.report.rundata import RunData
 from archgrad.runs import Run
+from archgrad.scoring.scorer import Scorer
+from archgrad.scoring.strategies import ParetoEvolution, RegularisedEvolution, WarmUpMove
 
 pytest.importorskip("moocore")  # the extra `pareto`
 
@@ -35,7 +35,7 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
 ) -> None:
     proxy = ["nwot", "synflow"] if isinstance(strategy, ParetoEvolution) else "nwot"
     options = {"strategy": strategy, "budget": 16, **SIZE}
-    whole = proxies.search("nasbench201", proxy, out=tmp_path / "whole", **options)
+    whole = scoring.search("nasbench201", proxy, out=tmp_path / "whole", **options)
     log, calls = Run.log, []
 
     def dying(run: Run, record: dict[str, object]) -> None:
@@ -48,20 +48,20 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
 
     monkeypatch.setattr(Run, "log", dying)
     with pytest.raises(KilledError):
-        proxies.search("nasbench201", proxy, out=tmp_path / "cut", **options)
+        scoring.search("nasbench201", proxy, out=tmp_path / "cut", **options)
     monkeypatch.setattr(Run, "log", log)
-    resumed = proxies.search("nasbench201", proxy, out=tmp_path / "cut", **options)
+    resumed = scoring.search("nasbench201", proxy, out=tmp_path / "cut", **options)
     assert records(tmp_path / "cut") == records(tmp_path / "whole")
     assert resumed.candidates == whole.candidates
     assert (resumed.genotype, resumed.scores) == (whole.genotype, whole.scores)
-    again = proxies.search("nasbench201", proxy, out=tmp_path / "cut", **options)  # nothing is left to do
+    again = scoring.search("nasbench201", proxy, out=tmp_path / "cut", **options)  # nothing is left to do
     assert again.candidates == whole.candidates
     with pytest.raises(ArchgradError, match="other settings"):
-        proxies.search("nasbench201", proxy, out=tmp_path / "cut", **{**options, "budget": 17})
+        scoring.search("nasbench201", proxy, out=tmp_path / "cut", **{**options, "budget": 17})
 
 
 def test_the_best_of_all_that_were_scored_is_the_result(tmp_path: Path) -> None:
-    result = proxies.search("nasbench201", "synflow", strategy="move", budget=60, out=tmp_path, **SIZE)
+    result = scoring.search("nasbench201", "synflow", strategy="move", budget=60, out=tmp_path, **SIZE)
     scorer = Scorer.of("nasbench201", "synflow", channels=4, cells=1)
     assert result.scores == scorer(result.genotype)
     assert result.scores["synflow"] == max(c.scores[0] for c in result.candidates)
@@ -85,17 +85,17 @@ def test_a_score_follows_from_genotype_and_seed_alone() -> None:
 def test_limits_of_parameters_and_flops_are_kept() -> None:
     space = spaces.get("nasbench201")
     size = {"channels": 4, "cells": 1, "classes": 10, "in_channels": 1, "image_size": 8, "unreached": False}
-    result = proxies.search(space, "params", budget=30, max_parameters=9000, max_flops=40_000, **SIZE)
+    result = scoring.search(space, "params", budget=30, max_parameters=9000, max_flops=40_000, **SIZE)
     costs = [space.cost(c.genotype, **size) for c in result.candidates]
     assert max(c.parameters for c in costs) <= 9000
     assert max(c.flops for c in costs) <= 40_000
     assert result.scores["params"] == max(c.parameters for c in costs)
     with pytest.raises(ArchgradError, match="no architecture of nasbench201 with parameters ≤ 10"):
-        proxies.search(space, "params", budget=3, max_parameters=10, **SIZE)
+        scoring.search(space, "params", budget=3, max_parameters=10, **SIZE)
 
 
 def test_a_front_of_two_proxies_and_cost(tmp_path: Path) -> None:
-    result = proxies.search("nasbench201", ["nwot", "croze"], strategy="pareto", budget=25, out=tmp_path, **SIZE)
+    result = scoring.search("nasbench201", ["nwot", "croze"], strategy="pareto", budget=25, out=tmp_path, **SIZE)
     assert all(len(c.scores) == 3 for c in result.candidates)
     for one in result.front:
         for other in result.candidates:
@@ -107,18 +107,18 @@ def test_a_front_of_two_proxies_and_cost(tmp_path: Path) -> None:
 
 def test_other_spaces_and_paths_of_a_supernet() -> None:
     space = spaces.get("darts")
-    result = proxies.search(space, "croze", budget=3, strategy="random", channels=4, cells=3, progress=False)
+    result = scoring.search(space, "croze", budget=3, strategy="random", channels=4, cells=3, progress=False)
     space.check(result.genotype)
     small = spaces.get("nasbench201")
     supernet = small.supernet(channels=4, cells=1, in_channels=1)
-    found = proxies.search(small, "croze", supernet=supernet, budget=4, strategy="random", **SIZE)
+    found = scoring.search(small, "croze", supernet=supernet, budget=4, strategy="random", **SIZE)
     batch = Scorer.of(small, "croze", channels=4, cells=1).batch
     proxy = proxies.get("croze", mean=data.load("digits").mean, std=data.load("digits").std)
     assert found.scores["croze"] == proxy(supernet, batch, found.genotype)
 
 
 def test_the_report_shows_the_scores(tmp_path: Path) -> None:
-    proxies.search("nasbench201", "synflow", budget=12, strategy="random", out=tmp_path, **SIZE)
+    scoring.search("nasbench201", "synflow", budget=12, strategy="random", out=tmp_path, **SIZE)
     section = proxy_scores(RunData.read(tmp_path))
     assert section is not None
     assert "12 architectures were scored" in section.body
@@ -130,6 +130,6 @@ def test_the_report_shows_the_scores(tmp_path: Path) -> None:
 
 def test_mistakes() -> None:
     with pytest.raises(ArchgradError, match="follows one proxy"):
-        proxies.search("nasbench201", ["nwot", "croze"], strategy="move", **SIZE)
+        scoring.search("nasbench201", ["nwot", "croze"], strategy="move", **SIZE)
     with pytest.raises(ArchgradError, match="budget must be a number above 0"):
-        proxies.search("nasbench201", "nwot", budget=0, **SIZE)
+        scoring.search("nasbench201", "nwot", budget=0, **SIZE)

@@ -16,13 +16,13 @@ from archgrad.data import Dataset
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.genotype import Genotype
 from archgrad.progress import Progress
-from archgrad.proxies import strategies
 from archgrad.proxies.proxy import Proxy
-from archgrad.proxies.scorer import Scorer
-from archgrad.proxies.strategies import Candidate, ParetoEvolution, Strategy
-from archgrad.proxies.strategies.pareto import points
-from archgrad.proxies.strategies.strategy import finite
 from archgrad.runs import Run
+from archgrad.scoring import strategies
+from archgrad.scoring.scorer import Scorer
+from archgrad.scoring.strategies import Candidate, ParetoEvolution, Strategy
+from archgrad.scoring.strategies.pareto import points
+from archgrad.scoring.strategies.strategy import finite
 from archgrad.spaces import Space
 from archgrad.supernet import Supernet
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from archgrad.errors import unknown
-from archgrad.proxies.strategies.evolution import RegularisedEvolution
-from archgrad.proxies.strategies.move import WarmUpMove
-from archgrad.proxies.strategies.pareto import ParetoEvolution, front
-from archgrad.proxies.strategies.random import Random
-from archgrad.proxies.strategies.strategy import Candidate, Strategy, best, explore, mutated
+from archgrad.scoring.strategies.evolution import RegularisedEvolution
+from archgrad.scoring.strategies.move import WarmUpMove
+from archgrad.scoring.strategies.pareto import ParetoEvolution, front
+from archgrad.scoring.strategies.random import Random
+from archgrad.scoring.strategies.strategy import Candidate, Strategy, best, explore, mutated
 
 STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "move": WarmUpMove,

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.genotype import Genotype
-from archgrad.proxies.strategies.strategy import Candidate, Strategy, mutated, uniform
+from archgrad.scoring.strategies.strategy import Candidate, Strategy, mutated, uniform
 from archgrad.spaces import Space
 
 Points = Float[np.ndarray, "candidates scores"]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from archgrad.proxies.correlation.study import Study
-from archgrad.proxies.correlation.targets import chosen
+from archgrad.scoring.correlation.study import Study
+from archgrad.scoring.correlation.targets import chosen
 
 PANELS = {"spearman": "Spearman", "partial": "Spearman given the number of parameters"}
 

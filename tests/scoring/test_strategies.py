@@ -12,10 +12,10 @@ import pytest
 from archgrad import spaces
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
-from archgrad.proxies import strategies
-from archgrad.proxies.strategies import Candidate, ParetoEvolution, Random, RegularisedEvolution, Strategy, WarmUpMove
-from archgrad.proxies.strategies.pareto import by_rank_and_crowding, crowding_distance, domination_ranks
 from archgrad.randomness import generator
+from archgrad.scoring import strategies
+from archgrad.scoring.strategies import Candidate, ParetoEvolution, Random, RegularisedEvolution, Strategy, WarmUpMove
+from archgrad.scoring.strategies.pareto import by_rank_and_crowding, crowding_distance, domination_ranks
 from archgrad.spaces import Darts
 
 pytest.importorskip("moocore")  # the extra `pareto`

@@ -13,9 +13,9 @@ import pyarrow.parquet
 from jaxtyping import Bool, Float
 
 from archgrad.errors import ArchgradError
-from archgrad.proxies.correlation import statistics
-from archgrad.proxies.correlation.targets import targets_of
 from archgrad.runs import atomic_write
+from archgrad.scoring.correlation import statistics
+from archgrad.scoring.correlation.targets import targets_of
 from archgrad.tables import Table
 
 BANDS = 4
@@ -98,7 +98,7 @@ def correlate(
 ) -> Study:
     """Correlate the columns of one table with the targets of another.
 
-    ``scores``: as `archgrad.proxies.score` makes it. ``given``: the column that partial correlations and bands are
+    ``scores``: as `archgrad.scoring.score` makes it. ``given``: the column that partial correlations and bands are
     taken by. Cells without a value in either table are left out.
     """
     names = [*dict.fromkeys([*(scores.columns if proxies is None else proxies), given])]

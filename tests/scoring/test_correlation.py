@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archgrad import landscape, spaces, tables
+from archgrad import landscape, scoring, spaces, tables
 from archgrad.errors import ArchgradError
-from archgrad.proxies import correlation, scoring
-from archgrad.proxies.correlation import statistics
-from archgrad.proxies.correlation.study import size_bands
+from archgrad.scoring import Scorer, correlation
+from archgrad.scoring.correlation import statistics
+from archgrad.scoring.correlation.study import size_bands
 from archgrad.tables import Table
 from archgrad.tables import nasbench201 as numbering
 
@@ -165,8 +165,8 @@ def test_scores_of_a_sample_are_a_table_that_is_continued(tmp_path: Path, monkey
     file, options = tmp_path / "scores.parquet", {"channels": 4, "cells": 1, "progress": False}
     part = scoring.score("nasbench201", "nwot,croze", count=4, out=file, **options)
     calls: list[object] = []
-    scorer = scoring.Scorer.__call__
-    monkeypatch.setattr(scoring.Scorer, "__call__", lambda self, g: (calls.append(g), scorer(self, g))[1])
+    scorer = Scorer.__call__
+    monkeypatch.setattr(Scorer, "__call__", lambda self, g: (calls.append(g), scorer(self, g))[1])
     whole = scoring.score("nasbench201", "nwot,croze", count=7, out=file, **options)
     assert len(calls) == 3
     assert list(whole.columns) == ["nwot", "croze", "params", "flops"]

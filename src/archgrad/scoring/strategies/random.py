@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from archgrad.genotype import Genotype
-from archgrad.proxies.strategies.strategy import Candidate, Strategy, uniform
+from archgrad.scoring.strategies.strategy import Candidate, Strategy, uniform
 from archgrad.spaces import Space
 
 
