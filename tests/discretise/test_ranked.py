@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from archgrad import data, proxies, search, spaces
 from archgrad.context import Context
-from archgrad.data import Batches
+from archgrad.data import Batches, Normalisation
 from archgrad.discretise import Strongest
 from archgrad.discretise.ranked import Ranked
 from archgrad.errors import ArchgradError
@@ -55,7 +55,7 @@ def test_the_highest_is_kept_and_has_the_weights_of_the_supernet(supernet: Super
     class Pixels:
         """Not the fewest parameters but a number that nobody would guess."""
 
-        def __call__(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> float:
+        def __call__(self, network: nn.Module, batch: tuple[Tensor, Tensor], normalisation: Normalisation) -> float:
             seen.append((network, batch))
             values = [float("nan"), 1.0, 7.0, 3.0]
             return values[len(seen) - 1] if len(seen) <= 4 else 0.0

@@ -12,11 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archgrad import proxies
+from archgrad.data import Normalisation
 from archgrad.errors import ArchgradError
-from archgrad.proxies import croze
+from archgrad.proxies import croze, croze_official
 from archgrad.proxies.croze import CRoZe
+from archgrad.proxies.croze_official import FlatCRoZe, OfficialCRoZe
 from archgrad.proxies.layers import weighted
-from archgrad.proxies.proxy import private_copy
+from archgrad.proxies.specimen import Specimen
 
 Batch = tuple[Tensor, Tensor]
 
@@ -40,10 +42,10 @@ def test_without_perturbation_every_layer_with_a_gradient_contributes_4(
 
 
 def test_weights_move_by_beta_times_their_norm_along_the_gradient(cell: Callable[..., nn.Module], batch: Batch) -> None:
-    network = cell("340213").double().train()
-    weights = croze.tensors(network)
+    specimen = Specimen(cell("340213").double(), batch)
+    weights = croze.tensors(specimen.network)
     before = [w.detach().clone() for w in weights]
-    gradient = croze.forward_backward(network, batch[0].double(), batch[1], weights, {}).gradients
+    gradient = croze.forward_backward(specimen, specimen.images, weights, {}).gradients
     for scale in (1.0, 1e-9, 1e40):  # whatever the learning rate of the ascent
         for w, old in zip(weights, before, strict=True):
             w.data.copy_(old)
@@ -70,8 +72,9 @@ def test_only_tensors_of_more_than_one_dimension_move(cell: Callable[..., nn.Mod
 def test_fgsm_raises_the_loss_to_first_order_and_stays_within_epsilon(
     cell: Callable[..., nn.Module], batch: Batch
 ) -> None:
-    network, images = cell("321043").double(), batch[0].double()
-    gradient = croze.image_gradient(network, images, batch[1])
+    specimen = Specimen(cell("321043").double(), batch)
+    network, images = specimen.network, specimen.images
+    gradient = croze.image_gradient(specimen, images)
     wide = (torch.tensor(-1e9), torch.tensor(1e9))
     for epsilon in (1e-7, 1e-6):
         moved = croze.fgsm(images, gradient, epsilon, *wide)
@@ -87,7 +90,7 @@ def test_images_stay_in_the_range_of_the_data_as_given() -> None:
     pixels = torch.rand(4, 3, 5, 5)
     pixels[0], pixels[1] = 0.0, 1.0
     images = (pixels - shift) / scale
-    low, high = croze.valid_range(images, mean, std)
+    low, high = croze.valid_range(images, Normalisation(mean, std))
     signs = torch.randn_like(images)
     moved = croze.fgsm(images, signs, 8 / 255 / scale, low, high) * scale + shift
     assert moved.min() >= -1e-6
@@ -187,9 +190,9 @@ def test_official_mode_without_perturbation_counts_positions() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 5))  # no ReLU: no vector is 0
     images, labels = torch.rand(6, 3, 4, 4), torch.arange(6) % 5
-    official = CRoZe("official", beta=1e-300, epsilon=1e-300).layers(network, (images, labels))
+    official = OfficialCRoZe(beta=1e-300, epsilon=1e-300).layers(network, (images, labels))
     assert list(official.values()) == pytest.approx([2 * 27 * 27 * 2 * 16, 2 * 16 * 16 * 2 * 5])
-    flat = CRoZe("flattened", beta=1e-300, epsilon=1e-300).layers(network, (images, labels))
+    flat = FlatCRoZe(beta=1e-300, epsilon=1e-300).layers(network, (images, labels))
     assert list(flat.values()) == pytest.approx([4.0, 4.0])
 
 
@@ -202,11 +205,11 @@ def test_a_vector_of_zeros_has_the_cosine_0() -> None:
 
 
 def test_features_of_nasbench201_are_those_of_the_published_code(cell: Callable[..., nn.Module]) -> None:
-    network = private_copy(cell("333333", cells=5))
-    stages, stage_of = croze.feature_stages(network, weighted(network))
+    network = cell("333333", cells=5)
+    stages, stage_of = croze_official.feature_stages(network, weighted(network))
     assert list(stages) == ["stem", "stages.5", "stages.11", "stages.16", "pool"]
     number = {name: list(stages).index(stage) for name, stage in stage_of.items()}
-    cells = [name for name, child in network.stages.named_children() if not isinstance(child, croze.Residual)]
+    cells = [name for name, child in network.stages.named_children() if not isinstance(child, croze_official.Residual)]
     by_cell = [{number[key] for key in number if key.startswith(f"stages.{name}.")} for name in cells]
     assert by_cell == [{0}] * 4 + [{1}] * 5 + [{2}] * 5 + [{3}]  # cells 1 to 4, 5 to 9, 10 to 14, 15
     assert number["stem.0"] == 0
@@ -231,7 +234,7 @@ def test_official_mode_orders_five_cells_over_two_magnitudes(cell: Callable[...,
 def test_paper_mode_depends_on_the_normalisation(cell: Callable[..., nn.Module], batch: Batch) -> None:
     network = cell("333333")
     plain = CRoZe()(network, batch)
-    told = CRoZe(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))(network, batch)
+    told = CRoZe()(network, batch, normalisation=Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))
     assert plain != told
     with pytest.raises(ArchgradError, match="epsilon must be a number above 0"):
         CRoZe(epsilon=0.0)

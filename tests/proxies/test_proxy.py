@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from archgrad import Choice, Supernet, proxies
+from archgrad.data import Normalisation
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
 from archgrad.spaces import Darts
@@ -148,14 +150,41 @@ def test_proxies_that_share_a_pass_give_what_each_gives_alone(cell: Callable[...
         assert (together[name].value, dict(together[name].layers)) == (alone.value, dict(alone.layers))
 
 
+class Counted(nn.Linear):
+    """A network that counts how often it is called, its copies included."""
+
+    calls: ClassVar[list[int]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.append(len(x))
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("names", "passes"),
+    [("snip,grad_norm,plain", 1), ("jacob_cov,epe_nas", 1), ("croze_official,croze_flat", 3), ("snip,jacob_cov", 2)],
+)
+def test_proxies_that_are_measured_together_share_their_passes(names: str, passes: int) -> None:
+    Counted.calls.clear()
+    batch = torch.rand(4, 3), torch.tensor([0, 0, 1, 1])
+    proxies.measure({name: proxies.get(name) for name in names.split(",")}, Counted(3, 2), batch)
+    assert len(Counted.calls) == passes
+
+
+def test_what_looks_at_no_labels_scores_with_any(cell: Callable[..., nn.Module], batch: Batch) -> None:
+    real = batch[0], torch.rand(8, 2)
+    for name in ("synflow", "nwot", "jacob_cov", "zen", "l2_norm", "params", "flops"):
+        assert proxies.get(name)(cell("123431"), real) == proxies.get(name)(cell("123431"), batch)
+    with pytest.raises(ArchgradError, match="one class number per image"):
+        proxies.get("epe_nas")(cell("123431"), real)
+
+
 def test_mistakes_are_told_in_one_line(cell: Callable[..., nn.Module], batch: Batch) -> None:
     network = cell("111111")
     with pytest.raises(ArchgradError, match="did you mean 'synflow'"):
         proxies.get("synflo")
     with pytest.raises(ArchgradError, match="gama"):
         proxies.get("croze", gama=1)
-    with pytest.raises(ArchgradError, match="unknown mode of CRoZe"):
-        proxies.get("croze", mode="publishd")
     with pytest.raises(ArchgradError, match="pair of tensors"):
         proxies.get("snip")(network, batch[0])
     with pytest.raises(ArchgradError, match="one class number per image"):
@@ -168,7 +197,7 @@ def test_mistakes_are_told_in_one_line(cell: Callable[..., nn.Module], batch: Ba
 
     with pytest.raises(ArchgradError, match="give the genotype"):
         proxies.get("snip")(spaces.get("nasbench201").supernet(channels=4, cells=1), batch)
-    with pytest.raises(ArchgradError, match="channels"):
-        proxies.get("croze", mean=(0.5, 0.5), std=(1.0, 1.0))(network, batch)
+    with pytest.raises(ArchgradError, match="normalised with 2 numbers, but have 3 channels"):
+        proxies.get("croze")(network, batch, normalisation=Normalisation((0.5, 0.5), (1.0, 1.0)))
     assert proxies.parse("snip, nwot,snip") == ["snip", "nwot"]
     assert proxies.parse("all") == NAMES

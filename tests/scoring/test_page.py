@@ -17,7 +17,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/proxies.md"
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     program = tmp_path / "example.py"
     program.write_text("\n".join(blocks))
     runpy.run_path(str(program), run_name="example")

@@ -113,8 +113,8 @@ def test_other_spaces_and_paths_of_a_supernet() -> None:
     supernet = small.supernet(channels=4, cells=1, in_channels=1)
     found = scoring.search(small, "croze", supernet=supernet, budget=4, strategy="random", **SIZE)
     batch = Scorer.of(small, "croze", channels=4, cells=1).batch
-    proxy = proxies.get("croze", mean=data.load("digits").mean, std=data.load("digits").std)
-    assert found.scores["croze"] == proxy(supernet, batch, found.genotype)
+    normalisation = data.load("digits").train.normalisation
+    assert found.scores["croze"] == proxies.get("croze")(supernet, batch, found.genotype, normalisation)
 
 
 def test_the_report_shows_the_scores(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
+from archgrad import proxies
 from archgrad.context import Alphas, Context
 from archgrad.data import Batches
 from archgrad.errors import ArchgradError, require_positive
@@ -41,8 +41,6 @@ class Ranked(Discretisation):
         return True
 
     def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
-        from archgrad import proxies  # only who ranks by one needs them
-
         supernet = self.supernet(context)
         batches = getattr(score, "batches", None)
         if not isinstance(batches, Batches):
@@ -52,13 +50,12 @@ class Ranked(Discretisation):
         order = torch.randperm(len(subset), generator=context.generator("images"))[: self.images]
         chosen = subset.take(order.to(subset.labels.device))
         batch = next(Batches(chosen, self.images, device=batches.device).epoch())
-        rank: Any = proxies.get(self.proxy)
-        if subset.normalisation is not None and {"mean", "std"} <= {field.name for field in fields(rank)}:
-            rank = replace(rank, mean=subset.normalisation.mean, std=subset.normalisation.std)
+        proxy = proxies.get(self.proxy)
         drawn = dict.fromkeys(self.drawn(alphas, context))
 
         def value(genotype: Genotype) -> float:
-            found = float(rank(supernet.settle(genotype, inherit=True), batch))
+            settled = supernet.settle(genotype, inherit=True)
+            found = proxy(settled, batch, normalisation=subset.normalisation)
             return -math.inf if math.isnan(found) else found
 
         return max(drawn, key=value)

@@ -1,6 +1,7 @@
 """Zero-cost proxies: scores of untrained networks."""
 
 from archgrad.proxies.croze import CRoZe
+from archgrad.proxies.croze_official import FlatCRoZe, OfficialCRoZe
 from archgrad.proxies.ensemble import RobustEnsemble, robust_ensemble
 from archgrad.proxies.epe_nas import EPENAS
 from archgrad.proxies.fisher import Fisher
@@ -12,10 +13,10 @@ from archgrad.proxies.l2_norm import L2Norm
 from archgrad.proxies.library import PROXIES, get, names, parse
 from archgrad.proxies.nwot import NWOT
 from archgrad.proxies.params import Parameters
-from archgrad.proxies.plain import Plain
-from archgrad.proxies.proxy import Batch, Measurement, Proxy
-from archgrad.proxies.shared import measure
+from archgrad.proxies.plain import SynapticSaliency
+from archgrad.proxies.proxy import Measurement, Proxy, measure
 from archgrad.proxies.snip import SNIP
+from archgrad.proxies.specimen import Specimen
 from archgrad.proxies.synflow import SynFlow
 from archgrad.proxies.zen import Zen
 
@@ -24,20 +25,22 @@ __all__ = [
     "NWOT",
     "PROXIES",
     "SNIP",
-    "Batch",
     "CRoZe",
     "FLOPs",
     "Fisher",
+    "FlatCRoZe",
     "GraSP",
     "GradNorm",
     "JacobianCovariance",
     "L2Norm",
     "Measurement",
+    "OfficialCRoZe",
     "Parameters",
-    "Plain",
     "Proxy",
     "RobustEnsemble",
+    "Specimen",
     "SynFlow",
+    "SynapticSaliency",
     "Zen",
     "get",
     "measure",

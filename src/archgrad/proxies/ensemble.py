@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor, nn
 
 from archgrad.errors import ArchgradError
 from archgrad.proxies.jacob_cov import JacobianCovariance
 from archgrad.proxies.nwot import NWOT
 from archgrad.proxies.params import Parameters
-from archgrad.proxies.proxy import Measurement, Proxy
-from archgrad.proxies.shared import measure
+from archgrad.proxies.proxy import Proxy, measure
 from archgrad.proxies.snip import SNIP
+from archgrad.proxies.specimen import Specimen
 
 IMAGES = 8
 PARTS: Mapping[str, Proxy] = {
@@ -45,15 +44,21 @@ class RobustEnsemble(Proxy):
     .81 for PGD 8/255 (adversarially trained), .49 for corruptions (standard-trained); given clean accuracy as well .27
     and .10. Nothing for small attacks on standard-trained cells, and nothing beyond size on DARTS networks
     (docs/proxies.md).
+
+    >>> import torch
+    >>> from torch import nn
+    >>> robust_ensemble(nn.Linear(2, 2), (torch.ones(5, 2), torch.arange(5)))
+    Traceback (most recent call last):
+    archgrad.errors.ArchgradError: robust_ensemble: it needs 8 images, got 5
     """
 
-    def evaluate(self, network: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
-        """The prediction, in standard deviations; there are no layers: the whole is the contribution ""."""
+    def examine(self, specimen: Specimen) -> float:
+        """The prediction, in standard deviations."""
+        images, labels = specimen.images, specimen.labels
         if len(images) < IMAGES:
             raise ArchgradError(f"robust_ensemble: it needs {IMAGES} images, got {len(images)}")
-        found = measure(PARTS, network, (images[:IMAGES], labels[:IMAGES]))
-        value = predict({name: measurement.value for name, measurement in found.items()})
-        return Measurement(value, {"": value})
+        found = measure(PARTS, specimen.network, (images[:IMAGES], labels[:IMAGES]))
+        return predict({name: measurement.value for name, measurement in found.items()})
 
 
 def predict(scores: Mapping[str, float]) -> float:

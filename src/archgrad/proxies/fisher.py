@@ -7,29 +7,38 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from archgrad.derivatives import derivatives
-from archgrad.proxies.layers import cross_entropy, logits, numbers, outputs, weighted
-from archgrad.proxies.proxy import Measurement, Proxy
+from archgrad.proxies.layers import outputs
+from archgrad.proxies.proxy import Proxy
+from archgrad.proxies.specimen import Specimen
 
 
 @dataclass(frozen=True)
 class Fisher(Proxy):
-    """Σ_c ½ mean_n (Σ_pixels a_nc ∂CE/∂a_nc)² over the channels c of the outputs a of convolutions and linear layers.
+    """Σ_c ½ mean_n (Σ_pixels a_nc ∂L/∂a_nc)² over the channels c of the outputs a of convolutions and linear layers.
+
+    n are the images and L is the loss of the batch.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> network = nn.Linear(2, 2, bias=False)
+    >>> _ = nn.init.eye_(network.weight)
+    >>> batch = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
+    >>> round(Fisher()(network, batch), 4)  # ½ · 0.2689²
+    0.0362
 
     *Source:* Turner et al., BlockSwap, arXiv 1906.04113; as a proxy: arXiv 2101.08134.
     """
 
-    def evaluate(self, network: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
-        """The sum over layers."""
-        layers = weighted(network)
-        with outputs(dict(layers)) as activations:
-            loss = cross_entropy(logits(network, images), labels)
-        gradient = derivatives(loss, list(activations.values()))
-        channel = {name: 1 if isinstance(layer, nn.modules.conv._ConvNd) else -1 for name, layer in layers.items()}
-        values = []
-        for (name, activation), g in zip(activations.items(), gradient, strict=True):
-            axis = channel[name] % activation.ndim
-            pixels = [d for d in range(1, activation.ndim) if d != axis]
-            product = activation.detach() * g
-            values.append(0.5 * (product.sum(pixels) if pixels else product).pow(2).mean(0).sum())
-        found = {**dict.fromkeys(layers, 0.0), **dict(zip(activations, numbers(values), strict=True))}
-        return Measurement(sum(found.values()), found)
+    def examine(self, specimen: Specimen) -> dict[str, Tensor | float]:
+        """The sum over the channels of every layer; one that was not called contributes nothing."""
+        layers = specimen.layers
+        with outputs(layers) as activations:
+            loss = specimen.loss()
+        gradients = derivatives(loss, list(activations.values()))
+        found: dict[str, Tensor | float] = dict.fromkeys(layers, 0.0)
+        for (name, activation), gradient in zip(activations.items(), gradients, strict=True):
+            channel = activation.ndim - 1 if isinstance(layers[name], nn.Linear) else 1
+            pixels = [axis for axis in range(1, activation.ndim) if axis != channel]
+            product = activation.detach() * gradient
+            found[name] = 0.5 * (product.sum(pixels) if pixels else product).pow(2).mean(0).sum()
+        return found

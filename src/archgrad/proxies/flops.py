@@ -7,29 +7,35 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from archgrad.proxies.layers import Layer, logits, weighted
-from archgrad.proxies.proxy import Measurement, Proxy
+from archgrad.proxies.layers import Layer, watched
+from archgrad.proxies.proxy import Proxy
+from archgrad.proxies.specimen import Specimen
 
 
 @dataclass(frozen=True)
 class FLOPs(Proxy):
-    """Multiply-accumulates of convolutions and linear layers for one image, as `archgrad.operations.cost` counts."""
+    """Multiply-accumulates of convolutions and linear layers for one image, as `archgrad.operations.cost` counts.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(4 * 8 * 8, 2, bias=False))
+    >>> FLOPs()(network, (torch.ones(1, 3, 8, 8), torch.tensor([0])))  # 3 · 4 · 64 + 256 · 2
+    1280.0
+    """
 
     @torch.no_grad()
-    def evaluate(self, network: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
-        """The sum over layers; one that is called twice counts twice."""
-        counts = dict.fromkeys(layers := weighted(network), 0.0)
+    def examine(self, specimen: Specimen) -> dict[str, float]:
+        """The number of every layer; one that is called twice counts twice."""
+        layers = specimen.layers
+        counts = dict.fromkeys(layers, 0.0)
 
-        def watch(name: str, layer: Layer) -> torch.utils.hooks.RemovableHandle:
-            def hook(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-                counts[name] += multiply_accumulates(layer, inputs[0], output)
+        def count(name: str, read: Tensor, written: Tensor) -> None:
+            counts[name] += multiply_accumulates(layers[name], read, written)
 
-            return layer.register_forward_hook(hook)
-
-        for name, layer in layers.items():
-            watch(name, layer)
-        logits(network.eval(), images[:1])
-        return Measurement(sum(counts.values()), counts)
+        specimen.network.eval()
+        with watched(layers, count):
+            specimen.logits(specimen.images[:1])
+        return counts
 
 
 def multiply_accumulates(layer: Layer, read: Tensor, written: Tensor) -> float:

@@ -6,17 +6,25 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from archgrad.proxies.shared import GradientProxy
+from archgrad.proxies.proxy import Proxy
+from archgrad.proxies.specimen import Specimen
 
 
 @dataclass(frozen=True)
-class GradNorm(GradientProxy):
-    """Σ_m ‖∂CE/∂w_m‖₂ over convolutions and linear layers m.
+class GradNorm(Proxy):
+    """Σ_m ‖∂L/∂w_m‖₂ over convolutions and linear layers m, L the loss of the batch.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> network = nn.Linear(2, 2, bias=False)
+    >>> _ = nn.init.eye_(network.weight)
+    >>> batch = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
+    >>> round(GradNorm()(network, batch), 4)  # two entries of 0.2689
+    0.3803
 
     *Source:* Abdelfattah et al., arXiv 2101.08134.
     """
 
-    def contribution(self, weight: Tensor, gradient: Tensor) -> Tensor:
-        """What one layer contributes."""
-        norm: Tensor = gradient.norm()
-        return norm
+    def examine(self, specimen: Specimen) -> dict[str, Tensor]:
+        """The norm of every layer's gradient."""
+        return {layer: gradient.norm() for layer, (_, gradient) in specimen.gradients.items()}

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from archgrad.proxies.layers import numbers, weighted
-from archgrad.proxies.proxy import Measurement, Proxy
+from archgrad.proxies.proxy import Proxy
+from archgrad.proxies.specimen import Specimen
 
 
 @dataclass(frozen=True)
 class L2Norm(Proxy):
-    """Σ_m ‖w_m‖₂ over convolutions and linear layers m: a measure of size. Needs no images.
+    """Σ_m ‖w_m‖₂ over convolutions and linear layers m: a measure of size. Looks at no images.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> network = nn.Linear(2, 2, bias=False)
+    >>> _ = nn.init.eye_(network.weight)
+    >>> batch = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
+    >>> round(L2Norm()(network, batch), 4)
+    1.4142
 
     *Source:* Abdelfattah et al., arXiv 2101.08134.
     """
 
-    def evaluate(self, network: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
-        """The sum over layers."""
-        layers = weighted(network)
-        found = dict(zip(layers, numbers([layer.weight.norm() for layer in layers.values()]), strict=True))
-        return Measurement(sum(found.values()), found)
+    def examine(self, specimen: Specimen) -> dict[str, Tensor]:
+        """The norm of every layer's weight."""
+        return {name: layer.weight.norm() for name, layer in specimen.layers.items()}

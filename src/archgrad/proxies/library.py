@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
 from archgrad.errors import ArchgradError, unknown
 from archgrad.proxies.croze import CRoZe
+from archgrad.proxies.croze_official import FlatCRoZe, OfficialCRoZe
 from archgrad.proxies.ensemble import RobustEnsemble
 from archgrad.proxies.epe_nas import EPENAS
 from archgrad.proxies.fisher import Fisher
@@ -19,7 +19,7 @@ from archgrad.proxies.jacob_cov import JacobianCovariance
 from archgrad.proxies.l2_norm import L2Norm
 from archgrad.proxies.nwot import NWOT
 from archgrad.proxies.params import Parameters
-from archgrad.proxies.plain import Plain
+from archgrad.proxies.plain import SynapticSaliency
 from archgrad.proxies.proxy import Proxy
 from archgrad.proxies.snip import SNIP
 from archgrad.proxies.synflow import SynFlow
@@ -27,8 +27,8 @@ from archgrad.proxies.zen import Zen
 
 PROXIES: dict[str, Callable[..., Proxy]] = {
     "croze": CRoZe,
-    "croze_official": partial(CRoZe, mode="official"),
-    "croze_flat": partial(CRoZe, mode="flattened"),
+    "croze_official": OfficialCRoZe,
+    "croze_flat": FlatCRoZe,
     "synflow": SynFlow,
     "snip": SNIP,
     "grasp": GraSP,
@@ -39,7 +39,7 @@ PROXIES: dict[str, Callable[..., Proxy]] = {
     "epe_nas": EPENAS,
     "zen": Zen,
     "l2_norm": L2Norm,
-    "plain": Plain,
+    "plain": SynapticSaliency,
     "params": Parameters,
     "flops": FLOPs,
     "robust_ensemble": RobustEnsemble,
@@ -58,7 +58,7 @@ def get(name: str, **options: Any) -> Proxy:
     """The proxy of that name; ``options`` are its fields.
 
     >>> get("croze", gamma=0.1)
-    CRoZe(mode='paper', beta=2.0, gamma=0.1, epsilon=None, mean=(), std=())
+    CRoZe(beta=2.0, gamma=0.1, epsilon=0.03137254901960784)
     """
     plugins = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     if name not in PROXIES and name not in plugins:

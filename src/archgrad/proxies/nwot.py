@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from archgrad.proxies.layers import logits
 from archgrad.proxies.proxy import Measurement, Proxy
+from archgrad.proxies.specimen import Specimen
 
 RELUS = frozenset([F.relu, torch.relu, torch.relu_, F.relu_, Tensor.relu, Tensor.relu_])
 
@@ -25,16 +25,25 @@ class NWOT(Proxy):
     A layer's contribution is the log-determinant of its own K; they do not add up. Layers are numbered in the order of
     their evaluation, functional ReLUs included.
 
+    >>> import torch
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Linear(4, 4, bias=False), nn.ReLU())
+    >>> _ = nn.init.eye_(network[0].weight)
+    >>> images = torch.tensor([[1.0, 1, -1, -1], [1, -1, 1, -1]])
+    >>> round(NWOT()(network, (images, torch.tensor([0, 1]))), 4)  # log 12, of K = [[4, 2], [2, 4]]
+    2.4849
+
     *Source:* Mellor et al., Neural Architecture Search without Training, arXiv 2006.04647.
     """
 
     executor: ClassVar[str | None] = "plain"  # the fused executors share a ReLU among the operations behind it
 
     @torch.no_grad()
-    def evaluate(self, network: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
+    def examine(self, specimen: Specimen) -> Measurement:
         """The log-determinant of all layers together."""
+        images = specimen.images
         with _Codes() as codes:
-            logits(network, images)
+            specimen.logits()
         whole = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
         whole = sum(codes.kernels, whole)
         layers = {f"relu_{number}": _log_determinant(kernel) for number, kernel in enumerate(codes.kernels)}

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
-
 from archgrad.proxies.proxy import Measurement, Proxy
+from archgrad.proxies.specimen import Specimen
 
 
 @dataclass(frozen=True)
 class Parameters(Proxy):
-    """The number of parameters. Needs no images."""
+    """The number of parameters. Looks at no images. Those that modules share count once, but in the layers for each.
 
-    def evaluate(self, network: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
-        """The sum over all modules that have parameters of their own."""
-        found = {
+    >>> import torch
+    >>> from torch import nn
+    >>> Parameters()(nn.Linear(2, 3), (torch.ones(1, 2), torch.tensor([0])))
+    9.0
+    """
+
+    def examine(self, specimen: Specimen) -> Measurement:
+        """The number, and that of every module that has parameters of its own."""
+        layers = {
             name: float(sum(parameter.numel() for parameter in own))
-            for name, module in network.named_modules()
+            for name, module in specimen.network.named_modules()
             if (own := list(module.parameters(recurse=False)))
         }
-        return Measurement(float(sum(p.numel() for p in network.parameters())), found)
+        return Measurement(float(sum(p.numel() for p in specimen.network.parameters())), layers)

@@ -6,18 +6,27 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from archgrad.derivatives import derivatives
-from archgrad.proxies.layers import absolute, by_layer, logits, remove_norm, weighted
-from archgrad.proxies.proxy import Measurement, Proxy
+from archgrad.proxies.layers import absolute, remove_norm
+from archgrad.proxies.proxy import Proxy
+from archgrad.proxies.specimen import Specimen
 
 
 @dataclass(frozen=True)
 class SynFlow(Proxy):
-    """Σ θ ∂R/∂θ over the weights of convolutions and linear layers, R = Σ f_{|θ|}(1) without BN.
+    """Σ θ ∂R/∂θ over the weights θ of convolutions and linear layers, R = Σ f_{|θ|}(1) without BN.
 
-    Every layer that all of the flow passes contributes R, up to biases. In double precision. Needs no images.
+    Every layer that all of the flow passes contributes R, up to biases. In double precision. Of the batch only the
+    shape of an image matters.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 2, bias=False))
+    >>> for layer in network:
+    ...     _ = nn.init.constant_(layer.weight, -0.5)
+    >>> SynFlow()(network, (torch.rand(1, 2), torch.tensor([0])))  # two layers of R = 2 · 3 · 2 / 4
+    6.0
 
     *Source:* Tanaka et al., Pruning neural networks without any data, arXiv 2006.05467; as a proxy: Abdelfattah et al.,
     Zero-Cost Proxies for Lightweight NAS, arXiv 2101.08134 (without BN, as here).
@@ -25,12 +34,9 @@ class SynFlow(Proxy):
 
     dtype: ClassVar[torch.dtype | None] = torch.float64
 
-    def evaluate(self, network: nn.Module, images: Tensor, labels: Tensor) -> Measurement:
-        """The sum over layers."""
-        remove_norm(network)
-        absolute(network)
-        layers = weighted(network)
-        flow = logits(network, torch.ones_like(images[:1])).sum()
-        gradient = derivatives(flow, [layer.weight for layer in layers.values()])
-        found = by_layer(layers, gradient, lambda w, g: (w * g).abs().sum())
-        return Measurement(sum(found.values()), found)
+    def examine(self, specimen: Specimen) -> dict[str, Tensor]:
+        """The sum over the weights of every layer."""
+        remove_norm(specimen.network)
+        absolute(specimen.network)
+        flow = specimen.logits(torch.ones_like(specimen.images[:1])).sum()
+        return {layer: (weight * by).abs().sum() for layer, (weight, by) in specimen.derivatives(flow).items()}

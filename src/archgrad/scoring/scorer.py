@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from archgrad import data as datasets
 from archgrad import spaces
-from archgrad.data import Batches, Dataset
+from archgrad.data import Batches, Dataset, Normalisation
+from archgrad.data.batches import Batch
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
 from archgrad.operations.cost import Cost
 from archgrad.proxies import library
-from archgrad.proxies.proxy import Batch, Measurement, Proxy
-from archgrad.proxies.shared import measure
+from archgrad.proxies.proxy import Measurement, Proxy, measure
 from archgrad.randomness import derive, isolated
 from archgrad.spaces import Space
 from archgrad.supernet import Supernet
@@ -29,6 +28,7 @@ class Scorer:
 
     All genotypes see the same batch, and their weights are drawn from the same seed: a score follows from the genotype
     and the settings alone. ``size``: what the space's network takes (``channels``, ``cells``, ``classes``, …).
+    ``normalisation``: how the images of the batch were normalised.
     """
 
     space: Space
@@ -37,6 +37,7 @@ class Scorer:
     size: Mapping[str, int]
     seed: int = 0
     supernet: Supernet | None = None
+    normalisation: Normalisation | None = None
 
     @classmethod
     def of(
@@ -67,8 +68,8 @@ class Scorer:
         images, labels = next(batches.epoch())
         given = {key: value for key, value in {"channels": channels, "cells": cells}.items() if value is not None}
         size = {**space.network_size, **given, "classes": dataset.classes, "in_channels": dataset.channels}
-        named = {name: normalised_as(proxy, dataset) for name, proxy in chosen.items()}
-        return cls(space, named, (images.contiguous(), labels), size, seed, supernet)
+        batch = images.contiguous(), labels
+        return cls(space, chosen, batch, size, seed, supernet, dataset.train.normalisation)
 
     def __call__(self, genotype: Genotype) -> dict[str, float]:
         """One score per proxy."""
@@ -77,8 +78,8 @@ class Scorer:
     def measure(self, genotype: Genotype) -> dict[str, Measurement]:
         """The scores with the contributions of the layers."""
         if self.supernet is not None:
-            return measure(self.proxies, self.supernet, self.batch, self.space.check(genotype))
-        return measure(self.proxies, self.network(genotype), self.batch)
+            return measure(self.proxies, self.supernet, self.batch, self.space.check(genotype), self.normalisation)
+        return measure(self.proxies, self.network(genotype), self.batch, normalisation=self.normalisation)
 
     def network(self, genotype: Genotype) -> nn.Module:
         """The freshly initialised network."""
@@ -88,12 +89,3 @@ class Scorer:
     def cost(self, genotype: Genotype) -> Cost:
         """Parameters and multiply-accumulates of the network, by formula."""
         return self.space.cost(genotype, **self.size, image_size=self.batch[0].shape[-1], unreached=False)
-
-
-def normalised_as(proxy: Proxy, dataset: Dataset) -> Proxy:
-    """The proxy, told how the images were normalised if it asks for that (``mean``, ``std``) and was not told yet."""
-    asks: Any = proxy
-    if not {"mean", "std"} <= set(getattr(asks, "__dataclass_fields__", {})) or asks.std:
-        return proxy
-    told: Proxy = replace(asks, mean=dataset.mean, std=dataset.std)
-    return told

@@ -1,0 +1,136 @@
+"""CRoZe as its authors released it, which is not the formula that they published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from archgrad.errors import require_positive
+from archgrad.proxies.croze import cosine, forward_backward, perturb, tensors
+from archgrad.proxies.layers import Layer, absolute, remove_norm
+from archgrad.proxies.proxy import Proxy
+from archgrad.proxies.specimen import Specimen
+from archgrad.spaces.nasbench201 import NASBench201Network, Residual
+
+
+@dataclass(frozen=True)
+class OfficialCRoZe(Proxy):
+    """`CRoZe` as released: Σ_m |Σ(1 + cos(θ, θ^r)) · Σ|cos(g, g^r)| · Σ(1 + cos(z, z^r))|, all cosines over axis 0.
+
+    The inner sums are over all other positions, so that they grow with the layers' sizes. On a copy without BN and with
+    absolute weights, in double precision, since logits exceed single precision without BN. x' lies on the other side of
+    x and is clamped to [0, 1], and g^r has the gradient at x added to it. Of NAS-Bench-201 z are five features, that of
+    the stem and those behind each stage; elsewhere a layer's own output.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> network = nn.Linear(3, 2, bias=False)
+    >>> batch = torch.ones(4, 3) / 2, torch.tensor([0, 0, 0, 0])
+    >>> round(OfficialCRoZe(beta=1e-300, epsilon=1e-300)(network, batch), 4)  # 2 · 3 positions, 3, and 2 · 2
+    72.0
+
+    *Source:* the published code of Ha et al., arXiv 2306.05031.
+    """
+
+    beta: float = 2.0
+    epsilon: float = 0.01
+
+    dtype: ClassVar[torch.dtype | None] = torch.float64
+    axis: ClassVar[int | None] = 0
+
+    def __post_init__(self) -> None:
+        require_positive(type(self).__name__, beta=self.beta, epsilon=self.epsilon)
+
+    def examine(self, specimen: Specimen) -> dict[str, Tensor | float]:
+        """The product of every layer; one that was not called contributes nothing."""
+        pairs = specimen.once(compared, self.beta, self.epsilon)
+        found: dict[str, Tensor | float] = dict.fromkeys(pairs, 0.0)
+        for name, pair in pairs.items():
+            if pair:
+                p, g, z = (cosine(a, b, self.axis) for a, b in pair)
+                found[name] = ((1 + p).sum() * g.abs().sum() * (1 + z).sum()).abs()
+        return found
+
+
+@dataclass(frozen=True)
+class FlatCRoZe(OfficialCRoZe):
+    """`OfficialCRoZe` with one cosine per layer, of the flattened tensors: it does not grow with the layers' sizes.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> network = nn.Linear(3, 2, bias=False)
+    >>> batch = torch.ones(4, 3) / 2, torch.tensor([0, 0, 0, 0])
+    >>> round(FlatCRoZe(beta=1e-300, epsilon=1e-300)(network, batch), 4)
+    4.0
+
+    *Source:* the published code of Ha et al., arXiv 2306.05031. *Differs:* the cosines, as the paper has them.
+    """
+
+    axis: ClassVar[int | None] = None
+
+
+Pair = tuple[Tensor, Tensor]
+
+
+def compared(specimen: Specimen, beta: float, epsilon: float) -> dict[str, tuple[Pair, Pair, Pair] | None]:
+    """For every layer what is compared: weights, gradients and features, each perturbed and clean.
+
+    None for layers whose feature was not computed. Changes the copy.
+    """
+    network = specimen.network
+    remove_norm(network, keep=(Residual,))
+    absolute(network)
+    layers, moved = specimen.layers, tensors(network)
+    stages, stage_of = feature_stages(network, layers)
+    before = [weight.detach().clone() for weight in moved]
+    clean = forward_backward(specimen, specimen.images, moved, stages)
+    perturb(moved, clean.gradients, beta)
+    images = specimen.images.detach().requires_grad_(True)
+    *kept, by_images = forward_backward(specimen, images, [*moved, images], {}).gradients
+    attacked = (images.detach() - epsilon * by_images.sign()).clamp(0, 1)
+    last = forward_backward(specimen, attacked, moved, stages)
+    place = {id(weight): number for number, weight in enumerate(moved)}
+
+    def pairs(name: str) -> tuple[Pair, Pair, Pair] | None:
+        i, stage = place[id(layers[name].weight)], stage_of[name]
+        if stage not in clean.features:
+            return None
+        weights = moved[i].detach(), before[i]
+        gradients = kept[i] + last.gradients[i], clean.gradients[i]
+        return weights, gradients, (last.features[stage], clean.features[stage])
+
+    return {name: pairs(name) for name in layers}
+
+
+def feature_stages(network: nn.Module, layers: Mapping[str, Layer]) -> tuple[dict[str, nn.Module], dict[str, str]]:
+    """Modules whose outputs are features, and for every layer the name of its feature.
+
+    NAS-Bench-201 as released: stem, both reductions, the last cell, and the pooled map; with N cells per stage, what
+    stands behind k cells belongs to feature k // N, the classifier to the last one. Elsewhere a layer's own output.
+    """
+    if not isinstance(network, NASBench201Network):
+        return dict(layers), {name: name for name in layers}
+    children = list(network.stages.named_children())
+    per_stage = sum(not isinstance(child, Residual) for _, child in children) // 3
+    ends: dict[str, nn.Module] = {"stem": network.stem}
+    ends |= {f"stages.{name}": child for name, child in children if isinstance(child, Residual)}
+    ends[f"stages.{children[-1][0]}"] = children[-1][1]
+    ends["pool"] = network.pool
+    names = list(ends)
+    stage_of: dict[str, str] = {}
+    cells = 0
+    behind: dict[str, int] = {}
+    for name, child in children:
+        cells += not isinstance(child, Residual)
+        behind[name] = cells
+    for name in layers:
+        parts = name.split(".")
+        if parts[0] == "stages":
+            stage_of[name] = names[behind[parts[1]] // per_stage]
+        else:
+            stage_of[name] = names[0] if parts[0] == "stem" else names[-1]
+    return ends, stage_of

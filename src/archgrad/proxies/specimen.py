@@ -1,0 +1,164 @@
+"""What a proxy examines: an untrained network and one batch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Hashable
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from archgrad.data.augmentation import Normalisation
+from archgrad.data.batches import Batch
+from archgrad.derivatives import derivatives
+from archgrad.engine import forced
+from archgrad.errors import ArchgradError
+from archgrad.evaluation import widened
+from archgrad.genotype import Genotype
+from archgrad.proxies.layers import Layer, weighted
+from archgrad.randomness import isolated
+from archgrad.supernet import Supernet
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Jacobians(NamedTuple):
+    """For every image the gradient of the sum of all logits by that image, and the number of logits."""
+
+    rows: Float[Tensor, "batch inputs"]
+    classes: int
+
+
+@dataclass(eq=False)
+class Specimen:
+    """A network and a batch, as a formula examines them.
+
+    ``original`` may be any module that returns logits, or a `Supernet` together with the ``genotype`` of one path.
+    ``batch``: images as the network reads them, and a class number for each. ``normalisation``: how the images were
+    normalised, None where that is unknown. ``dtype`` and ``executor``: see `Proxy`. ``passes``: what has been computed
+    for all specimens of this network.
+    """
+
+    original: nn.Module
+    batch: Batch
+    genotype: Genotype | None = None
+    normalisation: Normalisation | None = None
+    dtype: torch.dtype | None = None
+    executor: str | None = None
+    passes: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        batch: Any = self.batch
+        if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(t, Tensor) for t in batch)):
+            raise ArchgradError("proxy: the batch must be a pair of tensors (images, labels)")
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """A private copy in training mode, whose parameters all take gradients; a formula may change it at will."""
+        return private_copy(self.original, self.genotype, self.dtype)
+
+    @cached_property
+    def images(self) -> Float[Tensor, "batch ..."]:
+        """The images, where the network is and in its precision."""
+        images = self.batch[0].detach()
+        weight = next(self.network.parameters(), images)
+        return images.to(weight.device, weight.dtype if images.is_floating_point() else images.dtype)
+
+    @cached_property
+    def labels(self) -> Int[Tensor, " batch"]:
+        """The class numbers, where the network is."""
+        images, labels = self.batch
+        if labels.ndim != 1 or len(images) != len(labels) or labels.is_floating_point():
+            raise ArchgradError(
+                f"proxy: one class number per image is needed, got images {list(images.shape)} and "
+                f"labels {list(labels.shape)} of {labels.dtype}"
+            )
+        return labels.to(next(self.original.parameters(), labels).device)
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """The convolutions and linear layers of the copy, by name."""
+        return weighted(self.network)
+
+    def logits(self, images: Float[Tensor, "batch ..."] | None = None) -> Float[Tensor, "batch classes"]:
+        """What the copy returns; of several outputs the first, since the others are auxiliary heads."""
+        output = self.network(self.images if images is None else images)
+        found: Tensor = output[0] if isinstance(output, tuple | list) else output
+        return widened(found)
+
+    def loss(self, images: Float[Tensor, "batch ..."] | None = None) -> Float[Tensor, ""]:
+        """The mean cross-entropy of the copy; all proxies take their loss here."""
+        output, labels = self.logits(images), self.labels
+        classes = output.shape[1]
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+            raise ArchgradError(f"proxy: labels must lie in 0 … {classes - 1}, the network's outputs")
+        return F.cross_entropy(output, labels)
+
+    def derivatives(
+        self, value: Float[Tensor, ""], create_graph: bool = False
+    ) -> dict[str, tuple[Float[Tensor, ...], Float[Tensor, ...]]]:
+        """For every layer its weight, detached, and the derivative of a scalar by it."""
+        weights = {name: layer.weight for name, layer in self.layers.items()}
+        found = derivatives(value, list(weights.values()), create_graph=create_graph)
+        return {name: (weight.detach(), d) for (name, weight), d in zip(weights.items(), found, strict=True)}
+
+    @property
+    def gradients(self) -> dict[str, tuple[Float[Tensor, ...], Float[Tensor, ...]]]:
+        """For every layer its weight and the gradient of the loss by it, of a pass that proxies share."""
+        return self.once(_gradients)
+
+    @property
+    def jacobians(self) -> Jacobians:
+        """The images' Jacobians in double precision, of a pass that proxies share."""
+        return self.once(_jacobians)
+
+    def examined(self, examine: Callable[Concatenate[Specimen, P], T], *settings: P.args, **named: P.kwargs) -> T:
+        """What ``examine`` finds in a fresh copy, with gradients on and random numbers of its own."""
+        computed = forced(self.executor) if self.executor else nullcontext()
+        with torch.inference_mode(False), torch.enable_grad(), computed, isolated(0, "proxy"):
+            return examine(replace(self), *settings, **named)
+
+    def once(self, examine: Callable[Concatenate[Specimen, P], T], *settings: P.args, **named: P.kwargs) -> T:
+        """The same, computed once for all proxies that are measured together and ask for it."""
+        key = (examine, settings, tuple(named.items()), self.dtype, self.executor)
+        if key not in self.passes:
+            self.passes[key] = self.examined(examine, *settings, **named)
+        found: T = self.passes[key]
+        return found
+
+
+def private_copy(network: nn.Module, genotype: Genotype | None = None, dtype: torch.dtype | None = None) -> nn.Module:
+    """A copy in training mode whose parameters all take gradients; that of a supernet is one of its paths."""
+    if isinstance(network, Supernet):
+        if genotype is None:
+            raise ArchgradError("proxy: a supernet holds many networks; give the genotype of the path to score")
+        twin = network.settle(genotype, inherit=True)
+    elif genotype is not None:
+        raise ArchgradError(f"proxy: a genotype names a path of a supernet, but {type(network).__name__} is settled")
+    else:
+        twin = copy.deepcopy(network)
+    dtypes = {p.dtype for p in twin.parameters() if p.is_floating_point()}
+    if dtype is None and dtypes & {torch.float16, torch.bfloat16}:
+        dtype = torch.float32
+    if dtype is not None:
+        twin = twin.to(dtype)
+    twin.zero_grad()
+    return twin.requires_grad_(True).train()
+
+
+def _gradients(specimen: Specimen) -> dict[str, tuple[Tensor, Tensor]]:
+    return specimen.derivatives(specimen.loss())
+
+
+def _jacobians(specimen: Specimen) -> Jacobians:
+    images = specimen.images.requires_grad_(True)
+    output = specimen.logits(images)
+    (found,) = derivatives(output.sum(), [images])
+    return Jacobians(found.flatten(1).double(), output.shape[1])
