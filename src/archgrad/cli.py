@@ -40,6 +40,7 @@ from archgrad.roles import (
     Schedule,
     WeightGradient,
 )
+from archgrad.runs import default_directory
 from archgrad.step_cost import step_cost
 
 SECTIONS = ("spaces", "methods", "components", "datasets")
@@ -131,8 +132,7 @@ def search(
         chosen = replace(chosen, weight_optimiser=replace(chosen.weight_optimiser, lr=weight_lr))
     if flat_minima is not None:
         chosen = methods.a2m(space, chosen, flat_minima)
-    slug = "-".join(part.replace("/", "_").replace(":", "_").strip("._") for part in (space, method, data))
-    directory = Path(out) if out else Path("runs") / f"{slug}-{seed}"
+    directory = Path(out) if out else default_directory(space, method, data, seed)
     result = archgrad.search(
         network,
         chosen,

@@ -37,6 +37,16 @@ MAGIC = b"archgrad checkpoint 1\n"
 KEPT = 2
 
 
+def default_directory(space: str, method: str, data: str, seed: int) -> Path:
+    """Where a search writes that was not told where: ``runs/SPACE-METHOD-DATA-SEED``.
+
+    >>> default_directory("mine:Net", "darts", "../images", 0).as_posix()
+    'runs/mine_Net-darts-images-0'
+    """
+    names = (part.replace("/", "_").replace(":", "_").strip("._") for part in (space, method, data))
+    return Path("runs") / f"{'-'.join(names)}-{seed}"
+
+
 def atomic_write(path: Path | str, data: bytes) -> None:
     """Write a file whole or not at all: a reader, and a machine that stops at any moment, has the old file or the new.
 

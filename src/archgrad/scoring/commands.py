@@ -12,6 +12,7 @@ from archgrad import landscape, spaces, tables
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
 from archgrad.proxies import library
+from archgrad.runs import default_directory
 from archgrad.scoring import scores as scoring
 from archgrad.scoring import searching, strategies
 from archgrad.scoring.correlation import Study, heat_map
@@ -170,8 +171,7 @@ def search(
         progress: show a progress bar on terminals
     """
     proxies, strategy = parse_method(method)
-    slug = "-".join(part.replace("/", "_").replace(":", "_").strip("._") for part in (space, method, data))
-    directory = Path(out) if out else Path("runs") / f"{slug}-{seed}"
+    directory = Path(out) if out else default_directory(space, method, data, seed)
     result = searching.search(
         spaces.get(space),
         proxies,
@@ -194,7 +194,7 @@ def search(
     print(result.genotype)
     shown = ", ".join(f"{name} {value:.5g}" for name, value in result.scores.items())
     front = f"; {len(result.front)} on the Pareto front" if strategy == "pareto" else ""
-    print(f"{shown}: best of {len(result.candidates)} scored{front}")
+    print(f"{shown}: best of {len(result.scored)} scored{front}")
     print(f"run: {directory}   report: {page}")
 
 
