@@ -52,10 +52,10 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
     monkeypatch.setattr(Run, "log", log)
     resumed = scoring.search("nasbench201", proxy, out=tmp_path / "cut", **options)
     assert records(tmp_path / "cut") == records(tmp_path / "whole")
-    assert resumed.candidates == whole.candidates
+    assert resumed.scored == whole.scored
     assert (resumed.genotype, resumed.scores) == (whole.genotype, whole.scores)
     again = scoring.search("nasbench201", proxy, out=tmp_path / "cut", **options)  # nothing is left to do
-    assert again.candidates == whole.candidates
+    assert again.scored == whole.scored
     with pytest.raises(ArchgradError, match="other settings"):
         scoring.search("nasbench201", proxy, out=tmp_path / "cut", **{**options, "budget": 17})
 
@@ -64,7 +64,7 @@ def test_the_best_of_all_that_were_scored_is_the_result(tmp_path: Path) -> None:
     result = scoring.search("nasbench201", "synflow", strategy="move", budget=60, out=tmp_path, **SIZE)
     scorer = Scorer.of("nasbench201", "synflow", channels=4, cells=1)
     assert result.scores == scorer(result.genotype)
-    assert result.scores["synflow"] == max(c.scores[0] for c in result.candidates)
+    assert result.scores["synflow"] == max(c.scores[0] for c in result.scored)
     written = json.loads((tmp_path / "result.json").read_text())
     assert spaces.get("nasbench201").parse(written["genotype"]) == result.genotype
     assert written["scored"] == 60
@@ -86,7 +86,7 @@ def test_limits_of_parameters_and_flops_are_kept() -> None:
     space = spaces.get("nasbench201")
     size = {"channels": 4, "cells": 1, "classes": 10, "in_channels": 1, "image_size": 8, "unreached": False}
     result = scoring.search(space, "params", budget=30, max_parameters=9000, max_flops=40_000, **SIZE)
-    costs = [space.cost(c.genotype, **size) for c in result.candidates]
+    costs = [space.cost(c.genotype, **size) for c in result.scored]
     assert max(c.parameters for c in costs) <= 9000
     assert max(c.flops for c in costs) <= 40_000
     assert result.scores["params"] == max(c.parameters for c in costs)
@@ -96,9 +96,9 @@ def test_limits_of_parameters_and_flops_are_kept() -> None:
 
 def test_a_front_of_two_proxies_and_cost(tmp_path: Path) -> None:
     result = scoring.search("nasbench201", ["nwot", "croze"], strategy="pareto", budget=25, out=tmp_path, **SIZE)
-    assert all(len(c.scores) == 3 for c in result.candidates)
+    assert all(len(c.scores) == 3 for c in result.scored)
     for one in result.front:
-        for other in result.candidates:
+        for other in result.scored:
             beats = all(a >= b for a, b in zip(other.scores, one.scores, strict=True)) and other.scores != one.scores
             assert not beats
     assert result.genotype in [c.genotype for c in result.front]

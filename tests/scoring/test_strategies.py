@@ -14,7 +14,7 @@ from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
 from archgrad.randomness import generator
 from archgrad.scoring import strategies
-from archgrad.scoring.strategies import Candidate, ParetoEvolution, Random, RegularisedEvolution, Strategy, WarmUpMove
+from archgrad.scoring.strategies import ParetoEvolution, Random, RegularisedEvolution, Scored, Strategy, WarmUpMove
 from archgrad.scoring.strategies.pareto import by_rank_and_crowding, crowding_distance, domination_ranks
 from archgrad.spaces import Darts
 
@@ -30,15 +30,15 @@ def additive(genotype: Genotype) -> tuple[float]:
     return (sum((i + 1) * WEIGHT[names[0]] for i, names in enumerate(genotype.choices["cell"])),)
 
 
-def found(strategy: Strategy, budget: int, seed: int = 0, **options: object) -> list[Candidate]:
+def found(strategy: Strategy, budget: int, seed: int = 0, **options: object) -> list[Scored]:
     return list(strategies.explore(SPACE, additive, strategy, budget, seed=seed, **options))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("strategy", [WarmUpMove(10), RegularisedEvolution(20, 5), Random(), ParetoEvolution(10)])
 def test_nothing_is_scored_twice_and_the_budget_is_kept(strategy: Strategy) -> None:
-    candidates = found(strategy, 120)
-    assert len({c.genotype for c in candidates}) == len(candidates) == 120
-    assert strategies.best(candidates).scores[0] == max(c.scores[0] for c in candidates)
+    seen = found(strategy, 120)
+    assert len({c.genotype for c in seen}) == len(seen) == 120
+    assert strategies.best(seen).scores[0] == max(c.scores[0] for c in seen)
 
 
 @pytest.mark.parametrize("strategy", [WarmUpMove(10), RegularisedEvolution(20, 5), ParetoEvolution(10)])
@@ -56,22 +56,22 @@ def test_going_on_from_a_list_is_as_if_it_had_never_stopped(strategy: Strategy) 
 
 
 def test_moves_start_from_the_best_ever() -> None:
-    candidates = found(WarmUpMove(10), 100)
+    seen = found(WarmUpMove(10), 100)
     for number in range(10, 100):
-        parent = strategies.best(candidates[:number])
+        parent = strategies.best(seen[:number])
         ring = set(SPACE.neighbours(parent.genotype))
-        if not ring <= {c.genotype for c in candidates[:number]}:
-            assert candidates[number].genotype in ring
+        if not ring <= {c.genotype for c in seen[:number]}:
+            assert seen[number].genotype in ring
 
 
 def test_evolution_takes_parents_from_the_youngest_only() -> None:
     strategy = RegularisedEvolution(population=20, tournament=20)  # the whole population: its best is the parent
-    candidates = found(strategy, 100)
+    seen = found(strategy, 100)
     for number in range(20, 100):
-        parent = strategies.best(candidates[number - 20 : number])
+        parent = strategies.best(seen[number - 20 : number])
         ring = set(SPACE.neighbours(parent.genotype))
-        if not ring <= {c.genotype for c in candidates[:number]}:
-            assert candidates[number].genotype in ring
+        if not ring <= {c.genotype for c in seen[:number]}:
+            assert seen[number].genotype in ring
 
 
 def test_mutation_is_one_edit_and_leaves_the_parent_as_it_was() -> None:
@@ -87,18 +87,18 @@ def test_mutation_is_one_edit_and_leaves_the_parent_as_it_was() -> None:
 
 def test_the_whole_of_a_small_space_is_found_and_then_it_ends() -> None:
     tiny = Darts(candidates=("skip_connect", "sep_conv_3x3"), steps=1, multiplier=1)
-    candidates = list(strategies.explore(tiny, lambda _: (1.0,), WarmUpMove(3), 1000))
-    assert len(candidates) == tiny.size
+    seen = list(strategies.explore(tiny, lambda _: (1.0,), WarmUpMove(3), 1000))
+    assert len(seen) == tiny.size
 
 
 def test_what_is_not_allowed_is_never_scored() -> None:
     def allowed(genotype: Genotype) -> bool:
         return SPACE.digits(genotype).count("3") <= 2
 
-    candidates = found(WarmUpMove(10), 150, allowed=allowed)
-    assert all(allowed(c.genotype) for c in candidates)
+    seen = found(WarmUpMove(10), 150, allowed=allowed)
+    assert all(allowed(c.genotype) for c in seen)
     best = max((g for g in map(SPACE.parse, digits()) if allowed(g)), key=additive)
-    assert additive(strategies.best(candidates).genotype) == additive(best)
+    assert additive(strategies.best(seen).genotype) == additive(best)
     assert found(Random(), 5, allowed=lambda _: False) == []
 
 
@@ -108,9 +108,9 @@ def digits() -> list[str]:
 
 def test_scores_that_are_no_numbers_are_the_worst() -> None:
     values = iter([math.nan, 1.0, math.inf, -5.0])
-    candidates = list(strategies.explore(SPACE, lambda _: (next(values),), Random(), 4))
-    assert [c.scores[0] for c in candidates] == [-math.inf, 1.0, -math.inf, -5.0]
-    assert strategies.best(candidates).scores[0] == 1.0
+    seen = list(strategies.explore(SPACE, lambda _: (next(values),), Random(), 4))
+    assert [c.scores[0] for c in seen] == [-math.inf, 1.0, -math.inf, -5.0]
+    assert strategies.best(seen).scores[0] == 1.0
 
 
 def brute_force_ranks(values: np.ndarray) -> list[int]:
@@ -130,8 +130,8 @@ def test_fronts_against_brute_force(seed: int) -> None:
     values[rng.random((60, 3)) < 0.05] = -np.inf
     ranks = brute_force_ranks(values)
     assert domination_ranks(values).tolist() == ranks
-    candidates = [Candidate(SPACE.random(generator(i)), tuple(row)) for i, row in enumerate(values.tolist())]
-    assert strategies.front(candidates) == [c for c, rank in zip(candidates, ranks, strict=True) if rank == 0]
+    seen = [Scored(SPACE.random(generator(i)), tuple(row)) for i, row in enumerate(values.tolist())]
+    assert strategies.front(seen) == [c for c, rank in zip(seen, ranks, strict=True) if rank == 0]
     ordered = np.array(ranks)[by_rank_and_crowding(values)]
     assert (np.diff(ordered) >= 0).all()
 
@@ -146,10 +146,10 @@ def test_pareto_evolution_finds_the_front_of_a_whole_space() -> None:
         names = [names[0] for names in genotype.choices["cell"]]
         return float(names.count("nor_conv_3x3")), -float(sum(WEIGHT[n] > 1 for n in names)) + names.count("none") / 10
 
-    everything = [Candidate(g, two(g)) for g in map(SPACE.parse, digits())]
+    everything = [Scored(g, two(g)) for g in map(SPACE.parse, digits())]
     best = {c.scores for c in strategies.front(everything)}
-    candidates = list(strategies.explore(SPACE, two, ParetoEvolution(30), 500))
-    assert {c.scores for c in strategies.front(candidates)} == best
+    seen = list(strategies.explore(SPACE, two, ParetoEvolution(30), 500))
+    assert {c.scores for c in strategies.front(seen)} == best
 
 
 def test_mistakes() -> None:

@@ -1,4 +1,4 @@
-"""Searches by proxies: no network is trained, and a run is its list of scored candidates."""
+"""Searches by proxies: no network is trained, and a run is its list of scored architectures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from archgrad.proxies.proxy import Proxy
 from archgrad.runs import Run
 from archgrad.scoring import strategies
 from archgrad.scoring.scorer import Scorer
-from archgrad.scoring.strategies import Candidate, ParetoEvolution, Strategy
+from archgrad.scoring.strategies import ParetoEvolution, Scored, Strategy
 from archgrad.scoring.strategies.pareto import points
 from archgrad.scoring.strategies.strategy import finite
 from archgrad.spaces import Space
@@ -29,15 +29,15 @@ from archgrad.supernet import Supernet
 
 @dataclass(frozen=True)
 class ProxySearchResult:
-    """What a search by proxies found: the best genotype ever scored, and all candidates in order.
+    """What a search by proxies found: the best genotype ever scored, and all that were, in order.
 
-    ``front``: of a search with several scores, the candidates that none dominates; else the best alone.
+    ``front``: of a search with several scores, those that none dominates; else the best alone.
     """
 
     genotype: Genotype
     scores: dict[str, float]
-    candidates: list[Candidate]
-    front: list[Candidate]
+    scored: list[Scored]
+    front: list[Scored]
     directory: Path | None
     build: Callable[[], nn.Module] = field(repr=False)
 
@@ -107,7 +107,7 @@ def search(
 
 
 class _Search:
-    """One search. The run's metrics hold all that it knows, one record per candidate."""
+    """One search. The run's metrics hold all that it knows, one record per architecture."""
 
     def __init__(self, scorer: Scorer, strategy: Strategy, run: Run | None, limits: Mapping[str, float | None]):
         self.scorer, self.strategy, self.run, self.limits = scorer, strategy, run, limits
@@ -116,7 +116,7 @@ class _Search:
         self.seconds = float(self.records[-1]["seconds"]) if self.records else 0.0
 
     def go(self, budget: int, progress: bool) -> ProxySearchResult:
-        seen = [self._candidate(record) for record in self.records]
+        seen = [self._scored(record) for record in self.records]
         new = strategies.explore(
             self.space,
             self._score,
@@ -127,8 +127,8 @@ class _Search:
             seen=tuple(seen),
         )
         with Progress(f"search by {'+'.join(self.scorer.proxies)}", 1, budget, progress) as bar:
-            for candidate in new:
-                seen.append(candidate)
+            for scored in new:
+                seen.append(scored)
                 bar.at(0, len(seen), lambda: {"best": strategies.best(seen).scores[0]})
         if not seen:
             limits = ", ".join(f"{name} ≤ {value:,.0f}" for name, value in self.limits.items() if value is not None)
@@ -150,13 +150,13 @@ class _Search:
         self.records.append(record)
         if self.run:
             self.run.log(record)
-        return self._candidate(record).scores
+        return self._scored(record).scores
 
-    def _candidate(self, record: Mapping[str, Any]) -> Candidate:
+    def _scored(self, record: Mapping[str, Any]) -> Scored:
         scores = [finite(record["scores"].get(name)) for name in self.scorer.proxies]
         if isinstance(self.strategy, ParetoEvolution):
             scores.append(-float(record["flops"]))
-        return Candidate(self.space.parse(record["genotype"]), tuple(scores))
+        return Scored(self.space.parse(record["genotype"]), tuple(scores))
 
     def _allowed(self, genotype: Genotype) -> bool:
         if all(limit is None for limit in self.limits.values()):
@@ -164,7 +164,7 @@ class _Search:
         cost = self.scorer.cost(genotype)._asdict()
         return all(limit is None or cost[name] <= limit for name, limit in self.limits.items())
 
-    def _finish(self, seen: list[Candidate]) -> ProxySearchResult:
+    def _finish(self, seen: list[Scored]) -> ProxySearchResult:
         if isinstance(self.strategy, ParetoEvolution):
             chosen = strategies.front(seen)
             found = chosen[_best_mean_rank(points(chosen)[:, :-1])]
@@ -183,7 +183,7 @@ class _Search:
         )
         if self.run:
             text = record["genotype"]
-            front = [self.records[seen.index(candidate)] for candidate in chosen]
+            front = [self.records[seen.index(one)] for one in chosen]
             self.run.write_json("front.json", front)
             self.run.write_json("genotype.json", {**found.genotype.to_dict(), "text": text})
             self.run.write_json(

@@ -9,7 +9,7 @@ from archgrad.scoring.strategies.evolution import RegularisedEvolution
 from archgrad.scoring.strategies.move import WarmUpMove
 from archgrad.scoring.strategies.pareto import ParetoEvolution, front
 from archgrad.scoring.strategies.random import Random
-from archgrad.scoring.strategies.strategy import Candidate, Strategy, best, explore, mutated
+from archgrad.scoring.strategies.strategy import Scored, Strategy, best, explore, mutated
 
 STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "move": WarmUpMove,
@@ -28,10 +28,10 @@ def get(name: str) -> Strategy:
 
 __all__ = [
     "STRATEGIES",
-    "Candidate",
     "ParetoEvolution",
     "Random",
     "RegularisedEvolution",
+    "Scored",
     "Strategy",
     "WarmUpMove",
     "best",

@@ -9,13 +9,13 @@ import torch
 
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.genotype import Genotype
-from archgrad.scoring.strategies.strategy import Candidate, Strategy, best, mutated, uniform
+from archgrad.scoring.strategies.strategy import Scored, Strategy, best, mutated, uniform
 from archgrad.spaces import Space
 
 
 @dataclass(frozen=True)
 class RegularisedEvolution(Strategy):
-    """The population is the youngest ``population`` candidates; the best of ``tournament`` of them is the parent.
+    """The population is the youngest ``population`` architectures; the best of ``tournament`` of them is the parent.
 
     *Source:* Real et al., arXiv 1802.01548. *Differs:* a genotype is scored once and does not enter a second time.
     """
@@ -31,7 +31,7 @@ class RegularisedEvolution(Strategy):
                 f"got {self.population}"
             )
 
-    def proposals(self, seen: Sequence[Candidate], space: Space, draw: torch.Generator) -> Iterator[Genotype]:
+    def proposals(self, seen: Sequence[Scored], space: Space, draw: torch.Generator) -> Iterator[Genotype]:
         """Uniform draws until the population is full, then mutated winners."""
         if len(seen) < self.population:
             yield from uniform(space, draw)

@@ -9,7 +9,7 @@ import torch
 
 from archgrad.errors import require_positive
 from archgrad.genotype import Genotype
-from archgrad.scoring.strategies.strategy import Candidate, Strategy, best, mutated, uniform
+from archgrad.scoring.strategies.strategy import Scored, Strategy, best, mutated, uniform
 from archgrad.spaces import Space
 
 
@@ -26,7 +26,7 @@ class WarmUpMove(Strategy):
     def __post_init__(self) -> None:
         require_positive("WarmUpMove", warm_up=self.warm_up)
 
-    def proposals(self, seen: Sequence[Candidate], space: Space, draw: torch.Generator) -> Iterator[Genotype]:
+    def proposals(self, seen: Sequence[Scored], space: Space, draw: torch.Generator) -> Iterator[Genotype]:
         """Uniform draws, then neighbours of the best."""
         if len(seen) < self.warm_up:
             yield from uniform(space, draw)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from archgrad.genotype import Genotype
-from archgrad.scoring.strategies.strategy import Candidate, Strategy, uniform
+from archgrad.scoring.strategies.strategy import Scored, Strategy, uniform
 from archgrad.spaces import Space
 
 
@@ -16,6 +16,6 @@ from archgrad.spaces import Space
 class Random(Strategy):
     """Uniform draws without repetition."""
 
-    def proposals(self, seen: Sequence[Candidate], space: Space, draw: torch.Generator) -> Iterator[Genotype]:
+    def proposals(self, seen: Sequence[Scored], space: Space, draw: torch.Generator) -> Iterator[Genotype]:
         """Uniform draws."""
         return uniform(space, draw)

@@ -19,7 +19,7 @@ TRIES = 200
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Scored:
     """A genotype that was scored; higher is better, and the first score is what single-objective strategies seek."""
 
     genotype: Genotype
@@ -29,12 +29,12 @@ class Candidate:
 class Strategy(ABC):
     """Says which genotype to score next.
 
-    Strategies are configuration: what they know is the list of all candidates so far, in order. A search that is
+    Strategies are configuration: what they know is the list of all that was scored so far, in order. A search that is
     resumed from that list therefore goes on exactly.
     """
 
     @abstractmethod
-    def proposals(self, seen: Sequence[Candidate], space: Space, draw: torch.Generator) -> Iterator[Genotype]:
+    def proposals(self, seen: Sequence[Scored], space: Space, draw: torch.Generator) -> Iterator[Genotype]:
         """Genotypes without end, of which the first that is new and allowed is scored next."""
 
 
@@ -46,23 +46,23 @@ def explore(
     *,
     seed: int = 0,
     allowed: Callable[[Genotype], bool] = lambda _: True,
-    seen: Sequence[Candidate] = (),
-) -> Iterator[Candidate]:
+    seen: Sequence[Scored] = (),
+) -> Iterator[Scored]:
     """Score up to ``budget`` different genotypes, those ``seen`` included, and yield each new one once it is scored.
 
     Fewer where the space, or what is allowed of it, holds no more that could be found. Scores that are not finite count
     as the worst.
     """
     known = list(seen)
-    genotypes = {candidate.genotype for candidate in known}
+    genotypes = {one.genotype for one in known}
     while len(known) < budget:
         found = _next(space, strategy, known, genotypes, allowed, generator(seed, "proposal", len(known)))
         if found is None:
             return
-        candidate = Candidate(found, tuple(finite(value) for value in score(found)))
-        known.append(candidate)
+        scored = Scored(found, tuple(finite(value) for value in score(found)))
+        known.append(scored)
         genotypes.add(found)
-        yield candidate
+        yield scored
 
 
 def finite(value: float | None) -> float:
@@ -70,9 +70,9 @@ def finite(value: float | None) -> float:
     return float(value) if value is not None and math.isfinite(value) else -math.inf
 
 
-def best(seen: Sequence[Candidate]) -> Candidate:
+def best(seen: Sequence[Scored]) -> Scored:
     """The first of those with the highest first score."""
-    return max(seen, key=lambda candidate: candidate.scores[0])
+    return max(seen, key=lambda one: one.scores[0])
 
 
 def mutated(genotype: Genotype, space: Space, draw: torch.Generator) -> Genotype:
@@ -101,7 +101,7 @@ def uniform(space: Space, draw: torch.Generator) -> Iterator[Genotype]:
 def _next(
     space: Space,
     strategy: Strategy,
-    known: Sequence[Candidate],
+    known: Sequence[Scored],
     genotypes: set[Genotype],
     allowed: Callable[[Genotype], bool],
     draw: torch.Generator,
