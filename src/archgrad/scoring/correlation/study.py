@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from archgrad.errors import ArchgradError
 from archgrad.runs import atomic_write
 from archgrad.scoring.correlation import statistics
-from archgrad.scoring.correlation.targets import targets_of
+from archgrad.scoring.correlation.targets import Targets, targets_of
 from archgrad.tables import Table
 
 BANDS = 4
@@ -104,31 +104,9 @@ def correlate(
     names = [*dict.fromkeys([*(scores.columns if proxies is None else proxies), given])]
     for name in names:
         scores.values(name)  # refuses unknown ones
-    found = [table.find(scores.genotype(row)) for row in range(len(scores))]
-    mine = np.array([row for row, other in enumerate(found) if other is not None], dtype=np.int64)
-    theirs = np.array([other for other in found if other is not None], dtype=np.int64)
-    if not len(mine):
-        raise ArchgradError(f"tables {scores.name!r} and {table.name!r} have no architecture in common")
-    goals = targets_of(table, theirs, dataset)
-    x = np.stack([scores.columns[name][mine] for name in names])
-    known = ~(np.isnan(x).any(0) | np.isnan(goals.values).any(0))
-    if known.sum() < LEAST:
-        raise ArchgradError(f"correlate: only {known.sum()} cells have all values, at least {LEAST} are needed")
-    x, y = x[:, known], goals.values[:, known]
-    size = x[names.index(given)]
+    x, goals = _of_both(scores, table, names, dataset)
+    y, size, average = goals.values, x[names.index(given)], goals.averaged
     samples = statistics.resamples(x.shape[1], bootstrap, seed)
-    average = goals.averaged
-    values = {
-        "spearman": average(statistics.spearman(x, y)),
-        "kendall": average(statistics.kendall(x, y)),
-        "partial": average(statistics.partial_spearman(x, y, size)),
-    }
-    draws = {
-        "spearman": [average(statistics.spearman(x[:, s], y[:, s])) for s in samples],
-        "kendall": [average(tau) for tau in statistics.kendall_bootstrap(x, y, samples)],
-        "partial": [average(statistics.partial_spearman(x[:, s], y[:, s], size[s])) for s in samples],
-    }
-    intervals = {name: _interval(values[name], draws[name]) for name in values}
     edges, inside = size_bands(size, bands)
     by_band = [
         average(statistics.spearman(x[:, band], y[:, band]))
@@ -140,13 +118,37 @@ def correlate(
         proxies=names,
         targets=goals.names,
         cells=x.shape[1],
-        spearman=intervals["spearman"],
-        kendall=intervals["kendall"],
-        partial=intervals["partial"],
+        spearman=_interval(
+            average(statistics.spearman(x, y)), [average(statistics.spearman(x[:, s], y[:, s])) for s in samples]
+        ),
+        kendall=_interval(
+            average(statistics.kendall(x, y)), [average(tau) for tau in statistics.kendall_bootstrap(x, y, samples)]
+        ),
+        partial=_interval(
+            average(statistics.partial_spearman(x, y, size)),
+            [average(statistics.partial_spearman(x[:, s], y[:, s], size[s])) for s in samples],
+        ),
         bands=np.stack(by_band),
         edges=edges,
         counts=[int(band.sum()) for band in inside],
     )
+
+
+def _of_both(
+    scores: Table, table: Table, names: Sequence[str], dataset: str
+) -> tuple[Float[np.ndarray, "scores cells"], Targets]:
+    """The scores and the targets of the cells that have a value of everything in both tables."""
+    found = [table.find(scores.genotype(row)) for row in range(len(scores))]
+    mine = np.array([row for row, other in enumerate(found) if other is not None], dtype=np.int64)
+    theirs = np.array([other for other in found if other is not None], dtype=np.int64)
+    if not len(mine):
+        raise ArchgradError(f"tables {scores.name!r} and {table.name!r} have no architecture in common")
+    goals = targets_of(table, theirs, dataset)
+    x = np.stack([scores.columns[name][mine] for name in names])
+    known = ~(np.isnan(x).any(0) | np.isnan(goals.values).any(0))
+    if known.sum() < LEAST:
+        raise ArchgradError(f"correlate: only {known.sum()} cells have all values, at least {LEAST} are needed")
+    return x[:, known], replace(goals, values=goals.values[:, known])
 
 
 def size_bands(
