@@ -22,7 +22,7 @@ from archgrad.randomness import derive, generator
 from archgrad.recipes import Recipe, recipe_of
 from archgrad.robustness.attacks import PGD
 from archgrad.runs import Run
-from archgrad.train import _Training, train
+from archgrad.train import _augmentation, _Training, train
 
 HERE = Path(__file__).parent
 SMALL = Recipe(epochs=3, batch_size=16, lr=0.1)
@@ -106,6 +106,15 @@ def test_warm_up_rises_linearly_to_the_rate_and_then_falls():
 def test_unusable_recipes_are_one_line(changes: dict, message: str):
     with pytest.raises(ArchgradError, match=message):
         recipe_of(**changes)
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(32, 32, 16), (8, 8, 4), (16, 64, 16), (8, 16, 6)])
+def test_cutout_covers_the_same_share_of_images_of_any_size(height: int, width: int, side: int):
+    images = torch.zeros(4, 1, height, width)
+    labels = torch.tensor([0, 1, 0, 1])
+    dataset = data.from_tensors(images, labels, images, labels, augmentation=data.Augmentation(pad=1))
+    assert dataset.image_size == (height, width)
+    assert _augmentation(recipe_of("darts"), dataset).cutout == side
 
 
 def test_plain_training_is_sgd_written_out():

@@ -585,7 +585,7 @@ class Search:
                 **chosen,
                 classes=self.dataset.classes,
                 in_channels=self.dataset.channels,
-                image_size=self.dataset.image_size,
+                image_size=self.dataset.image_size[0],
                 unreached=False,
             )
         self.run.write_arrays("alphas.npz", result.alphas)

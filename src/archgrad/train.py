@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -331,7 +332,8 @@ def _augmentation(recipe: Recipe, dataset: Dataset) -> Augmentation | None:
     if dataset.augmentation is None or dataset.image_size is None:
         return None
     base = dataset.augmentation if recipe.augment else Augmentation()
-    return replace(base, cutout=round(recipe.cutout * dataset.image_size / 32))
+    side = math.sqrt(math.prod(dataset.image_size))  # of the square with as many pixels
+    return replace(base, cutout=round(recipe.cutout * side / 32))
 
 
 def _finite(tensors: Any) -> bool:

@@ -128,7 +128,7 @@ def _training_second(benchmark: Benchmark, dataset: Dataset, world: World, large
             genotype, **benchmark.size, classes=dataset.classes, in_channels=dataset.channels
         )
     network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    batch = min(largest, _probe(dataset.image_size or 32)) if world.device.type == "cpu" else largest
+    batch = min(largest, _probe(max(dataset.image_size or (32,)))) if world.device.type == "cpu" else largest
     x = torch.randn(batch, *dataset.shape, generator=generator(0, "images")).to(world.device)
     y = torch.arange(batch, device=world.device) % dataset.classes
     took = 0.0

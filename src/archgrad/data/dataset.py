@@ -67,9 +67,9 @@ class Dataset:
         return self.shape[0]
 
     @property
-    def image_size(self) -> int | None:
-        """Height of the images in pixels; None where the inputs are not images."""
-        return self.shape[1] if len(self.shape) == 3 else None
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of the images in pixels; None where the inputs are not images."""
+        return (self.shape[1], self.shape[2]) if len(self.shape) == 3 else None
 
     @property
     def mean(self) -> tuple[float, ...]:
