@@ -22,7 +22,7 @@ QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
 def images() -> data.Dataset:
     digits = data.load("digits")
     few = digits.train.take(torch.arange(64))
-    return data.from_tensors(few.inputs, few.labels, few.inputs, few.labels, classes=10, name="few digits")
+    return data.from_tensors(few.inputs, few.targets, few.inputs, few.targets, classes=10, name="few digits")
 
 
 @pytest.fixture(scope="module")

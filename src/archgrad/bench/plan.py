@@ -86,7 +86,7 @@ def _estimate(campaign: Campaign, found: Plan, device: str | None, complete: Ite
     world, suite = World.start(device), campaign.suite
     halves = suite.data.search(), suite.data.training()
     ratios = _ratios(campaign, device)
-    size = halves[0].image_size or 32
+    size = max(halves[0].image_size or (32,))
     left = [unit for unit in campaign.units() if unit.id not in set(complete)]
     for name in campaign.benchmarks:
         benchmark = suite.benchmark(name)

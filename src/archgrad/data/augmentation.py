@@ -15,7 +15,7 @@ class Draws:
     """The random numbers of one batch: where each image is cropped, whether it is mirrored, what is cut out."""
 
     shift: Int[Tensor, "batch 2"]
-    flip: Bool[Tensor, batch]
+    flip: Bool[Tensor, " batch"]
     centre: Int[Tensor, "batch 2"]
 
     def part(self, start: int, stop: int, device: torch.device) -> Draws:

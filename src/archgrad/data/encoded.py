@@ -60,7 +60,7 @@ class Encoded:
     """
 
     source: Source
-    numbers: Int[Tensor, n]
+    numbers: Int[Tensor, " n"]
     channels: int
     height: int
     width: int
@@ -77,7 +77,7 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, indices: Int[Tensor, m]) -> Encoded:
+    def __getitem__(self, indices: Int[Tensor, " m"]) -> Encoded:
         return replace(self, numbers=self.numbers[indices.cpu()])
 
     def __getitems__(self, indices: Sequence[int]) -> list[Tensor]:
@@ -89,7 +89,7 @@ class Encoded:
         shape = (0, self.channels, self.height, self.width)
         return torch.stack(images) if images else torch.empty(shape, dtype=torch.uint8)
 
-    def decode(self, indices: Int[Tensor, m] | None = None) -> UInt8[Tensor, "m c h w"]:
+    def decode(self, indices: Int[Tensor, " m"] | None = None) -> UInt8[Tensor, "m c h w"]:
         """Decode many images in threads, all of them where no indices are given."""
         numbers = self.numbers if indices is None else self.numbers[indices]
         images = torch.empty(len(numbers), self.channels, self.height, self.width, dtype=torch.uint8)

@@ -24,6 +24,8 @@ class Classes(Task):
     class_weights: Sequence[float] | None = None
     label_smoothing: float = 0.0
 
+    sized_by_few = False
+
     def __post_init__(self) -> None:
         require_number(str(self), label_smoothing=self.label_smoothing)
         if not 0 <= self.label_smoothing < 1:
@@ -101,8 +103,8 @@ class Classes(Task):
         if len(counted):
             low, high = int(counted.min()), int(counted.max())
             if low < 0 or (self.outputs is not None and high >= self.outputs):
-                limit = "0 or more" if self.outputs is None else f"in 0 … {self.outputs - 1}"
-                raise ArchgradError(f"{where}: labels must lie {limit}, got {low if low < 0 else high}")
+                limit = "be 0 or more" if self.outputs is None else f"lie in 0 … {self.outputs - 1}"
+                raise ArchgradError(f"{where}: labels must {limit}, got {low if low < 0 else high}")
         return y
 
     def _axes(self) -> Sequence[int]:

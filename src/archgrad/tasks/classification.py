@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from archgrad.tasks.classes import Classes
@@ -27,6 +28,7 @@ class Classification(Classes):
 
     correctness = "accuracy"
     shares = ("accuracy", "top5")
+    titles = MappingProxyType({"top5": "top-5"})
 
     def _names(self) -> dict[str, bool]:
         few = self.outputs is not None and self.outputs <= 5  # of which the five largest outputs are all

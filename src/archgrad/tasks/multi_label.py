@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -33,6 +34,7 @@ class MultiLabel(Task):
 
     correctness = "exact_match"
     shares = ("f1", "accuracy", "exact_match")
+    titles = MappingProxyType({"f1": "F₁"})
 
     def __post_init__(self) -> None:
         if self.labels is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -27,6 +28,8 @@ class Regression(Task):
     tensor([[1.],
             [2.]])
     """
+
+    titles = MappingProxyType({"rmse": "RMSE", "mae": "MAE"})
 
     def _mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return F.mse_loss(outputs, targets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from archgrad.tasks.classes import Classes
@@ -30,6 +31,7 @@ class Segmentation(Classes):
 
     correctness = "accuracy"
     shares = ("mean_iou", "accuracy")
+    titles = MappingProxyType({"mean_iou": "mean IoU"})
 
     @property
     def _ignored(self) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -41,8 +42,12 @@ class Task:
 
     correctness: ClassVar[str | None] = None
     """The metric that is the mean of `correct` over examples; None where single examples are not right or wrong."""
+    sized_by_few: ClassVar[bool] = True
+    """Whether any few targets say how many outputs there are."""
     shares: ClassVar[tuple[str, ...]] = ()
     """The task's own metrics that people read in percent."""
+    titles: ClassVar[Mapping[str, str]] = {}
+    """The task's own metrics whose names people write in another way."""
 
     def __post_init__(self) -> None:
         if self.loss is None and type(self) is Task:
@@ -52,6 +57,8 @@ class Task:
         for name, factory in self.metrics.items():
             if not callable(factory) or (hasattr(factory, "compute") and not isinstance(factory, type)):
                 raise ArchgradError(f"{self}: metric {name!r} must be what makes a metric, such as its class")
+            if name in ("loss", "count"):
+                raise ArchgradError(f"{self}: a metric cannot be called {name!r}, which every evaluation has")
         names = [*self._names(), *self.metrics]
         primary = self.primary or next(iter(names), "loss")
         if primary not in (*names, "loss"):
@@ -96,9 +103,12 @@ class Task:
 
     # Metrics and answers
 
-    def make_metrics(self) -> dict[str, Metric]:
-        """All metrics by name, new."""
-        return {**self._metrics(), **{name: factory() for name, factory in self.metrics.items()}}
+    def make_metrics(self, device: torch.device | str = "cpu") -> dict[str, Metric]:
+        """All metrics by name, new and on a device; the task's own count in double precision where there is any."""
+        own = {name: metric.to(device) for name, metric in self._metrics().items()}
+        if torch.device(device).type != "mps":
+            own = {name: metric.set_dtype(torch.float64) for name, metric in own.items()}
+        return own | {name: factory().to(device) for name, factory in self.metrics.items()}
 
     def measured(self, name: str, outputs: Any, targets: Any) -> tuple[Any, Any]:
         """What one metric is updated with."""
@@ -109,6 +119,18 @@ class Task:
         if len(leaves(targets)[0]):
             for name, metric in metrics.items():
                 metric.update(*self.measured(name, outputs, targets))
+
+    def computed(self, metrics: Mapping[str, Metric]) -> dict[str, float]:
+        """What metrics of this task come to, over the batches of all processes."""
+        values = {}
+        for name, metric in metrics.items():
+            with warnings.catch_warnings():  # torchmetrics warns a process that had only empty batches
+                warnings.filterwarnings("ignore", "The ``compute`` method of metric", UserWarning)
+                value = metric.compute()
+            if not isinstance(value, Tensor) or value.numel() != 1:
+                raise ArchgradError(f"{self}: metric {name!r} must come to one number, got {value!r}")
+            values[name] = float(value)
+        return values
 
     def answer(self, outputs: Any) -> Any:
         """The network's answers to a batch."""
@@ -122,15 +144,15 @@ class Task:
         """Sums over a batch of what is averaged in every step of an epoch, beside the loss."""
         return {self.correctness: self.correct(outputs, targets).sum()} if self.correctness else {}
 
-    def better(self, value: float, than: float) -> bool:
-        """Whether one value of the primary metric is better than another."""
-        return value > than if self.higher_is_better else value < than
-
     def written(self, name: str, value: float) -> str:
-        """A metric for people: `93.21 %` where it is a share, else four digits."""
+        """The value of a metric for people: `93.21%` where it is a share, else four digits."""
         own = self.metrics.get(name)
         share = name in self.shares if own is None else _is_share(own())
-        return f"{100 * value:.2f} %" if share else f"{value:.4g}"
+        return f"{value:.2%}" if share else f"{value:.4g}"
+
+    def label(self, name: str) -> str:
+        """The name of a metric for people."""
+        return self.titles.get(name, name.replace("_", " "))
 
     # Data and networks
 
@@ -144,7 +166,9 @@ class Task:
 
     def require_outputs(self, outputs: Any, targets: Any, where: str) -> None:
         """Refuse what a network gives, where it does not fit the task; `where` names the data."""
-        expected = self._expected(targets) if self.loss is None else None
+        expected = self._expected(targets)
+        if expected is None and self.outputs is not None and isinstance(outputs, Tensor):
+            expected = (*outputs.shape[:1], self.outputs, *outputs.shape[2:])
         if expected is not None and (not isinstance(outputs, Tensor) or tuple(outputs.shape) != expected):
             found = list(outputs.shape[1:]) if isinstance(outputs, Tensor) else type(outputs).__name__
             raise ArchgradError(
@@ -181,15 +205,15 @@ class Task:
         return {}
 
     def _expected(self, targets: Any) -> tuple[int, ...] | None:
-        """The shape of a network's outputs."""
+        """The shape of a network's outputs, where it is known."""
         return None
 
     def _need(self, shape: list[int]) -> str:
         return f"needs {shape}"
 
 
-def widened(outputs: Any) -> Any:
-    """Half-precision numbers in single precision, for sums and logarithms; others as they are."""
+def widened(outputs: Tensor) -> Tensor:
+    """Half-precision numbers in single precision, for sums and logarithms; others, and no tensors, as they are."""
     half = isinstance(outputs, Tensor) and outputs.dtype in (torch.bfloat16, torch.float16)
     return outputs.float() if half else outputs
 
