@@ -175,7 +175,8 @@ def test_the_best_epoch_is_chosen_by_validation_and_its_weights_are_kept(tmp_pat
     accuracies = [record["validation_accuracy"] for record in result.history]
     assert result.epoch == accuracies.index(max(accuracies))
     held_out, _ = data.split(blobs().train, 0.25, 2)
-    assert evaluate_subset(network, held_out, World(0, 1, torch.device("cpu"))) == result.validation
+    world = World(0, 1, torch.device("cpu"))
+    assert evaluate_subset(network, held_out, blobs().task, world) == result.validation
     assert result.validation.accuracy == max(accuracies)
     kept = load_weights(nn.Linear(4, 2), tmp_path / "run")
     assert torch.equal(kept.weight, network.weight)

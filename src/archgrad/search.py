@@ -409,7 +409,7 @@ class Search:
         self._require_finite(*record.values())
         with torch.no_grad():
             mixture = self.mixture()
-        found = evaluate_subset(Mixed(self.supernet, mixture), self.architecture_part, self.world)
+        found = evaluate_subset(Mixed(self.supernet, mixture), self.architecture_part, self.dataset.task, self.world)
         genotype = self._argmax()
         record |= {
             "evaluation_loss": found.loss,
