@@ -106,7 +106,7 @@ def main(directory: str, method: str, kills: int) -> None:
     warnings.simplefilter("error")
     digits = data.load("digits")
     few = digits.train.take(torch.arange(192))
-    dataset = data.from_tensors(few.inputs, few.labels, classes=10, augmentation=digits.augmentation)
+    dataset = data.from_tensors(few.inputs, few.targets, classes=10, augmentation=digits.augmentation)
     started = time.monotonic()
     attempt(f"{directory}/whole", method, dataset)
     seconds = time.monotonic() - started

@@ -22,7 +22,7 @@ QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
 def images() -> data.Dataset:
     digits = data.load("digits")
     few = digits.train.take(torch.arange(64))
-    return data.from_tensors(few.inputs, few.labels, few.inputs, few.labels, classes=10, name="few digits")
+    return data.from_tensors(few.inputs, few.targets, few.inputs, few.targets, classes=10, name="few digits")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_found_and_random_genotypes_are_trained_alike(trained: Path):
         assert {"config.yaml", "metrics.jsonl", "result.json", "weights.safetensors", "checkpoints"} <= present
         genotype = spaces.get("nasbench201").parse(run.config["genotype"])
         size = {"channels": 2, "cells": 1, "in_channels": 1, "unreached": False}
-        cost = spaces.get("nasbench201").cost(genotype, **size, image_size=images().image_size)
+        cost = spaces.get("nasbench201").cost(genotype, **size, image_size=images().image_size[0])
         assert (run.read_json("result.json")["parameters"], run.config["flops"]) == cost
 
 
@@ -96,7 +96,7 @@ def test_the_dataset_of_a_run_is_loaded_as_it_was(trained: Path, tmp_path: Path)
     size = {"channels": 2, "cells": 1, "image_size": 6}
     train_genotype("nasbench201", "000000", "digits", **size, recipe=RECIPE, out=tmp_path, **QUIET)
     assert dataset_of(tmp_path).name == "digits"
-    assert dataset_of(tmp_path).image_size == 6
+    assert dataset_of(tmp_path).image_size == (6, 6)
 
 
 def test_what_cannot_be_trained_or_loaded_is_one_line(searched: Path, tmp_path: Path):

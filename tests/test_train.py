@@ -22,7 +22,7 @@ from archgrad.randomness import derive, generator
 from archgrad.recipes import Recipe, recipe_of
 from archgrad.robustness.attacks import PGD
 from archgrad.runs import Run
-from archgrad.train import _Training, train
+from archgrad.train import _augmentation, _Training, train
 
 HERE = Path(__file__).parent
 SMALL = Recipe(epochs=3, batch_size=16, lr=0.1)
@@ -108,6 +108,15 @@ def test_unusable_recipes_are_one_line(changes: dict, message: str):
         recipe_of(**changes)
 
 
+@pytest.mark.parametrize(("height", "width", "side"), [(32, 32, 16), (8, 8, 4), (16, 64, 16), (8, 16, 6)])
+def test_cutout_covers_the_same_share_of_images_of_any_size(height: int, width: int, side: int):
+    images = torch.zeros(4, 1, height, width)
+    labels = torch.tensor([0, 1, 0, 1])
+    dataset = data.from_tensors(images, labels, images, labels, augmentation=data.Augmentation(pad=1))
+    assert dataset.image_size == (height, width)
+    assert _augmentation(recipe_of("darts"), dataset).cutout == side
+
+
 def test_plain_training_is_sgd_written_out():
     dataset = blobs()
     network, twin = linear(), linear()
@@ -166,7 +175,8 @@ def test_the_best_epoch_is_chosen_by_validation_and_its_weights_are_kept(tmp_pat
     accuracies = [record["validation_accuracy"] for record in result.history]
     assert result.epoch == accuracies.index(max(accuracies))
     held_out, _ = data.split(blobs().train, 0.25, 2)
-    assert evaluate_subset(network, held_out, World(0, 1, torch.device("cpu"))) == result.validation
+    world = World(0, 1, torch.device("cpu"))
+    assert evaluate_subset(network, held_out, blobs().task, world) == result.validation
     assert result.validation.accuracy == max(accuracies)
     kept = load_weights(nn.Linear(4, 2), tmp_path / "run")
     assert torch.equal(kept.weight, network.weight)

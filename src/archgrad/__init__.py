@@ -11,6 +11,7 @@ from archgrad.method import Method
 from archgrad.mixture import Mixture
 from archgrad.search import SearchResult, search
 from archgrad.supernet import Supernet
+from archgrad.tasks import Task
 from archgrad.train import train
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ __all__ = [
     "Mixture",
     "SearchResult",
     "Supernet",
+    "Task",
     "load",
     "search",
     "train",

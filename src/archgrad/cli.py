@@ -246,10 +246,7 @@ def evaluate(run: str, data: str | None = None, split: str = "test", device: str
     network = comparison.load(run)
     found = evaluation.evaluate(network, comparison.dataset_of(run) if data is None else data, split, device=device)
     if _main_process():
-        print(
-            f"{split}: accuracy {found.accuracy:.2%}, top-5 {found.top5:.2%}, loss {found.loss:.4f}, "
-            f"{found.count:,} images"
-        )
+        print(f"{split}: {found}, {found.count:,} inputs")
 
 
 def report(run: str) -> None:

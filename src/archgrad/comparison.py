@@ -51,7 +51,7 @@ def train_genotype(
         settings["auxiliary"] = True
     if dataset.image_size:
         shape = {**size, "classes": dataset.classes, "in_channels": dataset.channels}
-        settings["flops"] = space.flops(genotype, **shape, image_size=dataset.image_size, unreached=False)
+        settings["flops"] = space.flops(genotype, **shape, image_size=dataset.image_size[0], unreached=False)
     network = _network(space, genotype, settings, seed)
     source = {"source": str(data), "image_size": image_size} if isinstance(data, str | Path) else {}
     return train(network, dataset, recipe=recipe, seed=seed, out=out, settings={**settings, **source}, **options)

@@ -2,32 +2,73 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from archgrad import data as datasets
 from archgrad.data import Batches, Dataset, Subset
+from archgrad.data.dataset import shape_text
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
+from archgrad.nested import called, mapped
+from archgrad.tasks import Task
+from archgrad.tasks import widened as widened  # which others import from here
 
 WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """Mean cross-entropy in nats, shares of inputs whose class comes first and among the first five, their count."""
+class Evaluation:
+    """What a network does on data: the mean loss, the task's metrics by name, and the number of inputs.
+
+    Metrics are attributes as well: `found.accuracy` is `found.metrics["accuracy"]`.
+    """
 
     loss: float
-    accuracy: float
-    top5: float
+    metrics: dict[str, float]
     count: int
+    task: Task = field(repr=False, compare=False)
+
+    @property
+    def primary(self) -> str:
+        """The name of the metric that counts."""
+        return self.task.primary
+
+    @property
+    def score(self) -> float:
+        """The metric that counts."""
+        return self.loss if self.primary == "loss" else self.metrics[self.primary]
+
+    def better(self, other: Evaluation) -> bool:
+        """Whether the metric that counts is better than in another evaluation."""
+        return self.score > other.score if self.task.higher_is_better else self.score < other.score
+
+    def record(self) -> dict[str, float]:
+        """All numbers by name, as runs record them."""
+        return {"loss": self.loss, **self.metrics, "count": self.count}
+
+    @classmethod
+    def of(cls, record: Mapping[str, float], task: Task) -> Evaluation:
+        """An evaluation that was recorded."""
+        metrics = {name: value for name, value in record.items() if name not in ("loss", "count")}
+        return cls(record["loss"], metrics, int(record["count"]), task)
+
+    def __str__(self) -> str:
+        metrics = [f"{self.task.label(name)} {self.task.written(name, value)}" for name, value in self.metrics.items()]
+        return ", ".join([*metrics, f"loss {self.loss:.4f}"])
+
+    def __getattr__(self, name: str) -> float:
+        metrics = self.__dict__.get("metrics", {})  # which a copy does not have yet
+        if name not in metrics:
+            raise AttributeError(f"this evaluation has no {name!r}; it has {', '.join(['loss', *metrics])}")
+        return float(metrics[name])
 
 
 def evaluate(
@@ -38,15 +79,15 @@ def evaluate(
     device: str | torch.device | None = None,
     mixed_precision: str = "no",
     batch_size: int = 512,
-) -> Metrics:
-    """Loss and accuracy of a network on the training or the test part of a dataset, without augmentation.
+) -> Evaluation:
+    """Loss and metrics of a network on the training or the test part of a dataset, without augmentation.
 
     The network is moved to the device and keeps its mode. Raises ArchgradError if it does not fit the data.
     """
     world = World.start(device, mixed_precision)
     dataset = load_shared(data, world)
     require_fitting(network, dataset)
-    return evaluate_subset(network.to(world.device), dataset.subset(split), world, batch_size)
+    return evaluate_subset(network.to(world.device), dataset.subset(split), dataset.task, world, batch_size)
 
 
 def load_weights(network: nn.Module, path: Path | str) -> nn.Module:
@@ -68,28 +109,23 @@ def load_weights(network: nn.Module, path: Path | str) -> nn.Module:
 
 
 @torch.no_grad()
-def evaluate_subset(network: nn.Module, subset: Subset, world: World, batch_size: int = 512) -> Metrics:
-    """Loss and accuracy on a subset, computed by all processes together; the network keeps its mode."""
+def evaluate_subset(network: nn.Module, subset: Subset, task: Task, world: World, batch_size: int = 512) -> Evaluation:
+    """Loss and metrics on a subset, computed by all processes together; the network keeps its mode."""
     training = network.training
     network.eval()
     batches = Batches(subset, -(-batch_size // world.size), device=world.device, rank=world.rank, world=world.size)
-    sums = torch.zeros(3, device=world.device, dtype=torch.float32 if world.device.type == "mps" else torch.float64)
+    sums = torch.zeros(2, device=world.device, dtype=torch.float32 if world.device.type == "mps" else torch.float64)
+    metrics = task.make_metrics(world.device)
     for x, y in batches.epoch():
         with world.autocast():
-            logits = widened(network(x))
-        loss = F.cross_entropy(logits, y, reduction="sum")
-        hits = logits.topk(min(5, logits.shape[1]), dim=1).indices == y[:, None]
-        sums += torch.stack([loss, hits[:, 0].sum(), hits.sum()])
+            outputs = called(network, x)
+        sums += torch.stack(task.summed_loss(outputs, y))
+        task.update(metrics, outputs, y)
     network.train(training)
     world.sum([sums])
-    loss_sum, first, among_five = sums.tolist()
-    count = len(subset)
-    return Metrics(loss_sum / count, first / count, among_five / count, count)
-
-
-def widened(logits: Tensor) -> Tensor:
-    """Half-precision numbers in single precision, for sums and logarithms; others as they are."""
-    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+    loss, weight = sums.tolist()
+    mean = loss / weight if weight else math.nan
+    return Evaluation(mean, task.computed(metrics), len(subset), task)
 
 
 def load_shared(data: str | Path | Dataset, world: World, image_size: int | None = None) -> Dataset:
@@ -104,24 +140,21 @@ def load_shared(data: str | Path | Dataset, world: World, image_size: int | None
 @torch.no_grad()
 def require_fitting(network: nn.Module, dataset: Dataset) -> None:
     """Try two inputs, so that a network that cannot take them is one line here and not a traceback later."""
-    x, _ = next(Batches(dataset.train.take(torch.arange(2) % len(dataset.train)), 2, workers=0).epoch())
+    x, y = next(Batches(dataset.train.take(torch.arange(2) % len(dataset.train)), 2, workers=0).epoch())
     training = network.training
     network.eval()
+    device = next(network.parameters(), torch.empty(0)).device
+    x, y = (mapped(lambda tensor: tensor.to(device), part) for part in (x, y))
     try:
-        parameter = next(network.parameters(), torch.empty(0))
-        output = network(x.to(parameter.device))
-    except (RuntimeError, ValueError, TypeError) as error:
+        outputs = called(network, x)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ArchgradError(
-            f"the network cannot take inputs of {dataset.name}, of shape {list(dataset.shape)}: {reason}"
+            f"the network cannot take inputs of {dataset.name}, of shape {shape_text(dataset.shape)}: {reason}"
         ) from None
     finally:
         network.train(training)
-    if not isinstance(output, Tensor) or output.shape != (2, dataset.classes):
-        shape = list(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
-        raise ArchgradError(
-            f"{dataset.name} has {dataset.classes} classes, but the network's output is {shape} per input"
-        )
+    dataset.task.require_outputs(outputs, y, dataset.name)
 
 
 def load_state(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:

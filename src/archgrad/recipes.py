@@ -19,8 +19,8 @@ class Recipe:
     epochs, it is instead multiplied by 0.1 after each of them. `clip` bounds the gradient norm (0: off).
     `auxiliary_weight` weighs the loss of an auxiliary head. `drop_path` is reached linearly: epoch e of E has the rate
     drop_path · e / E. `augment` applies the dataset's crop and flip. `cutout` is the side of the square in pixels of a
-    32-pixel image, and scales with the image (0: off). `adversarial` attacks the images of every step, with the network
-    as it is in that step, and the network learns the result.
+    32×32 image, and covers the same share of images of other sizes (0: off). `adversarial` attacks the images of every
+    step, with the network as it is in that step, and the network learns the result.
     """
 
     epochs: int

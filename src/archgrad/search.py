@@ -360,7 +360,7 @@ class Search:
         self._require_finite(*record.values())
         with torch.no_grad():
             mixture = self.mixture()
-        found = evaluate_subset(Mixed(self.supernet, mixture), self.architecture_part, self.world)
+        found = evaluate_subset(Mixed(self.supernet, mixture), self.architecture_part, self.dataset.task, self.world)
         genotype = self._argmax()
         record |= {
             "evaluation_loss": found.loss,
@@ -534,7 +534,7 @@ class Search:
                 **chosen,
                 classes=self.dataset.classes,
                 in_channels=self.dataset.channels,
-                image_size=self.dataset.image_size,
+                image_size=self.dataset.image_size[0],
                 unreached=False,
             )
         self.run.write_arrays("alphas.npz", result.alphas)

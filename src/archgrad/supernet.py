@@ -16,6 +16,7 @@ from archgrad.choice import Row, Site, check_name
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype, Group
 from archgrad.mixture import Mixture
+from archgrad.nested import called
 from archgrad.randomness import generator as seeded
 from archgrad.randomness import isolated
 
@@ -105,9 +106,7 @@ class Supernet(nn.Module):
 
     def forward(self, x: Any, mixture: Mixture) -> Any:
         with self._bind(mixture):
-            if isinstance(x, tuple):
-                return self.network(*x)
-            return self.network(**x) if isinstance(x, dict) else self.network(x)
+            return called(self.network, x)
 
     @contextmanager
     def _bind(self, mixture: Mixture) -> Iterator[None]:
@@ -200,8 +199,9 @@ class Mixed(nn.Module):
         self.supernet, self.mixture = supernet, mixture
         self.training = supernet.training
 
-    def forward(self, x: Any) -> Any:
-        """The logits of a batch."""
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """The outputs for a batch."""
+        x = named or (inputs[0] if len(inputs) == 1 else inputs)
         return self.supernet(x, self.mixture)
 
 

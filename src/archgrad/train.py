@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -10,7 +11,6 @@ from typing import Any
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archgrad import data as datasets
@@ -19,16 +19,16 @@ from archgrad.distributed import World, synchronise_batch_norm
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import (
     WEIGHTS,
-    Metrics,
+    Evaluation,
     evaluate,
     evaluate_subset,
     load_shared,
     load_state,
     load_weights,
     require_fitting,
-    widened,
 )
 from archgrad.method import describe
+from archgrad.nested import called, leaves
 from archgrad.operations.drop_path import DropPath
 from archgrad.optim import Averages, clip, set_lr
 from archgrad.progress import Progress
@@ -36,8 +36,9 @@ from archgrad.randomness import derive, generator, isolated
 from archgrad.recipes import Recipe, recipe_of
 from archgrad.robustness.attacks import Attack
 from archgrad.runs import Run
+from archgrad.tasks import Classification
 
-__all__ = ["Metrics", "Recipe", "TrainResult", "evaluate", "load_weights", "train"]
+__all__ = ["Evaluation", "Recipe", "TrainResult", "evaluate", "load_weights", "train"]
 
 CHECK_EVERY = 100  # steps between two looks at whether the loss is still finite; each look waits for the device
 
@@ -46,13 +47,13 @@ CHECK_EVERY = 100  # steps between two looks at whether the loss is still finite
 class TrainResult:
     """A trained network and how it did.
 
-    `network` has the weights of `epoch` (counted from 0): the best by validation accuracy, or the last where nothing
-    was held out. `history` has one record per epoch.
+    `network` has the weights of `epoch` (counted from 0): the best on what was held out, by the task's primary metric,
+    or the last where nothing was. `history` has one record per epoch.
     """
 
     network: nn.Module = field(repr=False)
-    test: Metrics
-    validation: Metrics | None
+    test: Evaluation
+    validation: Evaluation | None
     epoch: int
     parameters: int
     seconds: float
@@ -80,11 +81,11 @@ def train(
 ) -> TrainResult:
     """Train a network in place from the weights that it has, and test it at the end.
 
-    In training mode the network may return `(logits, auxiliary logits)`. `recipe`: `"darts"`, `"nasbench201"`,
+    In training mode the network may return `(outputs, auxiliary outputs)`. `recipe`: `"darts"`, `"nasbench201"`,
     `"quick"`, `"adversarial"` or a `Recipe`, of which `epochs` and `batch_size` change the values. `validation`: share
     of the training set that is held out to choose the best epoch; with 0 the last epoch counts. The test set never
-    chooses anything; `test_every` reports its accuracy every so many epochs. An incomplete last batch of an epoch is
-    left out.
+    chooses anything; `test_every` reports the primary metric on it every so many epochs. An incomplete last batch of an
+    epoch is left out.
 
     `out`: run directory, written and, with the same settings, resumed from its last checkpoint with the same result
     bit for bit; None writes nothing. Checkpoints come after every epoch and every `checkpoint_seconds`. `settings` are
@@ -98,6 +99,8 @@ def train(
     if chosen.batch_size % world.size:
         raise ArchgradError(f"batch size {chosen.batch_size} cannot be shared by {world.size} processes evenly")
     require_fitting(network, dataset)
+    if chosen.adversarial is not None and not isinstance(dataset.task, Classification):
+        raise ArchgradError(f"recipe: adversarial training is for classification, {dataset.name} is for {dataset.task}")
     config = {
         "command": "train",
         **(settings or {}),
@@ -151,6 +154,7 @@ class _Training:
         run: Run | None,
     ) -> None:
         self.recipe, self.seed, self.world, self.run, self.dataset = recipe, seed, world, run, dataset
+        self.task = dataset.task.with_label_smoothing(recipe.label_smoothing)
         self.network = synchronise_batch_norm(network, world).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         if not self.parameters:
@@ -182,7 +186,7 @@ class _Training:
         self.averages = Averages()
         self.seconds = 0.0  # spent in this epoch
         self.history: list[dict[str, Any]] = []
-        self.best: dict[str, Any] | None = None  # epoch, validation accuracy and weights of the best epoch so far
+        self.best: dict[str, Any] | None = None  # epoch, record and weights of the best epoch so far
 
     def payload(self) -> dict[str, Any]:
         return {
@@ -236,14 +240,14 @@ class _Training:
         record: dict[str, Any] = {"epoch": self.epoch}
         record |= {f"train_{name}": value for name, value in self.averages.means().items()}
         if self.held_out is not None:
-            metrics = self.evaluate(self.held_out)
-            record |= {"validation_loss": metrics.loss, "validation_accuracy": metrics.accuracy}
-            if self.best is None or metrics.accuracy > self.best["metrics"]["accuracy"]:
+            found = self.evaluate(self.held_out)
+            record |= {"validation_loss": found.loss, f"validation_{found.primary}": found.score}
+            if self.best is None or found.better(Evaluation.of(self.best["record"], self.task)):
                 weights = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
-                self.best = {"epoch": self.epoch, "metrics": asdict(metrics), "weights": weights}
+                self.best = {"epoch": self.epoch, "record": found.record(), "weights": weights}
         if test_every and (self.epoch + 1) % test_every == 0:
-            metrics = self.evaluate(self.dataset.test)
-            record |= {"test_loss": metrics.loss, "test_accuracy": metrics.accuracy}
+            found = self.evaluate(self.dataset.test)
+            record |= {"test_loss": found.loss, f"test_{found.primary}": found.score}
         record["lr"] = self.recipe.lr_at(self.epoch, self.steps - 1, self.steps)
         record["seconds"] = before + time.monotonic() - started
         if self.run is not None:
@@ -252,31 +256,33 @@ class _Training:
         self.epoch, self.step, self.seconds, self.averages = self.epoch + 1, 0, 0.0, Averages()
         self.save()
 
-    def train_step(self, x: Tensor, y: Tensor) -> None:
+    def train_step(self, x: Any, y: Any) -> None:
         recipe = self.recipe
         # Dropout and drop-path draw from torch's own generator: seeded here, a step is the same after any resume.
         torch.manual_seed(derive(self.seed, "step", self.epoch, self.step, self.world.rank))
         set_lr(self.optimiser, recipe.lr_at(self.epoch, self.step, self.steps))
         x = x if recipe.adversarial is None else self.attacked(recipe.adversarial, x, y)
         with self.world.autocast():
-            output = self.network(x)
-            logits, auxiliary = output if isinstance(output, tuple) else (output, None)
-            loss = F.cross_entropy(widened(logits), y, label_smoothing=recipe.label_smoothing)
+            output = called(self.network, x)
+            outputs, auxiliary = output if isinstance(output, tuple) else (output, None)
+            loss = self.task.mean_loss(outputs, y)
             if auxiliary is not None and recipe.auxiliary_weight:
-                extra = F.cross_entropy(widened(auxiliary), y, label_smoothing=recipe.label_smoothing)
-                loss = loss + recipe.auxiliary_weight * extra
+                loss = loss + recipe.auxiliary_weight * self.task.mean_loss(auxiliary, y)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        loss, accuracy = loss.detach().clone(), (logits.argmax(1) == y).to(loss.dtype).mean()
-        self.world.average([*gradients, loss, accuracy])  # one transfer; every process then knows the whole batch's
+        means = {"loss": loss.detach().clone()}
+        with torch.no_grad():
+            sums = self.task.running(outputs, y)
+        means |= {name: value.to(loss.dtype) / len(leaves(y)[0]) for name, value in sums.items()}
+        self.world.average([*gradients, *means.values()])  # one transfer; all processes then know the whole batch's
         if recipe.clip:
             clip(gradients, recipe.clip)
         self.optimiser.step()
         count = recipe.batch_size
-        self.averages.add(count, loss=loss * count, accuracy=accuracy * count)
+        self.averages.add(count, **{name: value * count for name, value in means.items()})
 
-    def attacked(self, attack: Attack, x: Tensor, y: Tensor) -> Tensor:
+    def attacked(self, attack: Attack, x: Any, y: Any) -> Tensor:
         """The batch as an attack on the network of this step leaves it."""
         numbers = generator(self.seed, "attack", self.epoch, self.step, self.world.rank)
         bounds = (0.0, 1.0) if self.dataset.image_size else None  # inputs that are not images have any size
@@ -284,8 +290,8 @@ class _Training:
         with self.world.autocast():
             return attack(self.network, x, y, generator=numbers, **scale)
 
-    def evaluate(self, subset: Subset) -> Metrics:
-        return evaluate_subset(self.network, subset, self.world)
+    def evaluate(self, subset: Subset) -> Evaluation:
+        return evaluate_subset(self.network, subset, self.dataset.task, self.world)
 
     def require_finite(self) -> None:
         if not _finite([*self.averages.sums.values(), *self.network.state_dict().values()]):
@@ -298,7 +304,7 @@ class _Training:
     def finish(self, directory: Path | None) -> TrainResult:
         validation = None
         if self.best is not None:
-            validation = Metrics(**self.best["metrics"])
+            validation = Evaluation.of(self.best["record"], self.task)
             load_state(self.network, self.best["weights"], "best epoch")
         result = TrainResult(
             network=self.network,
@@ -316,8 +322,8 @@ class _Training:
             self.run.write_json(
                 "result.json",
                 {
-                    "test": asdict(result.test),
-                    "validation": asdict(validation) if validation else None,
+                    "test": result.test.record(),
+                    "validation": validation.record() if validation else None,
                     "epoch": result.epoch,
                     "epochs": self.recipe.epochs,
                     "parameters": result.parameters,
@@ -331,7 +337,8 @@ def _augmentation(recipe: Recipe, dataset: Dataset) -> Augmentation | None:
     if dataset.augmentation is None or dataset.image_size is None:
         return None
     base = dataset.augmentation if recipe.augment else Augmentation()
-    return replace(base, cutout=round(recipe.cutout * dataset.image_size / 32))
+    side = math.sqrt(math.prod(dataset.image_size))  # of the square with as many pixels
+    return replace(base, cutout=round(recipe.cutout * side / 32))
 
 
 def _finite(tensors: Any) -> bool:

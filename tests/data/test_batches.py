@@ -68,7 +68,7 @@ def test_every_input_is_seen_once_per_epoch_in_a_new_order():
 
 
 def test_augmentation_differs_between_epochs_steps_and_seeds():
-    one = Subset(SUBSET.inputs[:1].expand(COUNT, -1, -1, -1), SUBSET.labels)
+    one = Subset(SUBSET.inputs[:1].expand(COUNT, -1, -1, -1), SUBSET.targets)
 
     def images(seed: int, epoch: int) -> torch.Tensor:
         return torch.cat([x for x, _ in Batches(one, 8, seed=seed, augment=AUGMENTATION).epoch(epoch)])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from archgrad import data
 from archgrad.data import Augmentation, Subset
 from archgrad.errors import ArchgradError
+from archgrad.tasks import Classification, Regression
 
 
 @settings(max_examples=60, deadline=None)
@@ -26,9 +27,9 @@ def test_split_is_disjoint_complete_stratified_and_of_exact_size(counts: list[in
     first, second = data.split(whole, fraction, seed)
     assert sorted(torch.cat([first.inputs, second.inputs])[:, 0].tolist()) == list(range(len(labels)))
     assert len(first) == round(fraction * len(labels))
-    per_class = torch.bincount(first.labels, minlength=len(counts))
+    per_class = torch.bincount(first.targets, minlength=len(counts))
     assert ((per_class - fraction * torch.tensor(counts)).abs() < 1).all()
-    assert torch.equal(first.labels, labels[first.inputs[:, 0].long()])
+    assert torch.equal(first.targets, labels[first.inputs[:, 0].long()])
     again, _ = data.split(whole, fraction, seed)
     assert torch.equal(first.inputs, again.inputs)
 
@@ -60,7 +61,7 @@ def test_own_images_are_normalised_to_zero_mean_and_unit_deviation():
     (batch, _), *_ = data.Batches(dataset.train, 64).epoch()
     torch.testing.assert_close(batch.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(batch.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
-    assert dataset.class_names == ("cat", "dog")
+    assert dataset.task.class_names == ("cat", "dog")
 
 
 X, Y = torch.rand(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
@@ -69,15 +70,15 @@ X, Y = torch.rand(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((X, Y[:5], X, Y), "6 train inputs but 5 labels"),
-        ((X, Y.float(), X, Y), r"y_train: must be integers of shape \[n\]"),
-        ((X, Y, X, Y + 1), r"y_test: labels must lie in 0 … 2, got 3"),
-        ((X, Y - 1, X, Y), r"y_train: labels must lie in 0 … 1, got -1"),
-        ((X, Y, X[:, :2], Y), r"x_test has inputs of shape \[2\], x_train of \[3\]"),
-        ((X / 0, Y, X, Y), "x_train: holds values that are not finite"),
-        ((X.long(), Y, X, Y), "x_train: must be uint8 or floating point"),
-        ((X, Y, X), "both x_test and y_test"),
-        ((X[:0], Y[:0], X, Y), "train part is empty"),
+        ((X, Y[:5], X, Y), "6 train inputs but 5 targets"),
+        ((X, Y.float(), X, Y), r"y: must be integers of shape \[n\]"),
+        ((X, Y, X, Y + 1), r"test_y: labels must lie in 0 … 2, got 3"),
+        ((X, Y - 1, X, Y), r"y: labels must be 0 or more, got -1"),
+        ((X, Y, X[:, :2], Y), r"test_x has inputs of shape \[2\], x of \[3\]"),
+        ((X / 0, Y, X, Y), "x: holds values that are not finite"),
+        ((X + 1j, Y, X, Y), "x: must be real numbers, got torch.complex64"),
+        ((X, Y, X), "both test_x and test_y"),
+        ((X[:0], Y[:0], X, Y), "x: holds no inputs"),
     ],
 )
 def test_unusable_tensors_are_named(arguments: tuple, message: str):
@@ -88,3 +89,41 @@ def test_unusable_tensors_are_named(arguments: tuple, message: str):
 def test_only_images_are_augmented():
     with pytest.raises(ArchgradError, match="only images"):
         data.from_tensors(X, Y, X, Y, augmentation=Augmentation())
+
+
+def test_inputs_of_several_tensors_are_cut_and_split_together():
+    x = {
+        "tokens": torch.arange(20).view(10, 2),
+        "more": (torch.arange(10) * 1.5, torch.ones(10, 3, 2, 2).to(torch.uint8)),
+    }
+    dataset = data.from_tensors(x, torch.arange(10.0), task=Regression())
+    assert dataset.shape == {"tokens": (2,), "more": ((), (3, 2, 2))}
+    assert (len(dataset.train), len(dataset.test)) == (8, 2)
+    for inputs, targets in data.Batches(dataset.train, 3, shuffle=True).epoch():
+        assert inputs["tokens"].dtype == torch.int64
+        assert torch.equal(inputs["tokens"][:, 0] / 2, targets[:, 0])
+        assert torch.equal(inputs["more"][0] / 1.5, targets[:, 0])
+        assert torch.equal(inputs["more"][1], torch.full((len(targets), 3, 2, 2), 1 / 255))
+    with pytest.raises(ArchgradError, match="inputs are several tensors"):
+        _ = dataset.channels
+    shorter = {"tokens": x["tokens"][:9], "more": x["more"]}
+    with pytest.raises(ArchgradError, match="9 train inputs but 10 targets"):
+        data.from_tensors(shorter, torch.arange(10.0), task=Regression())
+    with pytest.raises(ArchgradError, match=r"test_x has inputs of shape \[2\], x of \{tokens: \[2\], more: "):
+        data.from_tensors(x, torch.arange(10.0), x["tokens"], torch.arange(10.0), task=Regression())
+
+
+def test_splits_without_classes_are_plain_and_exact():
+    y = torch.rand(11, 2, generator=torch.Generator().manual_seed(0))
+    first, second = data.split(Subset(torch.arange(11.0)[:, None], y), 0.5, 4)
+    assert (len(first), len(second)) == (6, 5)
+    assert torch.cat([first.inputs, second.inputs])[:, 0].sort().values.tolist() == list(range(11))
+    assert torch.equal(first.targets, y[first.inputs[:, 0].long()])
+    other, _ = data.split(Subset(torch.arange(11.0)[:, None], y), 0.5, 5)
+    assert not torch.equal(other.inputs, first.inputs)
+
+
+def test_the_task_is_given_once():
+    assert data.from_tensors(X, Y, X, Y, task=Classification(5)).task.outputs == 5
+    with pytest.raises(ArchgradError, match="either a task or the classes of a classification, not both"):
+        data.from_tensors(X, Y, X, Y, task=Classification(3), classes=3)

@@ -53,7 +53,7 @@ def test_digits_are_scikit_learns_split_the_same_every_time():
     assert torch.equal(digits.test.inputs, again.test.inputs)
     assert digits.train.inputs.unique().numel() == 17
     assert not digits.augmentation.flip
-    share = torch.bincount(digits.test.labels) / torch.bincount(torch.cat([digits.train.labels, digits.test.labels]))
+    share = torch.bincount(digits.test.targets) / torch.bincount(torch.cat([digits.train.targets, digits.test.targets]))
     assert ((share - 0.2).abs() < 0.01).all()
     images = torch.cat([digits.train.inputs, digits.test.inputs]).flatten(1).double() * 16 / 255
     from sklearn.datasets import load_digits
@@ -69,7 +69,7 @@ def test_hugging_face_parquet_of_real_images(name: str, shape: tuple, sizes: tup
     dataset = data.load(IMAGES / name)
     assert (dataset.shape, len(dataset.train), len(dataset.test)) == (shape, *sizes)
     assert dataset.classes == 10
-    assert "dog" in dataset.class_names or "Sneaker" in dataset.class_names
+    assert "dog" in dataset.task.class_names or "Sneaker" in dataset.task.class_names
     published = {"cifar10": ((0.4914, 0.4822, 0.4465), 0.247), "fashion_mnist": ((0.286,), 0.353)}[name]
     assert dataset.mean == pytest.approx(published[0], abs=5e-3)
     assert dataset.std[0] == pytest.approx(published[1], abs=5e-3)
@@ -83,8 +83,8 @@ def test_parquet_pixels_labels_and_names_come_back(tmp_path: Path):
     write_parquet(tmp_path / "test-00000-of-00001.parquet", encoded[5:], [0, 1], names=["a", "b", "c"])
     dataset = data.load(tmp_path)
     assert torch.equal(dataset.train.inputs, torch.from_numpy(images[:5]).permute(0, 3, 1, 2))
-    assert dataset.train.labels.tolist() == [0, 2, 1, 1, 0]
-    assert dataset.class_names == ("a", "b", "c")
+    assert dataset.train.targets.tolist() == [0, 2, 1, 1, 0]
+    assert dataset.task.class_names == ("a", "b", "c")
 
 
 def test_parquet_with_text_labels_and_no_test_part(tmp_path: Path):
@@ -92,7 +92,7 @@ def test_parquet_with_text_labels_and_no_test_part(tmp_path: Path):
         tmp_path / "train-0.parquet", [encode(p) for p in pictures(20)], ["dog", "cat"] * 10, column="picture"
     )
     dataset = data.load(tmp_path)
-    assert dataset.class_names == ("cat", "dog")
+    assert dataset.task.class_names == ("cat", "dog")
     assert (len(dataset.train), len(dataset.test)) == (16, 4)
 
 
@@ -143,7 +143,7 @@ def test_image_folder_with_and_without_a_test_part(tmp_path: Path):
     write_folder(tmp_path / "train", images, ["b", "a"])
     write_folder(tmp_path / "test", images[:4], ["b", "a"])
     dataset = data.load(tmp_path)
-    assert dataset.class_names == ("a", "b")
+    assert dataset.task.class_names == ("a", "b")
     assert (len(dataset.train), len(dataset.test)) == (20, 4)
     assert torch.equal(dataset.train.inputs[0], torch.from_numpy(images[1]).permute(2, 0, 1))
     single = data.load(f"folder:{tmp_path / 'train'}")
@@ -237,3 +237,34 @@ def test_offline_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", offline)
     with pytest.raises(ArchgradError, match=r"^cannot download cifar10 [^\n]*name resolution[^\n]*$"):
         data.load("cifar10", root=tmp_path)
+
+
+OWN = """
+import torch
+from archgrad import data
+from archgrad.tasks import Regression
+
+def points():
+    return data.from_tensors(torch.rand(10, 3), torch.rand(10), task=Regression(), name="points")
+
+def images():
+    return data.from_tensors(torch.zeros(10, 1, 4, 4, dtype=torch.uint8), torch.arange(10) % 2)
+
+def nothing():
+    return None
+"""
+
+
+def test_a_dataset_by_the_name_of_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "own_data.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    assert data.load("own_data:points").name == "points"
+    assert data.load("own_data:images", image_size=2).image_size == (2, 2)
+    for name, options, message in (
+        ("own_data:lines", {}, "data own_data:lines: cannot be imported .*lines"),
+        ("own_daten:points", {}, "data own_daten:points: cannot be imported .*own_daten"),
+        ("own_data:nothing", {}, "data own_data:nothing: must return a Dataset, .* got NoneType"),
+        ("own_data:points", {"image_size": 4}, "image_size and channels are for images of uint8"),
+    ):
+        with pytest.raises(ArchgradError, match=message):
+            data.load(name, **options)

@@ -51,7 +51,7 @@ def test_a_training_is_evaluated_and_its_report_shows_it(run: Path, capsys: pyte
 def test_of_a_search_the_found_network_is_evaluated(tmp_path: Path):
     few = data.load("digits")
     part = few.train.take(torch.arange(64))
-    images = data.from_tensors(part.inputs, part.labels, part.inputs, part.labels, classes=10, name="few digits")
+    images = data.from_tensors(part.inputs, part.targets, part.inputs, part.targets, classes=10, name="few digits")
     out = tmp_path / "search"
     search("nasbench201", "random_genotype", images, channels=2, cells=1, batch_size=16, out=out, **QUIET)
     with pytest.raises(ArchgradError, match="has not been trained yet"):

@@ -86,7 +86,7 @@ def _estimate(campaign: Campaign, found: Plan, device: str | None, complete: Ite
     world, suite = World.start(device), campaign.suite
     halves = suite.data.search(), suite.data.training()
     ratios = _ratios(campaign, device)
-    size = halves[0].image_size or 32
+    size = max(halves[0].image_size or (32,))
     left = [unit for unit in campaign.units() if unit.id not in set(complete)]
     for name in campaign.benchmarks:
         benchmark = suite.benchmark(name)
@@ -128,7 +128,7 @@ def _training_second(benchmark: Benchmark, dataset: Dataset, world: World, large
             genotype, **benchmark.size, classes=dataset.classes, in_channels=dataset.channels
         )
     network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    batch = min(largest, _probe(dataset.image_size or 32)) if world.device.type == "cpu" else largest
+    batch = min(largest, _probe(max(dataset.image_size or (32,)))) if world.device.type == "cpu" else largest
     x = torch.randn(batch, *dataset.shape, generator=generator(0, "images")).to(world.device)
     y = torch.arange(batch, device=world.device) % dataset.classes
     took = 0.0

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from archgrad.data.augmentation import Augmentation
 from archgrad.data.dataset import Subset
-from archgrad.data.encoded import Encoded
+from archgrad.data.items import Items
 from archgrad.errors import ArchgradError
+from archgrad.nested import mapped
 from archgrad.randomness import derive, generator
 
-Batch = tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]
+Batch = tuple[Any, Any]
 
 
 class Batches:
-    """Iterates over a subset in batches on the device: floating point, images normalised and stored channels last.
+    """Iterates over a subset in batches on the device: pixels as numbers in [0, 1], images stored channels last.
 
     `batch_size` is that of one process. Everything random is drawn for the batch of all processes together, of which
     process `rank` of `world` takes its slice: two processes with batch B see what one sees with batch 2B. With
@@ -62,17 +64,10 @@ class Batches:
     def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from step `start` on, the same whether or not the earlier ones were drawn."""
         order = self._order(epoch)
-        raw: Iterator[Tensor]
         parts = [self._slice(step) for step in range(start, len(self))]
-        if isinstance(self.subset.inputs, Tensor):
-            order = order.to(self.device, non_blocking=True)
-            stored = self.subset.inputs
-            raw = (stored[order[part]] for part in parts)
-        else:
-            raw = self._stream(epoch, [order[part].tolist() for part in parts])
-            order = order.to(self.device, non_blocking=True)
-        for step, (part, inputs) in enumerate(zip(parts, raw, strict=True), start=start):
-            yield self._prepare(inputs, epoch, step), self.subset.labels[order[part]]
+        batches = self._streamed if self.subset.streams else self._stored
+        for step, (x, y) in enumerate(batches(epoch, order, parts), start=start):
+            yield self._prepared(x, epoch, step), y
 
     def stream(self, position: int = 0) -> Iterator[Batch]:
         """An endless row of epochs from step number `position` on, counted over all epochs from 0."""
@@ -92,7 +87,39 @@ class Batches:
         size = min(self.global_batch_size, self.count - first)
         return slice(first + size * self.rank // self.world, first + size * (self.rank + 1) // self.world)
 
-    def _prepare(self, x: Shaped[Tensor, "batch ..."], epoch: int, step: int) -> Float[Tensor, "batch ..."]:
+    def _stored(self, epoch: int, order: Int[Tensor, " n"], parts: list[slice]) -> Iterator[Batch]:
+        order = order.to(self.device, non_blocking=True)
+        for part in parts:
+            chosen = self.subset.take(order[part])
+            yield chosen.inputs, chosen.targets
+
+    def _streamed(self, epoch: int, order: Int[Tensor, " n"], parts: list[slice]) -> Iterator[Batch]:
+        source, examples = self.subset.inputs, isinstance(self.subset.inputs, Items)
+
+        def seeded(place: int) -> tuple[int, int]:
+            return place, derive(self.seed, "item", epoch, int(source.numbers[place]))
+
+        batches: list[Any] = [order[part].tolist() for part in parts]
+        loader: DataLoader[Any] = DataLoader(
+            source,  # fetched by __getitems__, one call per batch
+            batch_sampler=[list(map(seeded, batch)) for batch in batches] if examples else batches,
+            num_workers=self.workers,
+            collate_fn=source.stack,
+            pin_memory=self.device.type == "cuda",
+            # The workers' seed would otherwise come from torch's global generator, and change it.
+            generator=torch.Generator().manual_seed(derive(self.seed, "workers", epoch)),
+        )
+        order = order.to(self.device, non_blocking=True)
+        try:
+            for part, batch in zip(parts, loader, strict=True):
+                placed = mapped(lambda tensor: tensor.to(self.device, non_blocking=True), batch)
+                yield placed if examples else (placed, self.subset.targets[order[part]])
+        except ArchgradError as error:  # a worker's error arrives with its traceback as text, the message at the end
+            raise ArchgradError(str(error).strip().splitlines()[-1].removeprefix(f"{_NAME}: ")) from None
+
+    def _prepared(self, x: Any, epoch: int, step: int) -> Any:
+        if not isinstance(x, Tensor):
+            return mapped(_plain, x)
         draws = None
         if self.augment is not None:
             first = step * self.global_batch_size
@@ -102,30 +129,24 @@ class Batches:
             drawn = self.augment.draw(size, x.shape[-2], x.shape[-1], randomness)
             draws = drawn.part(part.start - first, part.stop - first, x.device)
             x = self.augment.crop(x, draws)
-        if x.dtype == torch.uint8:
-            x = x.to(torch.get_default_dtype()) / 255
+        x = _scaled(x)
         if self.subset.normalisation is not None:
             x = self.subset.normalisation(x)
         if self.augment is not None and draws is not None:
             x = self.augment.cut(x, draws)
-        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+        return _laid_out(x)
 
-    def _stream(self, epoch: int, batches: list[list[int]]) -> Iterator[Shaped[Tensor, "batch ..."]]:
-        assert isinstance(self.subset.inputs, Encoded)
-        loader: DataLoader[Tensor] = DataLoader(
-            self.subset.inputs,  # type: ignore[arg-type]  # fetched by __getitems__, one call per batch
-            batch_sampler=batches,
-            num_workers=self.workers,
-            collate_fn=self.subset.inputs.stack,
-            pin_memory=self.device.type == "cuda",
-            # The workers' seed would otherwise come from torch's global generator, and change it.
-            generator=torch.Generator().manual_seed(derive(self.seed, "workers", epoch)),
-        )
-        try:
-            for batch in loader:
-                yield batch.to(self.device, non_blocking=True)
-        except ArchgradError as error:  # a worker's error arrives with its traceback as text, the message at the end
-            raise ArchgradError(str(error).strip().splitlines()[-1].removeprefix(f"{_NAME}: ")) from None
+
+def _scaled(x: Tensor) -> Tensor:
+    return x.to(torch.get_default_dtype()) / 255 if x.dtype == torch.uint8 else x
+
+
+def _laid_out(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+def _plain(x: Tensor) -> Tensor:
+    return _laid_out(_scaled(x))
 
 
 _NAME = f"{ArchgradError.__module__}.{ArchgradError.__qualname__}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +18,13 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from archgrad.data.augmentation import Augmentation, Normalisation
-from archgrad.data.dataset import SPLIT_SEED, TEST_FRACTION, Dataset, Subset, normalised, require_labels, split
+from archgrad.data.dataset import SPLIT_SEED, TEST_FRACTION, Dataset, Subset, normalised, split
 from archgrad.data.encoded import Encoded
 from archgrad.data.images import Part, has_parquet, read_folder, read_parquet
 from archgrad.errors import ArchgradError, unknown
+from archgrad.tasks import Classification
 
+_FUNCTION = re.compile(r"(?!folder:)[\w.]+:\w+")  # package.module:function
 MEMORY = 4 * 2**30  # bytes of decoded images up to which a set is kept in memory
 
 
@@ -81,11 +86,13 @@ def load(
     label_column: str | None = None,
     memory: int = MEMORY,
 ) -> Dataset:
-    """A dataset by name (`NAMES`), or by the path of an image folder or of a directory of Parquet files.
+    """A dataset by name (`NAMES`), by the path of an image folder or of a directory of Parquet files, or by a function.
 
     An image folder (`PATH` or `folder:PATH`) has one sub-folder per class, in `train/` and `test/` or directly; without
     a test part a fixed stratified fifth is held out. Parquet files are `train-*.parquet` and `test-*.parquet` with a
-    column of encoded images and one of labels, as on Hugging Face. A `Dataset` comes back as it is.
+    column of encoded images and one of labels, as on Hugging Face. `package.module:function` is a function without
+    arguments that returns a `Dataset`; modules are also looked for in the current directory. A `Dataset` comes back as
+    it is.
 
     `root`: where torchvision's files are or are downloaded to (`ARCHGRAD_DATA`, or `~/.cache/archgrad/data`).
     `image_size`: bring all images to this many pixels once, averaging where they shrink. `channels`: 3 repeats a grey
@@ -106,6 +113,8 @@ def load(
         dataset = _digits()
     elif name in _NAMED:
         dataset = _read_named(name, Path(root) if root else _default_root(), download)
+    elif _FUNCTION.fullmatch(name) and not Path(name).exists():
+        dataset = _called(name)
     else:
         path = Path(name.removeprefix("folder:")).expanduser()
         if not path.is_dir():
@@ -113,9 +122,27 @@ def load(
                 raise ArchgradError(f"{path}: no such directory of images")
             raise unknown("dataset", name, NAMES)
         dataset = _read_directory(path, name, image_size, channels, label_column, memory)
-    train, test = (_converted(part, image_size, channels) for part in (dataset.train, dataset.test))
-    dataset = replace(dataset, shape=_shape(train), train=train, test=test)
+    if image_size is not None or channels is not None:
+        train, test = (_converted(part, image_size, channels, name) for part in (dataset.train, dataset.test))
+        dataset = replace(dataset, shape=_shape(train), train=train, test=test)
     return dataset if augmentation is None else replace(dataset, augmentation=augmentation)
+
+
+def _called(name: str) -> Dataset:
+    """The dataset that a user's function returns."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    module, function = name.split(":")
+    try:
+        made = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ArchgradError(f"data {name}: cannot be imported ({error})") from None
+    dataset = made()
+    if not isinstance(dataset, Dataset):
+        raise ArchgradError(
+            f"data {name}: must return a Dataset, as archgrad.data.from_tensors does, got {type(dataset).__name__}"
+        )
+    return dataset
 
 
 def _default_root() -> Path:
@@ -130,7 +157,7 @@ def _digits() -> Dataset:
     whole = Subset(images, torch.from_numpy(digits.target).long())
     test, train = split(whole, TEST_FRACTION, SPLIT_SEED)
     train, test = normalised(train, test)
-    return Dataset("digits", tuple("0123456789"), _shape(train), train, test, Augmentation(pad=1))
+    return Dataset("digits", Classification(tuple("0123456789")), _shape(train), train, test, Augmentation(pad=1))
 
 
 def _read_named(name: str, root: Path, download: bool) -> Dataset:
@@ -154,19 +181,20 @@ def _read_named(name: str, root: Path, download: bool) -> Dataset:
         subsets.append(Subset(pixels, torch.as_tensor(labels).long()))
     train, test = normalised(subsets[0], subsets[1], named.normalisation)
     names = named.class_names or tuple(parts[0].classes)
-    return Dataset(name, names, _shape(train), train, test, _standard(train, named.flip))
+    return Dataset(name, Classification(names), _shape(train), train, test, _standard(train, named.flip))
 
 
 def _read_directory(
     path: Path, name: str, size: int | None, channels: int | None, label_column: str | None, memory: int
 ) -> Dataset:
     parts = read_parquet(path, label_column) if has_parquet(path) else read_folder(path)
+    task = Classification(parts[0].class_names)
     first = Encoded.of(parts[0].source, channels, size)
 
     def subset(part: Part) -> Subset:
         encoded = replace(first, source=part.source, numbers=torch.arange(len(part.source)))
-        require_labels(part.labels, len(part.class_names), f"{path}: {part.name}")
-        return Subset(encoded if total > memory else encoded.decode(), part.labels)
+        labels = task.targets(part.labels, f"{path}: {part.name}")
+        return Subset(encoded if total > memory else encoded.decode(), labels)
 
     total = sum(len(part.source) for part in parts) * first.channels * first.height * first.width
     subsets = [subset(part) for part in parts]
@@ -175,7 +203,7 @@ def _read_directory(
     else:
         train, test = subsets
     train, test = normalised(train, test)
-    return Dataset(name, parts[0].class_names, _shape(train), train, test, _standard(train, flip=True))
+    return Dataset(name, task, _shape(train), train, test, _standard(train, flip=True))
 
 
 def _standard(train: Subset, flip: bool) -> Augmentation:
@@ -189,11 +217,13 @@ def _shape(subset: Subset) -> tuple[int, ...]:
     return inputs.channels, inputs.height, inputs.width
 
 
-def _converted(subset: Subset, size: int | None, channels: int | None) -> Subset:
+def _converted(subset: Subset, size: int | None, channels: int | None, name: str) -> Subset:
     """The subset with its images in this size and with these channels; encoded images decode so already."""
     inputs, normalisation = subset.inputs, subset.normalisation
-    if not isinstance(inputs, Tensor):
+    if isinstance(inputs, Encoded):
         return subset
+    if not isinstance(inputs, Tensor) or inputs.ndim != 4 or inputs.dtype != torch.uint8:
+        raise ArchgradError(f"{name}: image_size and channels are for images of uint8, which its inputs are not")
     if size is not None and inputs.shape[-2:] != (size, size):
         inputs = _resize(inputs, size)
     if channels is not None and channels != inputs.shape[1]:

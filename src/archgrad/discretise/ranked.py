@@ -48,7 +48,7 @@ class Ranked(Discretisation):
         # The same images in every process, whichever slice of the batches it has.
         subset = batches.subset
         order = torch.randperm(len(subset), generator=context.generator("images"))[: self.images]
-        chosen = subset.take(order.to(subset.labels.device))
+        chosen = subset.take(order.to(subset.targets.device))
         batch = next(Batches(chosen, self.images, device=batches.device).epoch())
         proxy = proxies.get(self.proxy)
         drawn = dict.fromkeys(self.drawn(alphas, context))
