@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -67,14 +67,14 @@ class Specimen:
     @cached_property
     def images(self) -> Float[Tensor, "batch ..."]:
         """The images, where the network is and in its precision."""
-        images = self.batch[0].detach()
+        images: Tensor = self.batch[0].detach()
         weight = next(self.network.parameters(), images)
         return images.to(weight.device, weight.dtype if images.is_floating_point() else images.dtype)
 
     @cached_property
     def labels(self) -> Int[Tensor, " batch"]:
         """The class numbers, where the network is."""
-        images, labels = self.batch
+        images, labels = cast(tuple[Tensor, Tensor], self.batch)
         if labels.ndim != 1 or len(images) != len(labels) or labels.is_floating_point():
             raise ArchgradError(
                 f"proxy: one class number per image is needed, got images {list(images.shape)} and "
