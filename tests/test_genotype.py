@@ -143,7 +143,7 @@ EXAMPLES = {
 def test_size_rings_and_samples_agree_with_brute_force(group: Group) -> None:
     groups = {"g": group}
     everything = {Genotype.of({"g": kept}) for kept in brute_force(group)}
-    assert genotypes.size(groups) == len(everything)
+    assert genotypes.count(groups) == len(everything)
     generator = torch.Generator().manual_seed(0)
     drawn = {genotypes.sample(groups, generator) for _ in range(40 * len(everything))}
     assert drawn == everything

@@ -279,7 +279,7 @@ def list_(section: str | None = None) -> None:
 
 def _entries(section: str) -> list[tuple[str, str]]:
     if section == "spaces":
-        return [(name, f"{_first_line(made)} {_count(spaces.get(name).size)}") for name, made in spaces.SPACES.items()]
+        return [(name, f"{_first_line(made)} {_count(spaces.get(name).count)}") for name, made in spaces.SPACES.items()]
     if section == "methods":
         return [(name, _about_method(name)) for name in methods.names()]
     if section == "datasets":

@@ -228,7 +228,7 @@ def settle_slots(settings: Mapping[str, list[Setting]], groups: Mapping[str, Gro
     return Genotype.of(choices, space)
 
 
-def size(groups: Mapping[str, Group]) -> int:
+def count(groups: Mapping[str, Group]) -> int:
     """The number of architectures."""
     product = 1
     for group in groups.values():

@@ -113,7 +113,7 @@ def make(name: str, channels: int, stride: int, affine: bool, pool_norm: bool) -
             nn.ReLU(),
             operations.Pool("avg", channels, 1),
         )
-    return operations.build(name, operations.Setting(channels, stride, affine, pool_norm=pool_norm))
+    return operations.build(name, operations.Spec(channels, stride, affine, pool_norm=pool_norm))
 
 
 class One(nn.Module):

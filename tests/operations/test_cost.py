@@ -8,11 +8,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from archgrad.errors import ArchgradError
-from archgrad.operations import OPERATIONS, Setting, build
-from archgrad.operations.cost import Cost, half, linear, operation, total
+from archgrad.operations import OPERATIONS, Spec, build
+from archgrad.operations.cost import Complexity, half, linear, operation, total
 
 
-def counted(module: nn.Module, *shape: int) -> Cost:
+def counted(module: nn.Module, *shape: int) -> Complexity:
     """Trainable parameters, and multiply-accumulates as torch counts them (it says 2 FLOPs for each).
 
     On the meta device, where pooling is torch's own: on a CPU it is computed by a convolution.
@@ -20,7 +20,7 @@ def counted(module: nn.Module, *shape: int) -> Cost:
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         module.eval().to("meta")(torch.empty(shape, device="meta"))
-    return Cost(sum(p.numel() for p in module.parameters()), counter.get_total_flops() // 2)
+    return Complexity(sum(p.numel() for p in module.parameters()), counter.get_total_flops() // 2)
 
 
 @pytest.mark.parametrize("size", [8, 7, 1])
@@ -28,7 +28,7 @@ def counted(module: nn.Module, *shape: int) -> Cost:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_costs_what_its_formula_says(name: str, stride: int, size: int) -> None:
     for channels in (6, 5):
-        module = build(name, Setting(channels, stride))
+        module = build(name, Spec(channels, stride))
         assert operation(name, channels, stride, size) == counted(module, 1, channels, size, size)
 
 
@@ -38,17 +38,17 @@ def test_an_operation_costs_what_its_formula_says(name: str, stride: int, size: 
 def test_an_operation_keeps_channels_and_shrinks_the_map_rounding_up(name: str, stride: int, size: int) -> None:
     out = size if stride == 1 else half(size)
     x = torch.randn(2, 6, size, size)
-    assert build(name, Setting(6, stride))(x).shape == (2, 6, out, out)
+    assert build(name, Spec(6, stride))(x).shape == (2, 6, out, out)
 
 
 def test_a_linear_layer_counts_its_bias() -> None:
-    assert linear(64, 10) == Cost(650, 650)
+    assert linear(64, 10) == Complexity(650, 650)
     assert sum(p.numel() for p in nn.Linear(64, 10).parameters()) == 650
 
 
 def test_total_is_the_sum() -> None:
-    assert total(Cost(1, 2), Cost(3, 4)) == Cost(1, 2).plus(Cost(3, 4)) == Cost(4, 6)
-    assert total() == Cost(0, 0)
+    assert total(Complexity(1, 2), Complexity(3, 4)) == Complexity(1, 2).plus(Complexity(3, 4)) == Complexity(4, 6)
+    assert total() == Complexity(0, 0)
 
 
 def test_an_operation_without_formula_is_refused() -> None:

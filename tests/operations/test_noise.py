@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from archgrad.operations import Noise, Setting, build, declaration
+from archgrad.operations import Noise, Spec, build, declaration
 
 
 def test_noise_is_standard_normal_of_the_strided_shape_and_new_in_every_pass() -> None:
     torch.manual_seed(0)
     x = torch.full((40, 5, 21, 20), 7.0)
     for mode in (True, False):
-        noise = build("noise", Setting(5, stride=2)).train(mode)
+        noise = build("noise", Spec(5, stride=2)).train(mode)
         first, second = noise(x), noise(x)
         assert first.shape == (40, 5, 11, 10)
         assert not torch.equal(first, second)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from archgrad.errors import ArchgradError
-from archgrad.operations import OPERATIONS, DropPath, FactorizedReduce, Pool, Setting, Zero, build
+from archgrad.operations import OPERATIONS, DropPath, FactorizedReduce, Pool, Spec, Zero, build
 
 
 def maps(*shape: int) -> torch.Tensor:
@@ -17,7 +17,7 @@ def maps(*shape: int) -> torch.Tensor:
 
 def test_skip_is_the_identity_at_stride_1() -> None:
     x = maps(2, 4, 5, 5)
-    assert build("skip_connect", Setting(4))(x) is x
+    assert build("skip_connect", Spec(4))(x) is x
 
 
 def test_none_is_zero_of_the_strided_shape() -> None:
@@ -41,7 +41,7 @@ def test_maximum_pooling_ignores_the_border() -> None:
 
 
 def test_pools_of_the_supernet_are_normalised_without_parameters() -> None:
-    pool = build("avg_pool_3x3", Setting(3, pool_norm=True))
+    pool = build("avg_pool_3x3", Spec(3, pool_norm=True))
     out = pool(10 + 5 * maps(8, 3, 6, 6).float())
     torch.testing.assert_close(out.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(out.var((0, 2, 3), correction=0), torch.ones(3), atol=1e-3, rtol=0)
@@ -67,7 +67,7 @@ def test_factorized_reduce_splits_an_odd_number_of_channels() -> None:
                                              ("nor_conv_3x3", 1), ("conv_7x1_1x7", 3)])  # fmt: skip
 def test_receptive_field(name: str, reach: int) -> None:
     torch.manual_seed(0)
-    operation = build(name, Setting(2)).double().eval()
+    operation = build(name, Spec(2)).double().eval()
     for weight in operation.parameters():
         weight.data.abs_()  # so that no ReLU hides a pixel
     x = maps(1, 2, 17, 17).abs().requires_grad_()
@@ -78,7 +78,7 @@ def test_receptive_field(name: str, reach: int) -> None:
 
 @pytest.mark.parametrize("name", [n for n in OPERATIONS if "conv" in n])
 def test_affine_and_track_reach_the_normalisation(name: str) -> None:
-    norms = [m for m in build(name, Setting(4, affine=False, track=False)).modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in build(name, Spec(4, affine=False, track=False)).modules() if isinstance(m, nn.BatchNorm2d)]
     assert norms
     assert all(n.weight is None and n.running_mean is None for n in norms)
 
@@ -103,4 +103,4 @@ def test_drop_path_does_nothing_in_evaluation_or_at_rate_zero() -> None:
 
 def test_a_misspelt_operation_names_the_close_one() -> None:
     with pytest.raises(ArchgradError, match=r"unknown operation 'sep_conv3x3': did you mean 'sep_conv_3x3'"):
-        build("sep_conv3x3", Setting(4))
+        build("sep_conv3x3", Spec(4))

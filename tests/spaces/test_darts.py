@@ -98,9 +98,9 @@ def test_the_published_size_in_full() -> None:
 
 
 def test_sizes() -> None:
-    assert SPACE.size == (180 * 7**8) ** 2
-    assert spaces.get("darts_without_none").size == SPACE.size
-    assert Darts(steps=2, multiplier=2).size == (1 * 3 * 7**4) ** 2
+    assert SPACE.count == (180 * 7**8) ** 2
+    assert spaces.get("darts_without_none").count == SPACE.count
+    assert Darts(steps=2, multiplier=2).count == (1 * 3 * 7**4) ** 2
 
 
 def test_120_neighbours_at_one_edit() -> None:
@@ -122,7 +122,7 @@ def test_radius_is_the_distance_in_the_graph_of_single_edits() -> None:
         frontier = list(dict.fromkeys(g for f in frontier for g in space.neighbours(f) if g not in seen))
         seen |= set(frontier)
         radius += 1
-    assert len(seen) == space.size == (3 * 2**4) ** 2
+    assert len(seen) == space.count == (3 * 2**4) ** 2
     assert not list(space.neighbours(parent, radius))
 
 

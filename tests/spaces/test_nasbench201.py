@@ -25,7 +25,7 @@ def costs() -> dict[str, tuple[int, int]]:
 
 
 def test_the_space_has_15625_cells() -> None:
-    assert SPACE.size == len(ALL) == 15_625
+    assert SPACE.count == len(ALL) == 15_625
     assert len({SPACE.parse(digits) for digits in ALL}) == 15_625
 
 

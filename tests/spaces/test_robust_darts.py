@@ -82,7 +82,7 @@ def test_the_sets_are_those_that_were_published() -> None:
 
 
 def test_each_has_the_size_of_two_operations_per_edge() -> None:
-    assert {s.size for s in (S1, S2, S3, S4)} == {(180 * 2**8) ** 2} == {2_123_366_400}
+    assert {s.count for s in (S1, S2, S3, S4)} == {(180 * 2**8) ** 2} == {2_123_366_400}
 
 
 def test_published_searches_of_s1_and_s3_found_genotypes_of_these_spaces() -> None:

@@ -31,7 +31,7 @@ def table() -> list[dict[str, Any]]:
 
 
 def test_the_space_has_4096_cells() -> None:
-    assert SPACE.size == len(ALL) == len({SPACE.parse(digits) for digits in ALL}) == 4096
+    assert SPACE.count == len(ALL) == len({SPACE.parse(digits) for digits in ALL}) == 4096
 
 
 def test_all_cells_of_the_table_parse_and_are_different() -> None:

@@ -36,7 +36,7 @@ def test_the_whole_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_costs_equal_built_networks(tutorial: Any) -> None:
-    assert tutorial.size == 27
+    assert tutorial.count == 27
     for seed in range(4):
         genotype = tutorial.random(torch.Generator().manual_seed(seed))
         network = tutorial.network(genotype, channels=4, cells=2, classes=7)

@@ -20,6 +20,7 @@ def index_of(digits: str) -> int:
 
 def test_every_cell_once():
     assert len(np.unique(nasbench201.cells(), axis=0)) == 15_625
+    assert (nasbench201.indices(nasbench201.cells()[::-1]) == np.arange(15_625)[::-1]).all()
     assert index_of("333133") == 9930
 
 

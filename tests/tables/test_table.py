@@ -151,7 +151,7 @@ def test_column_names_take_apart_and_back_together(name: str, parts: tuple[str |
 def test_codes_go_there_and_back_in_a_space_with_competing_edges():
     space = Darts(candidates=("none", "skip_connect", "sep_conv_3x3"), steps=2, multiplier=2)
     table = Table.of(space, {"skips": lambda g: str(g).count("skip_connect")})
-    assert len(table) == space.size == 48**2
+    assert len(table) == space.count == 48**2
     assert len({table.genotype(row) for row in range(len(table))}) == len(table)
     assert all(table.row(table.genotype(row)) == row for row in range(0, len(table), 97))
     assert json.loads(table.genotype(5).to_json())["space"] == "darts"

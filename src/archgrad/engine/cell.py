@@ -30,7 +30,7 @@ class Standard:
     pool_norm: bool = False
 
     def __call__(self, name: str, edge: Edge, stride: int, channels: int) -> nn.Module:
-        return operations.build(name, operations.Setting(channels, stride, self.affine, self.track, self.pool_norm))
+        return operations.build(name, operations.Spec(channels, stride, self.affine, self.track, self.pool_norm))
 
 
 class Rule(nn.Module, ABC):

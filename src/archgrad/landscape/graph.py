@@ -24,7 +24,7 @@ def neighbour_rows(
     """For every row those of all architectures at exactly this distance; −1 for those that the table lacks."""
     if radius < 1:
         raise ArchgradError(f"neighbourhood: the radius must be 1 or more, got {radius}")
-    if table.space.size <= DENSE:
+    if table.space.count <= DENSE:
         return _coded_rows(table, rows, radius)
     lists = [
         [-1 if found is None else found for found in map(table.find, table.space.neighbours(table.genotype(r), radius))]
@@ -41,7 +41,7 @@ def _coded_rows(table: Table, rows: Int[np.ndarray, " cells"], radius: int) -> I
     """
     sizes = table.coding.sizes
     weights = np.append(np.cumprod(sizes[:0:-1])[::-1], 1)
-    row_of = np.full(table.space.size, -1, dtype=np.int32)
+    row_of = np.full(table.space.count, -1, dtype=np.int32)
     row_of[table.codes @ weights] = np.arange(len(table), dtype=np.int32)
     codes = table.codes[rows]
     numbers = codes @ weights

@@ -21,7 +21,7 @@ from archgrad.operations.pooling import Pool
 
 
 @dataclass(frozen=True)
-class Setting:
+class Spec:
     """Where and how an operation is built."""
 
     channels: int
@@ -31,7 +31,7 @@ class Setting:
     pool_norm: bool = False
 
 
-Build = Callable[[Setting], nn.Module]
+Build = Callable[[Spec], nn.Module]
 
 
 def _separable(kernel: int) -> Build:
@@ -50,7 +50,7 @@ def _pool(kind: str) -> Build:
     return lambda s: Pool(kind, s.channels, s.stride, s.pool_norm, s.track)
 
 
-def _skip(s: Setting) -> nn.Module:
+def _skip(s: Spec) -> nn.Module:
     return nn.Identity() if s.stride == 1 else FactorizedReduce(s.channels, s.channels, s.affine, s.track)
 
 
@@ -71,11 +71,11 @@ OPERATIONS: dict[str, Build] = {
 }
 
 
-def build(name: str, setting: Setting) -> nn.Module:
+def build(name: str, spec: Spec) -> nn.Module:
     """The operation of that name."""
     if name not in OPERATIONS:
         raise unknown("operation", name, OPERATIONS)
-    return OPERATIONS[name](setting)
+    return OPERATIONS[name](spec)
 
 
 __all__ = [
@@ -90,8 +90,8 @@ __all__ = [
     "Pool",
     "ReLUConvBN",
     "SeparableConv",
-    "Setting",
     "Shared",
+    "Spec",
     "Zero",
     "batch_norm",
     "build",

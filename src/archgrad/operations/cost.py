@@ -11,15 +11,15 @@ from typing import NamedTuple
 from archgrad.errors import unknown
 
 
-class Cost(NamedTuple):
+class Complexity(NamedTuple):
     """What a network part takes: trainable parameters, and multiply-accumulates per image."""
 
     parameters: int = 0
     flops: int = 0
 
-    def plus(self, other: Cost) -> Cost:
+    def plus(self, other: Complexity) -> Complexity:
         """The cost of both."""
-        return Cost(self.parameters + other.parameters, self.flops + other.flops)
+        return Complexity(self.parameters + other.parameters, self.flops + other.flops)
 
 
 def half(size: int) -> int:
@@ -27,38 +27,38 @@ def half(size: int) -> int:
     return -(-size // 2)
 
 
-def convolution(channels_in: int, channels_out: int, area: int, pixels: int, groups: int = 1) -> Cost:
+def convolution(channels_in: int, channels_out: int, area: int, pixels: int, groups: int = 1) -> Complexity:
     """A convolution without bias: kernel of ``area`` pixels, output map of ``pixels``."""
     parameters = channels_in * channels_out * area // groups
-    return Cost(parameters, parameters * pixels)
+    return Complexity(parameters, parameters * pixels)
 
 
-def norm(channels: int) -> Cost:
+def norm(channels: int) -> Complexity:
     """An affine batch normalisation."""
-    return Cost(2 * channels)
+    return Complexity(2 * channels)
 
 
-def linear(features: int, outputs: int) -> Cost:
+def linear(features: int, outputs: int) -> Complexity:
     """A linear layer with bias."""
-    return Cost((features + 1) * outputs, (features + 1) * outputs)
+    return Complexity((features + 1) * outputs, (features + 1) * outputs)
 
 
-def total(*costs: Cost) -> Cost:
+def total(*costs: Complexity) -> Complexity:
     """The sum."""
-    return Cost(sum(c.parameters for c in costs), sum(c.flops for c in costs))
+    return Complexity(sum(c.parameters for c in costs), sum(c.flops for c in costs))
 
 
-def conv_bn(channels_in: int, channels_out: int, kernel: int, size: int) -> Cost:
+def conv_bn(channels_in: int, channels_out: int, kernel: int, size: int) -> Complexity:
     """ReLU-Conv-BN with an output map of ``size`` × ``size``."""
     return total(convolution(channels_in, channels_out, kernel**2, size**2), norm(channels_out))
 
 
-def operation(name: str, channels: int, stride: int, size: int) -> Cost:
+def operation(name: str, channels: int, stride: int, size: int) -> Complexity:
     """A candidate of a settled network (affine BN) that reads a map of ``size`` × ``size``."""
     out = size if stride == 1 else half(size)
     pixels = out * out
 
-    def depthwise_separable(kernel: int) -> Cost:
+    def depthwise_separable(kernel: int) -> Complexity:
         return total(
             convolution(channels, channels, kernel**2, pixels, groups=channels),
             convolution(channels, channels, 1, pixels),
@@ -67,9 +67,9 @@ def operation(name: str, channels: int, stride: int, size: int) -> Cost:
 
     match name:
         case "none" | "noise" | "max_pool_3x3" | "avg_pool_3x3":
-            return Cost()
+            return Complexity()
         case "skip_connect":
-            return Cost() if stride == 1 else conv_bn(channels, channels, 1, out)
+            return Complexity() if stride == 1 else conv_bn(channels, channels, 1, out)
         case "sep_conv_3x3" | "sep_conv_5x5" | "sep_conv_7x7":
             once = depthwise_separable(int(name[-1]))
             return once.plus(once)

@@ -14,7 +14,7 @@ from archgrad.data import Batches, Dataset, Normalisation
 from archgrad.data.batches import Batch
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
-from archgrad.operations.cost import Cost
+from archgrad.operations.cost import Complexity
 from archgrad.proxies import library
 from archgrad.proxies.proxy import Measurement, Proxy, measure
 from archgrad.randomness import derive, isolated
@@ -86,6 +86,6 @@ class Scorer:
         with isolated(self.seed, "weights"):
             return self.space.network(genotype, **self.size)
 
-    def cost(self, genotype: Genotype) -> Cost:
+    def cost(self, genotype: Genotype) -> Complexity:
         """Parameters and multiply-accumulates of the network, by formula."""
         return self.space.cost(genotype, **self.size, image_size=self.batch[0].shape[-1], unreached=False)

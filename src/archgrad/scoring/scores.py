@@ -39,7 +39,7 @@ def sample(space: Space, count: int, seed: int = 0) -> list[Genotype]:
         return [coding.decode(tuple(nasbench201.cells()[index].tolist())) for index in chosen]
     found: dict[Genotype, None] = {}
     for _ in range(20 * count):
-        if len(found) >= min(count, space.size):
+        if len(found) >= min(count, space.count):
             break
         found[space.random(draw)] = None
     return list(found)
@@ -99,10 +99,7 @@ def _table(space: Space, rows: dict[tuple[int, ...], dict[str, float]], names: S
     index = np.arange(len(codes))
     isomorph = index
     if space.name == "nasbench201":
-        powers = 5 ** np.arange(5, -1, -1)
-        numbers = np.empty(nasbench201.CELLS, dtype=np.int64)
-        numbers[nasbench201.cells() @ powers] = np.arange(nasbench201.CELLS)
-        index = numbers[codes @ powers]
+        index = nasbench201.indices(codes)
         isomorph = nasbench201.isomorphs()[index]
     columns = {name: np.array([row[name] for row in rows.values()]) for name in names}
     return Table("scores", space, codes, index, isomorph, columns, source)

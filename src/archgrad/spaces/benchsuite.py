@@ -10,7 +10,7 @@ from torch import nn
 
 from archgrad.errors import unknown
 from archgrad.genotype import Genotype
-from archgrad.operations.cost import Cost
+from archgrad.operations.cost import Complexity
 from archgrad.spaces.darts import OPERATIONS, Darts
 from archgrad.spaces.space import Space, described
 from archgrad.supernet import Supernet
@@ -27,7 +27,7 @@ class _Sized(Darts):
         """As in `Darts`; channels and cells of the suite by default."""
         return super().network(genotype, **{**self.network_size, **options})
 
-    def cost(self, genotype: Genotype, **options: Any) -> Cost:
+    def cost(self, genotype: Genotype, **options: Any) -> Complexity:
         """As in `Darts`; channels and cells of the suite by default."""
         return super().cost(genotype, **{**self.network_size, **options})
 

@@ -19,7 +19,7 @@ from archgrad.engine.graph import reached
 from archgrad.errors import ArchgradError, unknown
 from archgrad.genotype import Edge, Genotype, Group, Kept
 from archgrad.operations import cost
-from archgrad.operations.cost import Cost
+from archgrad.operations.cost import Complexity
 from archgrad.spaces.space import Space
 from archgrad.supernet import Supernet
 
@@ -299,8 +299,7 @@ class Darts(Space):
             group, strides = self.groups[GROUPS[plan.reduction]], self._strides(plan.reduction)
             pairs = self._terms(group, genotype.choices[group.name], unreached)
             terms = [
-                (e, _with_drop_path(operations.build(n, operations.Setting(plan.channels, strides[e]))))
-                for e, n in pairs
+                (e, _with_drop_path(operations.build(n, operations.Spec(plan.channels, strides[e])))) for e, n in pairs
             ]
             return SettledCell(group, INPUTS, self.outputs, strides, terms)
 
@@ -344,7 +343,7 @@ class Darts(Space):
         image_size: int = 32,
         stem: str = "cifar",
         unreached: bool = False,
-    ) -> Cost:
+    ) -> Complexity:
         """Parameters and FLOPs without the auxiliary head, which is not part of the network that is used."""
         self.check(genotype)
         plans = self._plan(cells, channels, stem)

@@ -17,7 +17,7 @@ from archgrad.choice import InputChoice, Site
 from archgrad.engine import Cell
 from archgrad.errors import ArchgradError, unknown
 from archgrad.genotype import Edge, Genotype, Group, Kept
-from archgrad.operations.cost import Cost
+from archgrad.operations.cost import Complexity
 from archgrad.spaces.nasbench101 import (
     INPUT,
     OPERATIONS,
@@ -54,7 +54,7 @@ class Make:
     def __call__(self, name: str, edge: Edge, stride: int, channels: int) -> nn.Module:
         if name in OPERATIONS:
             return build(name, channels, self.affine, self.track)
-        return operations.build(name, operations.Setting(channels, stride, self.affine, self.track))
+        return operations.build(name, operations.Spec(channels, stride, self.affine, self.track))
 
 
 class Concatenation(Site):
@@ -169,7 +169,7 @@ class OneShotNetwork(nn.Sequential):
 class NASBench1Shot1(Space):
     """Search space 1, 2 or 3 of NAS-Bench-1Shot1: choice blocks with an operation and a fixed number of parents each.
 
-    A genotype may have loose ends (blocks that nothing reads), so ``size`` counts 14,580, 29,160 and 1,312,200
+    A genotype may have loose ends (blocks that nothing reads), so ``count`` counts 14,580, 29,160 and 1,312,200
     decisions; `distinct` counts cells without loose ends. The paper's table gives 6,240, 29,160 and 363,648 with loose
     ends, of which only the second is the number of decisions, and 2,487, 3,609 and 24,066 without, the count of a
     published generator that leaves out some graphs.
@@ -379,7 +379,7 @@ class NASBench1Shot1(Space):
         in_channels: int = 3,
         image_size: int = 32,
         unreached: bool = False,
-    ) -> Cost:
+    ) -> Complexity:
         """Parameters and FLOPs of the network of NAS-Bench-101."""
         self._refuse(unreached)
         return network_cost(self.to_nasbench101(genotype), channels, cells, classes, in_channels, image_size)

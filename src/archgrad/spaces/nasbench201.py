@@ -14,7 +14,7 @@ from archgrad.engine.graph import reached
 from archgrad.errors import ArchgradError, unknown
 from archgrad.genotype import Edge, Genotype, Group
 from archgrad.operations import cost
-from archgrad.operations.cost import Cost
+from archgrad.operations.cost import Complexity
 from archgrad.spaces.space import Space
 from archgrad.supernet import Supernet
 
@@ -184,7 +184,7 @@ class NASBench201(Space):
         pairs = reached(group, kept, 1, [3], everything=unreached)
 
         def make_cell(width: int) -> SettledCell:
-            terms = [(e, operations.build(name, operations.Setting(width, 1, affine, track))) for e, name in pairs]
+            terms = [(e, operations.build(name, operations.Spec(width, 1, affine, track))) for e, name in pairs]
             return SettledCell(group, inputs=1, outputs=[3], strides=[1] * 6, terms=terms)
 
         return NASBench201Network(make_cell, channels, cells, classes, in_channels, track)
@@ -199,7 +199,7 @@ class NASBench201(Space):
         in_channels: int = 3,
         image_size: int = 32,
         unreached: bool = True,
-    ) -> Cost:
+    ) -> Complexity:
         """Parameters and FLOPs; with ``unreached`` (the benchmark's convention) of all operations of the cell."""
         kept = self.check(genotype).choices[GROUP]
         names = [name for _, name in reached(self.groups[GROUP], kept, 1, [3], everything=unreached)]

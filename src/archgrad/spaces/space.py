@@ -13,7 +13,7 @@ from torch import nn
 from archgrad import genotype as genotypes
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Edge, Genotype, Group
-from archgrad.operations.cost import Cost
+from archgrad.operations.cost import Complexity
 from archgrad.supernet import Supernet
 
 
@@ -44,9 +44,9 @@ class Space(ABC):
         return {name: group.edges for name, group in self.groups.items()}
 
     @property
-    def size(self) -> int:
+    def count(self) -> int:
         """The number of architectures."""
-        return genotypes.size(self.groups)
+        return genotypes.count(self.groups)
 
     def random(self, generator: torch.Generator | None = None) -> Genotype:
         """A genotype drawn uniformly."""
@@ -114,7 +114,7 @@ class Space(ABC):
         in_channels: int = ...,
         image_size: int = ...,
         unreached: bool = ...,
-    ) -> Cost:
+    ) -> Complexity:
         """Parameters and FLOPs of the settled network by formula."""
 
     def parameters(self, genotype: Genotype, **size: Any) -> int:

@@ -15,7 +15,7 @@ from archgrad.engine.graph import reached
 from archgrad.errors import ArchgradError, unknown
 from archgrad.genotype import Edge, Genotype, Group
 from archgrad.operations import cost
-from archgrad.operations.cost import Cost
+from archgrad.operations.cost import Complexity
 from archgrad.spaces.space import Space
 from archgrad.supernet import Supernet
 
@@ -78,7 +78,7 @@ class Make:
     def __call__(self, name: str, edge: Edge, stride: int, channels: int) -> nn.Module:
         read = self.plan.read
         if edge.source or read == self.plan.channels:
-            return operations.build(name, operations.Setting(channels, stride, self.affine, self.track))
+            return operations.build(name, operations.Spec(channels, stride, self.affine, self.track))
         if name == "none":
             return Nothing(channels, stride)
         if name == "skip_connect":
@@ -248,7 +248,7 @@ class TransNASBench101(Space):
         in_channels: int = 3,
         image_size: int = 32,
         unreached: bool = True,
-    ) -> Cost:
+    ) -> Complexity:
         """Parameters and FLOPs; with ``unreached`` (the benchmark's convention) of all operations of the cell."""
         kept = self.check(genotype).choices[GROUP]
         pairs = reached(GROUPS[GROUP], kept, 1, [3], everything=unreached)

@@ -170,10 +170,4 @@ def _text_reader(space: Space) -> Callable[[str], tuple[int, ...]]:
 
 def _index(codes: Int[np.ndarray, "rows slots"], space: Space) -> Int[np.ndarray, " rows"]:
     """The benchmark's numbers where it has any, else those of the rows."""
-    if space.name != "nasbench201":
-        return np.arange(len(codes))
-    powers = 5 ** np.arange(5, -1, -1)
-    index_of = np.empty(nasbench201.CELLS, dtype=np.int64)
-    index_of[nasbench201.cells() @ powers] = np.arange(nasbench201.CELLS)
-    found: Int[np.ndarray, " rows"] = index_of[codes @ powers]
-    return found
+    return nasbench201.indices(codes) if space.name == "nasbench201" else np.arange(len(codes))

@@ -38,6 +38,15 @@ def cells() -> Int[np.ndarray, "15625 6"]:
     return _constant(order)
 
 
+def indices(codes: Int[np.ndarray, "rows 6"]) -> Int[np.ndarray, " rows"]:
+    """The benchmark's index of cells given by their digits: the inverse of `cells`."""
+    powers = 5 ** np.arange(5, -1, -1)
+    index_of = np.empty(CELLS, dtype=np.int64)
+    index_of[cells() @ powers] = np.arange(CELLS)
+    found: Int[np.ndarray, " rows"] = index_of[codes @ powers]
+    return found
+
+
 def expression(digits: Sequence[int]) -> str:
     """What a cell computes, as text: operations applied to sums, without skips and, where they end a path, zeros.
 

@@ -101,8 +101,8 @@ class Table:
     @classmethod
     def of(cls, space: Space, columns: Mapping[str, Callable[[Genotype], float]], name: str = "measured") -> Table:
         """Every architecture of a small space with the values that functions give it."""
-        if space.size > ENUMERABLE:
-            raise ArchgradError(f"space {space.name!r} has {space.size:,} architectures, too many to list")
+        if space.count > ENUMERABLE:
+            raise ArchgradError(f"space {space.name!r} has {space.count:,} architectures, too many to list")
         coding = Coding(space)
         codes = np.array(list(itertools.product(*map(range, coding.sizes.tolist()))))
         genotypes = [coding.decode(tuple(code)) for code in codes.tolist()]

@@ -106,7 +106,7 @@ def _next(
     allowed: Callable[[Genotype], bool],
     draw: torch.Generator,
 ) -> Genotype | None:
-    if len(genotypes) >= space.size:
+    if len(genotypes) >= space.count:
         return None
     proposals = itertools.islice(strategy.proposals(known, space, draw), TRIES)
     for found in itertools.chain(proposals, itertools.islice(uniform(space, draw), 10 * TRIES)):
