@@ -81,16 +81,14 @@ def searched(space: str, method: str, dataset: data.Dataset) -> str:
     if space == "own":
         with isolated(0, "own"):
             network: spaces.Space | nn.Module = Own()
-        size = {}
     else:
-        network, size = spaces.get(space), SPACES[space]
+        network = spaces.get(space, **SPACES[space])
     few_steps = method == "darts_pt"  # every one of its decisions trains for an epoch
     options = {"tune": 1} if few_steps else {}
     result = archgrad.search(
         network,
         methods.get(method, space, **options),
         dataset,
-        **size,
         epochs=2,
         batch_size=24 if few_steps else 4,
         progress=False,
@@ -105,11 +103,11 @@ def settled(auxiliary: bool) -> nn.Module:
     """A tiny network to train: with an auxiliary head, one of DARTS."""
     with isolated(0, "settled"):
         if not auxiliary:
-            space = spaces.get("nasbench201")
-            return space.network(space.parse(CELL), channels=4, cells=1, in_channels=1)
-        space = spaces.get("darts")
+            space = spaces.get("nasbench201", channels=4, cells=1)
+            return space.network(space.parse(CELL), in_channels=1)
+        space = spaces.get("darts", channels=4, cells=3)
         genotype = space.random(torch.Generator().manual_seed(0))
-        return space.network(genotype, channels=4, cells=3, in_channels=1, auxiliary=True)
+        return space.network(genotype, in_channels=1, auxiliary=True)
 
 
 def trained(recipe: str, dataset: data.Dataset) -> str:

@@ -73,7 +73,7 @@ class Row:
 def steps(space: str, batch: int, size: int, executor: str, **build: int) -> dict[str, Callable[[], None]]:
     """Every step by name, all on one supernet and one batch, in the middle of a search."""
     torch.manual_seed(0)
-    supernet = spaces.get(space).supernet(executor=executor, **build)
+    supernet = spaces.get(space, **build).supernet(executor=executor)
     supernet = supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     draw = generator(0, "benchmark")
     x = torch.randn(batch, 3, size, size, generator=draw).contiguous(memory_format=torch.channels_last)

@@ -61,11 +61,9 @@ def run(chosen: Method, images: Dataset, directory: Path, channels: int, cells: 
     """One search, or the rest of it."""
     torch.set_num_threads(1)
     archgrad.search(
-        SPACE,
+        replace(SPACE, channels=channels, cells=cells),
         chosen,
         images,
-        channels=channels,
-        cells=cells,
         seed=seed,
         out=directory,
         device="cpu",
@@ -80,7 +78,7 @@ def cost(chosen: Method, base: Method, images: Dataset, channels: int, cells: in
     shape = {"classes": images.classes, "in_channels": images.channels}
     loops = []
     for each in (base, chosen):
-        make = lambda size, stage: SPACE.supernet(channels=channels, cells=cells, **shape)  # noqa: E731
+        make = lambda size, stage: replace(SPACE, channels=channels, cells=cells).supernet(**shape)  # noqa: E731
         loop = Search(make, replace(each, epochs=max(each.epochs, 2)), images, World.start("cpu"), 0, 0.5)
         loop.epoch = loop.method.epochs - 1  # past every warm-up, with regularisers and ramps at their end
         loop._start_epoch()

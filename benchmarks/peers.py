@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=32, help="height and width of the images")
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args(arguments)
-    size = dict(spaces.get(chosen.space).search_size)
+    size = spaces.get(chosen.space).supernet_size._asdict()
     size |= {key: value for key in size if (value := getattr(chosen, key)) is not None}
     sys.path.insert(0, str(chosen.peer_path))
     adapter = importlib.import_module("adapter")

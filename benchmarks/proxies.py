@@ -33,8 +33,8 @@ def seconds(call: Callable[[], object]) -> float:
 def ratios(digits: str, names: Sequence[str], batch: int, channels: int, cells: int, rounds: int) -> dict[str, float]:
     """Proxy → time in passes."""
     torch.manual_seed(0)
-    space = spaces.get("nasbench201")
-    network = space.network(space.parse(digits), channels=channels, cells=cells)
+    space = spaces.get("nasbench201", channels=channels, cells=cells)
+    network = space.network(space.parse(digits))
     data = torch.randn(batch, 3, 32, 32), torch.arange(batch) % 10
     weights = list(network.parameters())
 

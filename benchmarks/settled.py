@@ -33,8 +33,8 @@ DARTS_V2 = (
 def training_step(fast: bool, batch: int, channels: int, cells: int) -> Callable[[], None]:
     """Loss and gradients of the network on one batch of random images."""
     torch.manual_seed(0)
-    space = Darts()
-    net: nn.Module = space.network(space.parse(DARTS_V2), channels=channels, cells=cells)
+    space = Darts(channels=channels, cells=cells)
+    net: nn.Module = space.network(space.parse(DARTS_V2))
     for module in net.modules():
         if isinstance(module, DropPath):
             module.rate = 0.1

@@ -71,7 +71,7 @@ class Step:
         g = generator(0, "benchmark")
         torch.manual_seed(0)
         self.published = executor == BASELINE
-        self.net: Supernet = spaces.get(space).supernet(executor="plain" if self.published else executor, **build)
+        self.net: Supernet = spaces.get(space, **build).supernet(executor="plain" if self.published else executor)
         self.x = torch.randn(batch, 3, size, size, generator=g)
         self.y = torch.randint(10, (batch,), generator=g)
         self.active = self.net.one_hot(self.net.random(g)).active if sampled else {}

@@ -142,11 +142,9 @@ def run(settings: Settings, out: Path, name: str, seed: int) -> str:
     torch.set_num_threads(1)
     chosen = method(name, settings)
     found = archgrad.search(
-        SPACE,
+        archgrad.spaces.get(SPACE, channels=settings.channels, cells=settings.cells),
         chosen,
         dataset(settings.images, settings.image_size, settings.count),
-        channels=settings.channels,
-        cells=settings.cells,
         batch_size=settings.batch_size,
         seed=seed,
         device="cpu",

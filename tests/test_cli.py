@@ -101,7 +101,11 @@ def test_search_train_evaluate_report_show(capsys: pytest.CaptureFixture[str], w
     main(["report", "run"])
     assert Path(capsys.readouterr().out.strip()).read_text().startswith("<!doctype html>")
     main(["show", "run"])
-    assert found in capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr().out
+    assert found in shown.splitlines()
+    assert "(channels 2, cells 1)" in shown, "of the run"
+    main(["show", "run", "--cells", "2"])
+    assert "(channels 2, cells 2)" in capsys.readouterr().out
 
     before = (workplace / "run" / "metrics.jsonl").read_bytes()
     main(["search", *TINY, "--out", "run"])  # a finished run is found finished
@@ -119,10 +123,31 @@ def test_a_genotype_is_trained_without_a_search(capsys: pytest.CaptureFixture[st
     assert "give either the run directory" in refused(capsys, "train", "alone", "--genotype", "010000")
 
 
+def test_every_field_of_a_space_is_an_option(capsys: pytest.CaptureFixture[str], workplace: Path):
+    darts = ["--space", "darts", "--stem", "imagenet", "--candidates", "[skip_connect, nor_conv_1x1]", "--cells", "3"]
+    main(["search", *darts, *TINY[:2], *TINY[4:], "--image_size", "16", "--method", "random_genotype", "--out", "run"])
+    fields = {"stem": "imagenet", "candidates": ["skip_connect", "nor_conv_1x1"], "channels": 2, "cells": 3}
+    assert Run.open("run").config["space_fields"] == fields
+    main(["train", "run", "--channels", "4", "--epochs", "1", "--device", "cpu", "--progress", "false"])
+    assert Run.open("run/train/found").config["space_fields"] == fields | {"channels": 4}
+    space, found = spaces.recorded(Run.open("run/train/found").config), Run.open("run").read_json("genotype.json")
+    assert space == spaces.get("darts", **fields | {"channels": 4})
+    loaded = archgrad.load("run")
+    count = space.parameters(space.parse(found["text"]), in_channels=1)
+    assert sum(p.numel() for p in loaded.parameters()) == count
+    (workplace / "run.yaml").write_text("space: darts\nstem: imagenet\n")
+    capsys.readouterr()
+    main(["search", "--config", "run.yaml", "--method", "random_genotype", *TINY, "--cells", "3", "--out", "two"])
+    assert Run.open("two").config["space_fields"] == {"stem": "imagenet", "channels": 2, "cells": 3}
+    with pytest.raises(SystemExit):
+        main(["search", "--space", "darts", "--help"])
+    assert "--auxiliary_skip" in capsys.readouterr().out
+
+
 def test_show_cost_measures_a_step(capsys: pytest.CaptureFixture[str]):
     main(["show", "--cost", "--batch_size", "2"])
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("search step of nasbench201, batch 2, 32×32, supernet of published size: ")
+    assert line.startswith("search step of nasbench201, batch 2, 32×32 images (channels 16, cells 5): ")
     assert re.search(r"\d\.\d\d s, peak memory \d+ MiB beside \d\.\d MiB of weights$", line)
 
 
@@ -134,7 +159,7 @@ def test_show_tells_the_published_cost(capsys: pytest.CaptureFixture[str]):
     assert f"{7.78305 + 6 * 35.38944:.2f} M FLOPs" in out
     main(["show", "333333", "--channels", "8", "--cells", "1"])
     genotype = spaces.get("nasbench201").parse("333333")
-    count = spaces.get("nasbench201").parameters(genotype, channels=8, cells=1, unreached=False)
+    count = spaces.get("nasbench201", channels=8, cells=1).parameters(genotype, unreached=False)
     assert f"{count:,} parameters" in capsys.readouterr().out
 
 
@@ -259,6 +284,13 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("search here", "search: unexpected argument 'here'"),
         ("search --epochs x", "--epochs: expected a whole number, got 'x'"),
         ("search --channels=4.5", "--channels: expected a whole number, got '4.5'"),
+        ("search --cells 0", "nasbench201: cells must be a whole number, 1 or more, got 0"),
+        ("search --space darts --stemm x", "search: unknown option --stemm: did you mean --stem or --steps?"),
+        ("search --space darts --stem imagnet", "unknown stem 'imagnet': did you mean 'imagenet'?"),
+        ("search --stem imagenet", "search: unknown option --stem: "),
+        ("search --space mypkg.parts:network --channels 3", "search: unknown option --channels: "),
+        ("score --chanels 3", "score: unknown option --chanels: did you mean --channels"),
+        ("correlate --chanels 3", "correlate: unknown option --chanels: did you mean --channels"),
         ("search --train_fraction half", "--train_fraction: expected a number, got 'half'"),
         ("search --progress maybe", "--progress: expected true or false, got 'maybe'"),
         ("search --seed", "--seed: expected a value"),

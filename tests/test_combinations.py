@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import archgrad
-from archgrad import data, gradient, methods, modifiers, relaxation
+from archgrad import data, gradient, methods, modifiers, relaxation, spaces
 from archgrad.context import Alphas, Context
 from archgrad.errors import ArchgradError
 from archgrad.method import REFUSED, AlphaOptimiser, Method
@@ -71,7 +72,7 @@ def check(parts: tuple[Any, ...], directory: Path) -> None:
             Method("pair", **make)
         return
     method = Method("pair", batch_size=8, epochs=2, **make)
-    options: dict[str, Any] = {"channels": 4, "cells": 1, "progress": False, "device": "cpu", "diagnose": 0}
+    options: dict[str, Any] = {"progress": False, "device": "cpu", "diagnose": 0}
     whole = search(SPACE, method, images(), **options)
     Search._end_epoch = interrupted  # type: ignore[method-assign]
     try:
@@ -121,7 +122,7 @@ def test_a_sample_that_cuts_the_network_has_gradient_zero(part: ArchitectureGrad
     role = "architecture_gradient" if isinstance(part, ArchitectureGradient) else "weight_gradient"
     decay = AlphaOptimiser(weight_decay=0)
     method = Method("cut", batch_size=16, epochs=1, relaxation=Cut(), alpha_optimiser=decay, **{role: part})
-    found = search(SPACE, method, images(), channels=4, cells=1, progress=False, device="cpu", diagnose=1)
+    found = search(replace(SPACE, channels=4, cells=1), method, images(), progress=False, device="cpu", diagnose=1)
     assert (found.alphas["cell"][1] == found.alphas["cell"][0]).all()
 
 
@@ -136,7 +137,7 @@ def test_modifiers_combine_in_either_order(pair: tuple[Modifier, Modifier]) -> N
                 Method("two", modifiers=chosen)
         else:
             method = Method("two", batch_size=16, epochs=1, modifiers=chosen)
-            found = search(SPACE, method, images(), channels=4, cells=1, progress=False, device="cpu")
+            found = search(replace(SPACE, channels=4, cells=1), method, images(), progress=False, device="cpu")
             assert all(torch.isfinite(torch.as_tensor(alphas)).all() for alphas in found.alphas.values())
 
 
@@ -154,11 +155,9 @@ SLOW = {("darts_pt", "darts"), ("p_darts", "darts")}  # tuning before each of 28
 def test_every_method_searches(name: str, space: str) -> None:
     method = methods.get(name, space)
     found = search(
-        space,
+        spaces.get(space, channels=4, cells=1 if space == "nasbench201" else 3),
         method,
         images(),
-        channels=4,
-        cells=1 if space == "nasbench201" else 3,
         batch_size=16,
         epochs=min(method.epochs, 2),
         diagnose=0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from archgrad.evaluation import evaluate
 from archgrad.recipes import Recipe
 from archgrad.runs import Run
 
+SPACE = spaces.get("nasbench201", channels=2, cells=1)
 RECIPE = Recipe(epochs=1, batch_size=16, lr=0.05)
 QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
 
@@ -28,7 +30,15 @@ def images() -> data.Dataset:
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("search")
-    search("nasbench201", "random_genotype", images(), channels=2, cells=1, batch_size=16, seed=5, out=out, **QUIET)
+    search(
+        SPACE,
+        "random_genotype",
+        images(),
+        batch_size=16,
+        seed=5,
+        out=out,
+        **QUIET,
+    )
     return out
 
 
@@ -44,7 +54,8 @@ def test_found_and_random_genotypes_are_trained_alike(trained: Path):
     differing = {"genotype", "parameters", "flops"}
     settings = [{k: v for k, v in run.config.items() if k not in differing} for run in runs.values()]
     assert settings[0] == settings[1] == settings[2]
-    assert (settings[0]["channels"], settings[0]["cells"], settings[0]["space"]) == (2, 1, "nasbench201")
+    assert settings[0]["space"] == "nasbench201"
+    assert settings[0]["space_fields"] == {"channels": 2, "cells": 1}
     found = Run.open(trained).read_json("genotype.json")["text"]
     assert runs["found"].config["genotype"] == found
     assert len({run.config["genotype"] for run in runs.values()}) == 3
@@ -53,8 +64,7 @@ def test_found_and_random_genotypes_are_trained_alike(trained: Path):
         present = {entry.name for entry in where.iterdir()}
         assert {"config.yaml", "metrics.jsonl", "result.json", "weights.safetensors", "checkpoints"} <= present
         genotype = spaces.get("nasbench201").parse(run.config["genotype"])
-        size = {"channels": 2, "cells": 1, "in_channels": 1, "unreached": False}
-        cost = spaces.get("nasbench201").cost(genotype, **size, image_size=images().image_size[0])
+        cost = SPACE.cost(genotype, in_channels=1, image_size=images().image_size, unreached=False)
         assert (run.read_json("result.json")["parameters"], run.config["flops"]) == cost
 
 
@@ -77,24 +87,33 @@ def test_a_trained_network_comes_back_with_its_weights(trained: Path):
 
 def test_a_genotype_is_trained_by_its_notation_and_size(tmp_path: Path):
     state = torch.get_rng_state()
-    options: dict[str, Any] = {"channels": 2, "cells": 1, "recipe": RECIPE, **QUIET}
-    one = train_genotype("nasbench201", "123403", images(), out=tmp_path / "one", **options)
-    two = train_genotype("nasbench201", "123403", images(), **options)
-    other = train_genotype("nasbench201", "123403", images(), seed=1, **options)
+    options: dict[str, Any] = {"recipe": RECIPE, **QUIET}
+    one = train_genotype(SPACE, "123403", images(), out=tmp_path / "one", **options)
+    two = train_genotype(SPACE, "123403", images(), **options)
+    other = train_genotype(SPACE, "123403", images(), seed=1, **options)
     assert torch.equal(torch.get_rng_state(), state), "the caller's random numbers"
     assert one.test == two.test != other.test
     assert Run.open(tmp_path / "one").config["genotype"] == (
         "|skip_connect~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
     )
     with pytest.raises(ArchgradError, match="six digits"):
-        train_genotype("nasbench201", "12340", images(), **options)
+        train_genotype(SPACE, "12340", images(), **options)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.4])
+def test_a_recipe_that_weighs_an_auxiliary_loss_adds_the_head(tmp_path: Path, weight: float):
+    space, recipe = spaces.get("darts", channels=2, cells=3), replace(RECIPE, auxiliary_weight=weight)
+    genotype = space.random(torch.Generator().manual_seed(0))
+    result = train_genotype(space, genotype, images(), recipe=recipe, out=tmp_path, **QUIET)
+    assert (result.network.auxiliary is not None) == (weight > 0)
+    assert Run.open(tmp_path).config["auxiliary"] == (weight > 0)
+    assert (load(tmp_path).auxiliary is not None) == (weight > 0)
 
 
 def test_the_dataset_of_a_run_is_loaded_as_it_was(trained: Path, tmp_path: Path):
     with pytest.raises(ArchgradError, match="unknown dataset 'few digits'"):
         dataset_of(trained)  # a user's own, which has no name to load it by
-    size = {"channels": 2, "cells": 1, "image_size": 6}
-    train_genotype("nasbench201", "000000", "digits", **size, recipe=RECIPE, out=tmp_path, **QUIET)
+    train_genotype(SPACE, "000000", "digits", image_size=6, recipe=RECIPE, out=tmp_path, **QUIET)
     assert dataset_of(tmp_path).name == "digits"
     assert dataset_of(tmp_path).image_size == (6, 6)
 
@@ -107,11 +126,16 @@ def test_what_cannot_be_trained_or_loaded_is_one_line(searched: Path, tmp_path: 
     with pytest.raises(ArchgradError, match="is not a run directory"):
         load(tmp_path / "missing")
     fresh = tmp_path / "fresh"
-    search("nasbench201", "random_genotype", images(), channels=2, cells=1, batch_size=16, out=fresh, **QUIET)
+    search(SPACE, "random_genotype", images(), batch_size=16, out=fresh, **QUIET)
     with pytest.raises(ArchgradError, match=f"not been trained yet: archgrad train {fresh}"):
         load(fresh)
     train_genotype(
-        "nasbench201", "000000", images(), channels=2, cells=1, recipe=RECIPE, out=tmp_path / "alone", **QUIET
+        SPACE,
+        "000000",
+        images(),
+        recipe=RECIPE,
+        out=tmp_path / "alone",
+        **QUIET,
     )
     with pytest.raises(ArchgradError, match="not the run of a search, but of 'train'"):
         train_found(tmp_path / "alone")

@@ -27,7 +27,7 @@ from archgrad.schedules import Diagnose
 
 def supernet() -> Supernet:
     torch.manual_seed(0)
-    net = spaces.get("nasbench201").supernet(channels=4, cells=1).double()
+    net = spaces.get("nasbench201", channels=4, cells=1).supernet().double()
     with torch.no_grad():
         net.alphas["cell"].copy_(torch.randn(6, 5, generator=torch.Generator().manual_seed(1)))
     return net
@@ -165,9 +165,9 @@ def images() -> data.Dataset:
 def test_a_run_records_them_and_is_not_disturbed(tmp_path: Path) -> None:
     plain = replace(methods.darts(), epochs=5, batch_size=8)
     watched = replace(plain, schedules=(Diagnose(every=2),))
-    size: dict[str, Any] = {"channels": 2, "cells": 1, "device": "cpu", "progress": False}
-    one = search("nasbench201", watched, images(), out=tmp_path, **size)
-    two = search("nasbench201", plain, images(), **size)
+    space = spaces.get("nasbench201", channels=2, cells=1)
+    one = search(space, watched, images(), out=tmp_path, device="cpu", progress=False)
+    two = search(space, plain, images(), device="cpu", progress=False)
     assert [("eigenvalue" in record) for record in one.history] == [False, True, False, True, True]
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines == one.history

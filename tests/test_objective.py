@@ -141,7 +141,7 @@ def test_the_gradient_equals_autograd_through_everything(name: str, options: dic
     if name == "dropout":
         supernet = dropout_net()
     else:
-        supernet = spaces.get(name).supernet(channels=4, cells=1 if name == "nasbench201" else 3).double()
+        supernet = spaces.get(name, channels=4, cells=1 if name == "nasbench201" else 3).supernet().double()
     ell = objective(supernet, **options)
     found = ell.gradient(supernet.alphas)
     alphas = list(supernet.alphas.values())
@@ -185,7 +185,7 @@ def test_the_first_loss_and_logits_are_remembered_without_regularisers() -> None
 
 
 def test_alphas_that_play_no_part_have_gradient_zero() -> None:
-    supernet = spaces.get("nasbench201").supernet(channels=4, cells=1).double()
+    supernet = spaces.get("nasbench201", channels=4, cells=1).supernet().double()
     ell = Method(relaxation=RandomPath()).objective(images(), Context(supernet))
     assert torch.equal(ell.gradient(supernet.alphas)["cell"], torch.zeros(6, 5, dtype=torch.float64))
     assert ell.trace.loss is not None

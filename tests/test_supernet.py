@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -50,8 +51,8 @@ def test_alphas_are_small_seeded_and_apart_from_the_weights() -> None:
 def test_every_site_has_its_own_gradient_and_they_sum_to_that_of_alphas() -> None:
     for supernet, x in (
         (Supernet(network()), X),
-        (spaces.get("nasbench201").supernet(channels=4, cells=1), torch.randn(2, 3, 8, 8)),
-        (spaces.get("darts").supernet(channels=4, cells=3), torch.randn(2, 3, 8, 8)),
+        (spaces.get("nasbench201", channels=4, cells=1).supernet(), torch.randn(2, 3, 8, 8)),
+        (spaces.get("darts", channels=4, cells=3).supernet(), torch.randn(2, 3, 8, 8)),
     ):
         supernet.double()
         x = x.double()
@@ -140,7 +141,7 @@ def test_bad_networks_and_mixtures_are_refused() -> None:
 
 
 def test_uniform_gives_every_candidate_of_an_edge_the_same_share() -> None:
-    supernet = spaces.get("darts").supernet(channels=4, cells=3)
+    supernet = spaces.get("darts", channels=4, cells=3).supernet()
     assert torch.equal(supernet.uniform()["reduce"], torch.full((2, 14, 8), 1 / 8))
 
 
@@ -202,8 +203,8 @@ def test_what_the_user_froze_stays_frozen() -> None:
 def test_copies_and_pickles_compute_the_same_on_their_own() -> None:
     for supernet, x in (
         (Supernet(network()), X),
-        (spaces.get("nasbench201").supernet(channels=4, cells=1), torch.randn(2, 3, 8, 8)),
-        (spaces.get("darts").supernet(channels=4, cells=3), torch.randn(2, 3, 8, 8)),
+        (spaces.get("nasbench201", channels=4, cells=1).supernet(), torch.randn(2, 3, 8, 8)),
+        (spaces.get("darts", channels=4, cells=3).supernet(), torch.randn(2, 3, 8, 8)),
     ):
         supernet.eval()
         mixture = Softmax()(supernet.alphas, supernet.sites).with_weights(
@@ -221,7 +222,10 @@ def test_copies_and_pickles_compute_the_same_on_their_own() -> None:
 
 def test_a_state_dict_carries_weights_and_alphas() -> None:
     space = spaces.get("nasbench201")
-    supernet, other = space.supernet(channels=4, cells=1), space.supernet(channels=4, cells=1, seed=1)
+    supernet, other = (
+        replace(space, channels=4, cells=1).supernet(),
+        replace(space, channels=4, cells=1).supernet(seed=1),
+    )
     buffer = io.BytesIO()
     torch.save(supernet.state_dict(), buffer)
     buffer.seek(0)

@@ -40,7 +40,8 @@ from archgrad.roles import (
     Schedule,
     WeightGradient,
 )
-from archgrad.runs import default_directory
+from archgrad.runs import Run, default_directory
+from archgrad.space_options import with_fields
 from archgrad.step_cost import step_cost
 
 SECTIONS = ("spaces", "methods", "components", "datasets")
@@ -53,8 +54,6 @@ def search(
     method: str = "darts",
     data: str = "digits",
     out: str | None = None,
-    channels: int | None = None,
-    cells: int | None = None,
     image_size: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -76,6 +75,7 @@ def search(
     mixed_precision: str = "no",
     diagnose: int = 5,
     progress: bool = True,
+    **fields: Any,
 ) -> None:
     """Search an architecture and write its run directory with a report.
 
@@ -85,8 +85,6 @@ def search(
             `archgrad search --method croze --help`
         data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
         out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default; an interrupted run there is continued exactly
-        channels: channels of the supernet; the published number by default
-        cells: cells of the supernet (NAS-Bench-201: per stage); the published number by default
         image_size: bring the images to this many pixels first
         epochs: epochs of the search; the method's published number by default
         batch_size: images per batch and process; the method's by default
@@ -109,7 +107,7 @@ def search(
         diagnose: every how many epochs signs of collapse are looked for; 0 never
         progress: show a progress bar on terminals
     """
-    network = _network(space, seed) if ":" in space else spaces.get(space)
+    network = _network(space, seed) if ":" in space else spaces.get(space, **fields)
     changes: dict[str, Any] = {
         "relaxation": relaxation,
         "architecture_gradient": architecture_gradient,
@@ -137,8 +135,6 @@ def search(
         network,
         chosen,
         data,
-        channels=channels,
-        cells=cells,
         image_size=image_size,
         epochs=epochs,
         batch_size=batch_size,
@@ -166,8 +162,6 @@ def train(
     data: str | None = None,
     random: int = 0,
     recipe: str = "quick",
-    channels: int | None = None,
-    cells: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     validation: float = 0.0,
@@ -176,18 +170,17 @@ def train(
     device: str | None = None,
     mixed_precision: str = "no",
     progress: bool = True,
+    **fields: Any,
 ) -> None:
     """Train what a search found, or a genotype, from scratch; with random genotypes beside it for comparison.
 
     Args:
         run: run directory of a search; results go to RUN/train/
         genotype: a genotype in the space's notation, instead of a run
-        space: the space of the genotype
+        space: the space of the genotype; that of the run, with the fields that the search was given
         data: a dataset; that of the search by default
         random: how many random genotypes are trained alike
         recipe: darts, nasbench201, quick or adversarial
-        channels: channels of the network; those of the search by default
-        cells: cells of the network; those of the search by default
         epochs: instead of the recipe's
         batch_size: instead of the recipe's
         validation: share of the training set held out to choose the best epoch; 0 takes the last epoch
@@ -199,8 +192,6 @@ def train(
     """
     shared: dict[str, Any] = {
         "recipe": recipe,
-        "channels": channels,
-        "cells": cells,
         "epochs": epochs,
         "batch_size": batch_size,
         "validation": validation,
@@ -212,12 +203,12 @@ def train(
     if (run is None) == (genotype is None):
         raise ArchgradError("train: give either the run directory of a search, or --genotype with its --space")
     if genotype is not None:
-        result = comparison.train_genotype(space, genotype, data or "digits", out=out, **shared)
+        result = comparison.train_genotype(spaces.get(space, **fields), genotype, data or "digits", out=out, **shared)
         if _main_process():
             print(f"test accuracy {result.test.accuracy:.2%}, {result.parameters:,} parameters")
         return
     assert run is not None
-    found, *others = comparison.train_found(run, random=random, data=data, **shared)
+    found, *others = comparison.train_found(run, random=random, data=data, fields=fields, **shared)
     if not _main_process():
         return
     print(f"found: test accuracy {found.test.accuracy:.2%}, {found.parameters:,} parameters")
@@ -303,56 +294,47 @@ def _about_method(name: str) -> str:
 def show(
     genotype: str | None = None,
     space: str = "nasbench201",
-    channels: int | None = None,
-    cells: int | None = None,
     cost: bool = False,
     batch_size: int = 16,
+    **fields: Any,
 ) -> None:
     """Show a genotype: its decisions, notation, parameters and FLOPs; or what a search step costs.
 
     Args:
         genotype: in the space's notation or JSON, or a run directory of a search
-        space: the space of the genotype
-        channels: channels of the settled network; the published number by default
-        cells: cells of the settled network; the published number by default
-        cost: also measure the time and peak memory of a search step in the space's supernet of published size
+        space: the space of the genotype; that of the run, with the fields that the search was given
+        cost: also measure the time and peak memory of a search step in the space's supernet
         batch_size: images of that step
     """
-    if genotype is not None:
-        space = _show_genotype(genotype, space, channels, cells)
-    elif not cost:
+    if genotype is None and not cost:
         raise ArchgradError("show: give a genotype or a run directory, or --cost for what a search step takes")
-    if cost:
-        step = step_cost(spaces.get(space), batch_size=batch_size)
-        print(
-            f"search step of {space}, batch {batch_size}, 32×32, supernet of published size: {step.seconds:.2f} s, "
-            f"peak memory {step.peak / 2**20:,.0f} MiB beside {step.weights / 2**20:,.1f} MiB of weights"
-        )
-
-
-def _show_genotype(genotype: str, space: str, channels: int | None, cells: int | None) -> str:
-    """Print a genotype, or that of a run; returns the space it belongs to."""
-    if Path(genotype).is_dir():
-        from archgrad.runs import Run
-
+    if genotype is not None and Path(genotype).is_dir():
         run = Run.open(genotype)
         if "space" not in run.config:
             raise ArchgradError(f"{genotype} is not the run of a search")
-        space, found = run.config["space"], run.read_json("genotype.json")
+        found, space = run.read_json("genotype.json"), run.config["space"]
         if space not in spaces.SPACES:  # a user's own network: it has no notation and no formula of its cost
             print(Genotype.from_dict(found))
-            return space
-        genotype = str(found["text"])
-    where = spaces.get(space)
-    parsed = where.parse(genotype)
-    size = {key: value for key, value in {"channels": channels, "cells": cells}.items() if value is not None}
-    size = {**where.network_size, **size}
-    settled = where.cost(parsed, unreached=False, **size)
-    print(parsed)
-    print(where.format(parsed))
-    shown = ", ".join(f"{name} {value}" for name, value in size.items())
-    print(f"{settled.parameters:,} parameters, {settled.flops / 1e6:,.2f} M FLOPs per 32×32 image ({shown})")
-    return space
+            return
+        genotype, where = str(found["text"]), spaces.recorded(run.config, **fields)
+    else:
+        where = spaces.get(space, **fields)
+    if genotype is not None:
+        parsed = where.parse(genotype)
+        settled, size = where.cost(parsed, unreached=False), where.network_size
+        print(parsed)
+        print(where.format(parsed))
+        print(
+            f"{settled.parameters:,} parameters, {settled.flops / 1e6:,.2f} M FLOPs per 32×32 image "
+            f"(channels {size.channels}, cells {size.cells})"
+        )
+    if cost:
+        step, size = step_cost(where, batch_size=batch_size), where.supernet_size
+        print(
+            f"search step of {space}, batch {batch_size}, 32×32 images "
+            f"(channels {size.channels}, cells {size.cells}): {step.seconds:.2f} s, "
+            f"peak memory {step.peak / 2**20:,.0f} MiB beside {step.weights / 2**20:,.1f} MiB of weights"
+        )
 
 
 @dataclass(frozen=True)
@@ -401,7 +383,8 @@ def main(arguments: list[str] | None = None) -> None:
             name = rest[0] if rest and not rest[0].startswith("-") else None
             if name is not None:
                 command = " ".join([*path, name])
-                function = commands[name] = _by_proxies(rest) if command == "search" else commands[name]
+                function = _by_proxies(rest) if command == "search" else commands[name]
+                function = commands[name] = with_fields(function, _as_typed(rest, command, function))
             jsonargparse.auto_cli(
                 _shown(commands if name is None else {name: commands[name]}),
                 args=_as_typed(rest, command, function),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from archgrad.errors import ArchgradError
 from archgrad.evaluation import load_weights
 from archgrad.genotype import Genotype
 from archgrad.randomness import generator, isolated
-from archgrad.recipes import Recipe
+from archgrad.recipes import Recipe, recipe_of
 from archgrad.runs import Run
 from archgrad.spaces import Space
 from archgrad.train import TrainResult, train
@@ -27,8 +28,6 @@ def train_genotype(
     genotype: Genotype | str,
     data: str | Path | Dataset = "digits",
     *,
-    channels: int | None = None,
-    cells: int | None = None,
     image_size: int | None = None,
     recipe: str | Recipe = "quick",
     seed: int = 0,
@@ -37,21 +36,16 @@ def train_genotype(
 ) -> TrainResult:
     """Train the settled network of a genotype from scratch; ``options`` as in `train`.
 
-    ``channels`` and ``cells`` default to the published size of the space's settled networks. The recipe of DARTS adds
-    the auxiliary head to networks of the DARTS spaces.
+    A recipe that weighs the loss of an auxiliary head adds one to networks that have it.
     """
     space = spaces.get(space) if isinstance(space, str) else space
     genotype = space.parse(genotype) if isinstance(genotype, str) else space.check(genotype)
     dataset = datasets.load(data, image_size=image_size)
-    size = {key: value for key, value in {"channels": channels, "cells": cells}.items() if value is not None}
-    size = {**space.network_size, **size}
-    settings = {"space": space.name, "genotype": space.format(genotype), **size}
-    settings |= {"classes": dataset.classes, "in_channels": dataset.channels}
-    if isinstance(space, spaces.Darts) and recipe == "darts":
-        settings["auxiliary"] = True
+    shape: dict[str, Any] = {"classes": dataset.classes, "in_channels": dataset.channels}
+    auxiliary = recipe_of(recipe).auxiliary_weight > 0
+    settings = {**spaces.record(space), "genotype": space.format(genotype), **shape, "auxiliary": auxiliary}
     if dataset.image_size:
-        shape = {**size, "classes": dataset.classes, "in_channels": dataset.channels}
-        settings["flops"] = space.flops(genotype, **shape, image_size=dataset.image_size[0], unreached=False)
+        settings["flops"] = space.flops(genotype, **shape, image_size=dataset.image_size, unreached=False)
     network = _network(space, genotype, settings, seed)
     source = {"source": str(data), "image_size": image_size} if isinstance(data, str | Path) else {}
     return train(network, dataset, recipe=recipe, seed=seed, out=out, settings={**settings, **source}, **options)
@@ -62,15 +56,16 @@ def train_found(
     *,
     random: int = 0,
     recipe: str | Recipe = "quick",
-    channels: int | None = None,
-    cells: int | None = None,
     data: str | Path | Dataset | None = None,
+    fields: Mapping[str, Any] | None = None,
     seed: int = 0,
     **options: Any,
 ) -> list[TrainResult]:
     """Train what a search found, and ``random`` genotypes drawn uniformly, all alike, in ``RUN/train/``.
 
-    Sizes and data default to those of the search. The first result is that of the found genotype.
+    The data are those of the search unless given. So are the fields of its space, over which ``fields`` are laid; sizes
+    that the search was not given are the published ones of settled networks. The first result is that of the found
+    genotype.
     """
     if random < 0:
         raise ArchgradError(f"train: the number of random genotypes must be 0 or more, got {random}")
@@ -83,7 +78,7 @@ def train_found(
             f"{run}: a network of your own was searched ({config['space']}): build it in Python with "
             "supernet.settle(genotype) and use archgrad.train"
         )
-    space = spaces.get(config["space"])
+    space = spaces.recorded(config, **(fields or {}))
     found = space.check(Genotype.from_dict(searched.read_json("genotype.json")))
     draw = generator(seed, "random genotypes")
     genotypes = {FOUND: found} | {f"random-{number:02}": space.random(draw) for number in range(random)}
@@ -92,8 +87,6 @@ def train_found(
             space,
             genotype,
             config["data"] if data is None else data,
-            channels=config["channels"] if channels is None else channels,
-            cells=config["cells"] if cells is None else cells,
             image_size=config["image_size"],
             recipe=recipe,
             seed=seed,
@@ -116,16 +109,15 @@ def load(run: Path | str) -> nn.Module:
     config = opened.config
     if "genotype" not in config or config.get("space") not in spaces.SPACES:
         raise ArchgradError(f"{directory}: not a network of a space: build it and use archgrad.evaluation.load_weights")
-    space = spaces.get(config["space"])
+    space = spaces.recorded(config)
     network = _network(space, space.parse(config["genotype"]), config, config["seed"])
     return load_weights(network, directory).eval()
 
 
 def _network(space: Space, genotype: Genotype, settings: dict[str, Any], seed: int) -> nn.Module:
-    names = ("channels", "cells", "classes", "in_channels", "auxiliary")
-    size = {name: settings[name] for name in names if name in settings}
+    options = {name: settings[name] for name in ("classes", "in_channels", "auxiliary")}
     with isolated(seed, "network"):
-        return space.network(genotype, **size)
+        return space.network(genotype, **options)
 
 
 def dataset_of(run: Path | str) -> Dataset:

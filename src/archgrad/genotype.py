@@ -80,7 +80,8 @@ class Group:
     @cached_property
     def mask(self) -> Bool[Tensor, "edges ops"]:
         """True where an edge has the candidate of that column."""
-        return torch.tensor([[name in edge.candidates for name in self.operations] for edge in self.edges])
+        rows = [[name in edge.candidates for name in self.operations] for edge in self.edges]
+        return torch.tensor(rows, device="cpu")  # also where a network is built without data
 
     def selectable(self, edge: int) -> tuple[str, ...]:
         """The candidates of an edge that may enter a genotype."""

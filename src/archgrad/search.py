@@ -29,12 +29,11 @@ from archgrad.progress import Progress
 from archgrad.randomness import derive
 from archgrad.runs import Run
 from archgrad.schedules import Diagnose
-from archgrad.spaces import Space
+from archgrad.spaces import Size, Space
 from archgrad.state import State, Step
 from archgrad.supernet import Mixed, Supernet
 from archgrad.supernet_accuracy import SupernetAccuracy
 
-SIZES = ("channels", "cells")
 CHECK_EVERY = 100  # steps between two looks at whether the weights are still finite; each waits for the device
 
 
@@ -52,7 +51,7 @@ class SearchResult:
     directory: Path | None
     supernet: Supernet = field(repr=False)
     build: Callable[..., nn.Module] = field(repr=False)
-    """The settled network, freshly initialised; a space's network takes its size (``channels``, ``cells``)."""
+    """The settled network, freshly initialised, in the size that was searched."""
 
 
 def search(
@@ -60,8 +59,6 @@ def search(
     method: str | Method = "darts",
     data: str | Path | Dataset = "digits",
     *,
-    channels: int | None = None,
-    cells: int | None = None,
     image_size: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -78,10 +75,10 @@ def search(
 ) -> SearchResult:
     """Search an architecture.
 
-    ``network``: a space or its name, or any module with choices (which then brings its own size).
+    ``network``: a space, whose fields are the size of the supernet, or its name, or any module with choices.
     ``method``: a `Method`, or the name of one, then with its published settings for the space.
-    ``channels``, ``cells``: size of the supernet (the space's published one). ``image_size``: bring images to this many
-    pixels first. ``epochs``, ``batch_size``: the method's; ``batch_size`` is that of one process.
+    ``image_size``: bring images to this many pixels first. ``epochs``, ``batch_size``: the method's; ``batch_size`` is
+    that of one process.
     ``train_fraction`` of the training set trains the weights, the rest the alphas; the split is stratified and follows
     from ``seed``.
     ``diagnose``: every how many epochs `Diagnose` looks for signs of collapse, or one as it is; 0 for never. It changes
@@ -95,8 +92,6 @@ def search(
         raise ArchgradError(f"search: method must be a Method or the name of one, got {method!r}")
     if not isinstance(diagnose, Diagnose):
         require_whole("search", 0, diagnose=diagnose)
-    given = {"channels": channels, "cells": cells}
-    require_whole("search", 1, **{name: size for name, size in given.items() if size is not None})
     space = spaces.get(network) if isinstance(network, str) else network if isinstance(network, Space) else None
     if isinstance(method, str):
         method = methods.get(method, space.name if space else "")
@@ -111,16 +106,13 @@ def search(
     def make(size: Mapping[str, int], stage: int) -> Supernet:
         with torch.random.fork_rng():
             torch.manual_seed(derive(seed, "weights", *([stage] if stage else [])))
-            asked = {"channels": channels, "cells": cells} | {k: v for k, v in size.items() if k in SIZES}
-            return _supernet(network, space, dataset, asked, executor, seed)
+            return _supernet(space or network, size, dataset, executor, seed)
 
     with torch.random.fork_rng():
         config = {
             "command": "search",
-            "space": space.name if space else type(getattr(network, "network", network)).__name__,
+            **(spaces.record(space) if space else {"space": type(getattr(network, "network", network)).__name__}),
             "data": str(data) if isinstance(data, str | Path) else dataset.name,
-            "channels": channels,
-            "cells": cells,
             "image_size": image_size,
             "seed": seed,
             "train_fraction": train_fraction,
@@ -139,23 +131,17 @@ def search(
         with loop.run or nullcontext():
             loop.resume()
             loop.fit(progress, checkpoint_seconds)
-            return loop.finish(space, {"channels": channels, "cells": cells})
+            return loop.finish(space)
 
 
 def _supernet(
-    network: str | Space | Supernet | nn.Module,
-    space: Space | None,
-    dataset: Dataset,
-    size: Mapping[str, int | None],
-    executor: str,
-    seed: int,
+    network: str | Space | Supernet | nn.Module, size: Mapping[str, int], dataset: Dataset, executor: str, seed: int
 ) -> Supernet:
-    chosen = {key: value for key, value in size.items() if value is not None}
-    if space is not None:
-        return space.supernet(
-            **chosen, classes=dataset.classes, in_channels=dataset.channels, executor=executor, seed=seed
-        )
-    if chosen:
+    """The supernet to be searched; ``size``: fields of the space that a schedule has changed."""
+    if isinstance(network, Space):
+        space = replace(network, **{key: value for key, value in size.items() if key in network.fields})
+        return space.supernet(classes=dataset.classes, in_channels=dataset.channels, executor=executor, seed=seed)
+    if any(key in Size._fields for key in size):
         raise ArchgradError("search: channels and cells are sizes of a space; a network of one's own has its own size")
     if isinstance(network, Supernet):
         return network
@@ -487,11 +473,11 @@ class Search:
 
     # The end
 
-    def finish(self, space: Space | None, size: Mapping[str, int | None]) -> SearchResult:
+    def finish(self, space: Space | None) -> SearchResult:
         """Settle the alphas and write the results."""
         score = SupernetAccuracy(self)
         genotype = self.method.discretisation(*self._settling(), score)
-        build = _builder(space, self.supernet, genotype, self.dataset, size)
+        build = _builder(space, self.supernet, genotype, self.dataset)
         result = SearchResult(
             genotype,
             self._alpha_arrays(),
@@ -501,10 +487,10 @@ class Search:
             build,
         )
         if self.run:
-            self._write(result, space, size)
+            self._write(result, space)
         return result
 
-    def _write(self, result: SearchResult, space: Space | None, size: Mapping[str, int | None]) -> None:
+    def _write(self, result: SearchResult, space: Space | None) -> None:
         assert self.run is not None
         last = self.state.history[-1] if self.state.history else {}
         text = self._text(result.genotype)
@@ -528,13 +514,11 @@ class Search:
             },
         }
         if space and self.dataset.image_size:
-            chosen = {key: value for key, value in size.items() if value is not None} or dict(space.search_size)
-            summary["flops"] = space.flops(
+            summary["flops"] = space.as_searched().flops(
                 result.genotype,
-                **chosen,
                 classes=self.dataset.classes,
                 in_channels=self.dataset.channels,
-                image_size=self.dataset.image_size[0],
+                image_size=self.dataset.image_size,
                 unreached=False,
             )
         self.run.write_arrays("alphas.npz", result.alphas)
@@ -542,15 +526,12 @@ class Search:
         self.run.write_json("result.json", summary)
 
 
-def _builder(
-    space: Space | None, supernet: Supernet, genotype: Genotype, dataset: Dataset, size: Mapping[str, int | None]
-) -> Callable[..., nn.Module]:
+def _builder(space: Space | None, supernet: Supernet, genotype: Genotype, dataset: Dataset) -> Callable[..., nn.Module]:
     def build(**options: Any) -> nn.Module:
         if space is None:
             return supernet.settle(genotype, **options)
-        chosen = {key: value for key, value in size.items() if value is not None} or dict(space.search_size)
         fixed = {"classes": dataset.classes, "in_channels": dataset.channels}
-        return space.network(genotype, **{**chosen, **fixed, **options})
+        return space.as_searched().network(genotype, **{**fixed, **options})
 
     return build
 

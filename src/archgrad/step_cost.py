@@ -14,6 +14,7 @@ from archgrad.errors import require_positive
 from archgrad.gradient import FirstOrder, Plain
 from archgrad.mixture import Mixture
 from archgrad.objective import Objective
+from archgrad.operations.cost import extent
 from archgrad.randomness import generator
 from archgrad.relaxation import Softmax
 from archgrad.spaces import Space
@@ -32,21 +33,17 @@ def step_cost(
     space: Space,
     *,
     batch_size: int = 16,
-    image_size: int = 32,
+    image_size: int | tuple[int, int] = 32,
     executor: str = "auto",
     device: str | torch.device | None = None,
-    **size: int,
 ) -> StepCost:
-    """Measure a first-order step, alphas and then weights, of a space's supernet on random images.
-
-    ``size``: of the supernet (``channels``, ``cells``), the published one by default.
-    """
-    require_positive("step_cost", batch_size=batch_size, image_size=image_size)
+    """Measure a first-order step, alphas and then weights, of a space's supernet on random images."""
+    require_positive("step_cost", batch_size=batch_size)
     world = World.start(device)
-    supernet = space.supernet(**{**space.search_size, **size}, executor=executor)
+    supernet = space.supernet(executor=executor)
     supernet = supernet.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     draw = generator(0, "step cost")
-    x = torch.randn(batch_size, 3, image_size, image_size, generator=draw).to(world.device)
+    x = torch.randn(batch_size, 3, *extent(image_size), generator=draw).to(world.device)
     y = torch.randint(10, (batch_size,), generator=draw).to(world.device)
 
     def mix(alphas: Alphas) -> Mixture:

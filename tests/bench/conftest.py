@@ -22,12 +22,10 @@ TINY: dict[str, Any] = {
             "space": "darts",
             "channels": 4,
             "cells": 1,
-            "options": {
-                "steps": 1,
-                "multiplier": 1,
-                "kinds": ["reduce"],
-                "candidates": ["none", "skip_connect", "max_pool_3x3", "sep_conv_3x3"],
-            },
+            "steps": 1,
+            "multiplier": 1,
+            "kinds": ["reduce"],
+            "candidates": ["none", "skip_connect", "max_pool_3x3", "sep_conv_3x3"],
         }
     },
     "search": {"epochs": 1, "batch_size": 16, "methods": {"random_search": {"options": {"candidates": 2}}}},

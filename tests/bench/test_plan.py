@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ def test_units_and_storage(make: Make) -> None:
     found = plan.plan(campaign, probe=False)
     assert (found.searches, found.trainings, found.done) == (9, 18, 0)
     space = campaign.suite.benchmarks[0].space
-    weights = sum(p.numel() for p in space.supernet(channels=4, cells=1).parameters())
+    weights = sum(p.numel() for p in replace(space, channels=4, cells=1).supernet().parameters())
     assert found.working == 4 * 4 * weights
     bare = plan.plan(make("bare", seeds=3, keep="results"), probe=False).storage
     assert bare == 27 * plan.FIXED

@@ -39,7 +39,7 @@ def test_nine_benchmarks() -> None:
     for benchmark in found:
         subspace, operation_set = benchmark.name.split("-")
         channels, cells, steps, edges = SUBSPACES[subspace]
-        assert (benchmark.channels, benchmark.cells, benchmark.steps) == (channels, cells, steps)
+        assert (*benchmark.space.supernet_size, benchmark.steps) == (channels, cells, steps)
         expected = [o for o in OPERATIONS if operation_set != "no_skip" or o != "skip_connect"]
         assert list(benchmark.operations) == expected
         assert benchmark.auxiliary_skip == (operation_set == "all_skip")
@@ -51,9 +51,9 @@ def test_its_spaces_are_those_that_have_names_of_their_own(name: str) -> None:
     ours, named = suite().benchmark(name), SPACES[name]()
     assert ours.space.groups == named.groups
     assert ours.space.name == named.name == name
-    assert ours.size == named.search_size
+    assert ours.space.supernet_size == ours.space.network_size == named.supernet_size
     genotype = named.random(torch.Generator().manual_seed(0))
-    assert ours.space.parameters(genotype, **ours.size) == named.parameters(genotype)
+    assert ours.space.parameters(genotype) == named.parameters(genotype)
 
 
 def test_nine_settings_learning_rate_major() -> None:
@@ -116,7 +116,8 @@ def test_presets_keep_the_structure(preset: str) -> None:
     assert other.about == f"{full.about}, preset {preset}"
     assert [b.name for b in other.benchmarks] == [b.name for b in full.benchmarks]
     for ours, theirs in zip(other.benchmarks, full.benchmarks, strict=True):
-        assert (ours.cells, ours.steps, ours.operations) == (theirs.cells, theirs.steps, theirs.operations)
+        assert ours.space.supernet_size.cells == theirs.space.supernet_size.cells
+        assert (ours.steps, ours.operations) == (theirs.steps, theirs.operations)
         assert ours.space.groups == theirs.space.groups
         assert ours.auxiliary_skip == theirs.auxiliary_skip
     assert [(s.name, s.lr, s.weight_decay) for s in other.settings] == [
@@ -129,7 +130,7 @@ def test_presets_keep_the_structure(preset: str) -> None:
 
 
 def test_the_mini_preset_divides_its_channels_for_partial_channels() -> None:
-    assert all(b.channels and b.channels % 4 == 0 for b in suite("darts_benchsuite", "mini").benchmarks)
+    assert all(b.space.supernet_size.channels % 4 == 0 for b in suite("darts_benchsuite", "mini").benchmarks)
 
 
 def test_halves_are_disjoint_fixed_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +171,7 @@ def test_a_suite_of_ones_own(tmp_path: Path) -> None:
     for chosen in (suite(OWN), suite(file)):
         assert [b.name for b in chosen.benchmarks] == ["small", "large"]
         small, large = chosen.benchmarks
-        assert (small.channels, small.cells, large.channels, large.cells) == (4, 1, None, None)
+        assert (small.space.supernet_size, large.space.supernet_size) == ((4, 1), (16, 5))
         assert (small.steps, small.space.name) == (None, "nasbench201")
         assert [chosen.method("darts", b).epochs for b in (small, large)] == [2, 3]
         assert chosen.method("gdas", small).epochs == 7
@@ -201,10 +202,13 @@ def test_a_method_of_ones_own_by_its_place(monkeypatch: pytest.MonkeyPatch) -> N
         ({"subspaces": {"a": {"channels": 4}}}, "subspace 'a' needs a space"),
         (
             {"subspaces": {"a": {"space": "darts", "channels": 0}}},
-            "channels of 'a' must be a whole number above 0, got 0",
+            "benchmark 'a': darts: channels must be a whole number, 1 or more, got 0",
         ),
         ({"subspaces": {"a/b": {"space": "darts"}}}, "the name 'a/b' may hold letters"),
-        ({"subspaces": {"a": {"space": "darts", "options": {"stepz": 1}}}}, "benchmark 'a': space 'darts': .*stepz"),
+        (
+            {"subspaces": {"a": {"space": "darts", "stepz": 1}}},
+            "benchmark 'a': unknown field of the space 'darts' 'stepz'",
+        ),
         ({"operation_sets": {"x": {"candidates": ["skip"]}}}, "benchmark 'small-x': .*"),
         ({"training": {"lr": 0.1}}, "training says nothing of epochs, batch_size"),
         ({"training": {"epochs": 1, "batch_size": 8, "lr": []}}, "a list of training settings is empty"),
@@ -216,7 +220,7 @@ def test_a_method_of_ones_own_by_its_place(monkeypatch: pytest.MonkeyPatch) -> N
         ({"data": ["digits"]}, r"data must be a mapping, got \['digits'\]"),
         ({"data": {"limit": "200"}}, "limit must be a whole number, 1 or more, got '200'"),
         ({"operation_sets": ["x"]}, "operation_sets must be a mapping"),
-        ({"operation_sets": {"x": ["none"]}}, "options of 'small-x' must be a mapping"),
+        ({"operation_sets": {"x": ["none"]}}, "fields of 'small-x' must be a mapping"),
         (
             {"subspaces": {"a-b": {"space": "darts"}, "a": {"space": "darts"}}, "operation_sets": {"c": {}, "b-c": {}}},
             "two benchmarks would have the name 'a-b-c'",

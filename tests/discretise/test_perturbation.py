@@ -133,7 +133,7 @@ def test_it_equals_brute_force_on_a_real_supernet() -> None:
 @pytest.mark.parametrize("tune", [1, 5])
 def test_every_edge_is_decided_whatever_the_interval(tune: int) -> None:
     """Known error: with an interval of 1 edges were skipped."""
-    net, score = spaces.get("nasbench201").supernet(channels=4, cells=1), Table()
+    net, score = spaces.get("nasbench201", channels=4, cells=1).supernet(), Table()
     found = Perturbation(tune)(dict(net.alphas.items()), Context(net), score).choices["cell"]
     assert [len(names) for names in found] == [1] * 6
     evaluated = [entry for entry in score.log if isinstance(entry, dict)]
@@ -143,7 +143,7 @@ def test_every_edge_is_decided_whatever_the_interval(tune: int) -> None:
 
 def test_one_candidate_of_one_edge_is_left_out_at_a_time() -> None:
     """Known error: masks were applied to all edges of a space."""
-    net, score = Darts(steps=3, multiplier=2).supernet(channels=4, cells=3), Table()
+    net, score = Darts(steps=3, multiplier=2, channels=4, cells=3).supernet(), Table()
     Perturbation(tune=0)(dict(net.alphas.items()), Context(net), score)
     current = {name: group.mask.clone() for name, group in net.groups.items()}
     for masks in score.log[:7]:
@@ -157,7 +157,7 @@ def test_one_candidate_of_one_edge_is_left_out_at_a_time() -> None:
 def test_cells_of_any_number_of_nodes_are_settled(steps: int) -> None:
     """Known error: the number of nodes was fixed at four."""
     space = Darts(steps=steps, multiplier=1)
-    net, score = space.supernet(channels=4, cells=3), Table()
+    net, score = replace(space, channels=4, cells=3).supernet(), Table()
     genotype = Perturbation(tune=2)(dict(net.alphas.items()), Context(net), score)
     for name, kept in space.check(genotype).choices.items():
         assert all(len(names) <= 1 and "none" not in names for names in kept)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from archgrad import ArchgradError, Genotype, spaces
@@ -24,7 +26,7 @@ class Threes(Score):
 
 
 def test_the_best_of_the_candidates_is_found() -> None:
-    context, score = Context(SPACE.supernet(channels=2, cells=1)), Threes()
+    context, score = Context(replace(SPACE, channels=2, cells=1).supernet()), Threes()
     best = BestOfRandom(40)({}, context, score)
     assert len(score.seen) == 40
     assert len(set(score.seen)) > 35
@@ -33,7 +35,7 @@ def test_the_best_of_the_candidates_is_found() -> None:
 
 
 def test_one_candidate_is_not_evaluated() -> None:
-    supernet, score = SPACE.supernet(channels=2, cells=1), Threes()
+    supernet, score = replace(SPACE, channels=2, cells=1).supernet(), Threes()
     found = {BestOfRandom(1)({}, Context(supernet, seed=seed), score) for seed in range(20)}
     assert len(found) > 15
     assert not score.seen

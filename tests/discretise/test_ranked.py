@@ -30,7 +30,7 @@ class Batched:
 @pytest.fixture(scope="module")
 def supernet() -> Supernet:
     torch.manual_seed(0)
-    return spaces.get("nasbench201").supernet(channels=2, cells=1, in_channels=1)
+    return spaces.get("nasbench201", channels=2, cells=1).supernet(in_channels=1)
 
 
 def alphas(supernet: Supernet, size: float = 1.0) -> dict[str, Tensor]:
@@ -80,7 +80,7 @@ def test_it_ends_a_search(proxy: str, monkeypatch):
     # What the score of a search has to tell: its validation batches.
     method = replace(darts("nasbench201"), discretisation=Ranked(proxy, candidates=4), epochs=0, batch_size=16)
     results = [
-        search("nasbench201", method, "digits", channels=2, cells=1, seed=4, device="cpu", progress=False)
+        search(spaces.get("nasbench201", channels=2, cells=1), method, "digits", seed=4, device="cpu", progress=False)
         for _ in range(2)
     ]
     assert results[0].genotype == results[1].genotype

@@ -30,7 +30,7 @@ def within(count: int, p: float) -> bool:
 
 
 def test_candidates_have_their_softmax_probability() -> None:
-    net = spaces.get("nasbench201").supernet(channels=4, cells=1)
+    net = spaces.get("nasbench201", channels=4, cells=1).supernet()
     alpha = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
     p = alpha.softmax(-1)
     kept = [Sampled()({"cell": alpha}, Context(net, seed=s)).choices["cell"] for s in range(DRAWS)]
@@ -77,7 +77,7 @@ def test_inclusion_is_the_sum_over_orders_and_adds_up() -> None:
 
 
 def test_pruned_candidates_are_never_drawn_and_hard_mixtures_settle() -> None:
-    net = spaces.get("darts").supernet(channels=4, cells=3)
+    net = spaces.get("darts", channels=4, cells=3).supernet()
     masks = {name: group.mask.clone() for name, group in net.groups.items()}
     masks["normal"][:, 4:] = False
     for seed in range(20):

@@ -12,7 +12,7 @@ from archgrad.genotype import is_skip, skips
 
 
 def drawn(seed: int, bias: float) -> tuple[Context, dict[str, torch.Tensor]]:
-    net = spaces.get("darts").supernet(channels=4, cells=3)
+    net = spaces.get("darts", channels=4, cells=3).supernet()
     generator = torch.Generator().manual_seed(seed)
     alphas = {n: torch.randn(a.shape, generator=generator) for n, a in net.alphas.items()}
     for alpha in alphas.values():
@@ -37,7 +37,7 @@ def test_few_skips_change_nothing() -> None:
 
 
 def test_the_weakest_skips_go() -> None:
-    net = spaces.get("nasbench201").supernet(channels=4, cells=1)
+    net = spaces.get("nasbench201", channels=4, cells=1).supernet()
     alpha = torch.zeros(6, 5)
     alpha[:, 1] = torch.tensor([5.0, 1.0, 4.0, 2.0, 3.0, -1.0])
     alpha[:, 3] = 0.5
@@ -46,7 +46,7 @@ def test_the_weakest_skips_go() -> None:
 
 
 def test_a_skip_that_is_the_last_candidate_stays() -> None:
-    net = spaces.get("nasbench201").supernet(channels=4, cells=1)
+    net = spaces.get("nasbench201", channels=4, cells=1).supernet()
     mask = torch.zeros(6, 5, dtype=torch.bool)
     mask[:, 1] = True
     mask[0, 3] = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from archgrad import spaces
@@ -12,7 +14,7 @@ SPACE = spaces.get("darts")
 
 
 def test_only_strong_candidates_stay_and_at_most_two_edges_per_node() -> None:
-    supernet = SPACE.supernet(channels=2, cells=3)
+    supernet = replace(SPACE, channels=2, cells=3).supernet()
     alphas = {g: torch.full_like(a, -3.0) for g, a in supernet.alphas.items()}
     normal, operations = alphas["normal"], SPACE.operations
     # Node 2: one strong edge. Node 3: all three strong. Nodes 4 and 5: nothing is.
@@ -24,13 +26,13 @@ def test_only_strong_candidates_stay_and_at_most_two_edges_per_node() -> None:
     expected[0], expected[3], expected[4] = ("sep_conv_3x3",), ("skip_connect",), ("skip_connect",)
     assert kept["normal"] == tuple(expected)
     assert kept["reduce"] == ((),) * 14
-    network = SPACE.network(Threshold(0.85)(alphas, Context(supernet)), channels=2, cells=3)
+    network = replace(SPACE, channels=2, cells=3).network(Threshold(0.85)(alphas, Context(supernet)))
     assert network(torch.randn(2, 3, 8, 8)).shape == (2, 10)
 
 
 def test_edges_are_ranked_by_the_sigmoid_not_by_the_softmax() -> None:
     """Known error of a published library: the softmax prefers an edge with one middling candidate to strong rivals."""
-    supernet = SPACE.supernet(channels=2, cells=3)
+    supernet = replace(SPACE, channels=2, cells=3).supernet()
     alphas = {g: torch.full_like(a, -9.0) for g, a in supernet.alphas.items()}
     normal, operations = alphas["normal"], SPACE.operations
     convolution, skip = operations.index("sep_conv_3x3"), operations.index("skip_connect")
@@ -44,12 +46,12 @@ def test_edges_are_ranked_by_the_sigmoid_not_by_the_softmax() -> None:
 
 def test_nasbench201_keeps_one_operation_per_edge() -> None:
     space = spaces.get("nasbench201")
-    supernet = space.supernet(channels=2, cells=1)
+    supernet = replace(space, channels=2, cells=1).supernet()
     genotype = Threshold()(dict(supernet.alphas.items()), Context(supernet))
     assert space.digits(genotype) == space.digits(Strongest()(dict(supernet.alphas.items()), Context(supernet)))
 
 
 def test_a_node_with_fewer_inputs_is_written_as_json_and_read_back() -> None:
-    supernet = SPACE.supernet(channels=2, cells=3)
+    supernet = replace(SPACE, channels=2, cells=3).supernet()
     genotype = Threshold()({g: torch.full_like(a, -3.0) for g, a in supernet.alphas.items()}, Context(supernet))
     assert SPACE.parse(SPACE.format(genotype)) == genotype

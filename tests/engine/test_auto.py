@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,8 +20,8 @@ from archgrad.spaces.nasbench201 import NASBench201
 def supernet(executor: str, dtype: torch.dtype = torch.float64, space: str = "nasbench201") -> Supernet:
     torch.manual_seed(0)
     if space == "darts":
-        return Darts().supernet(channels=4, cells=2, executor=executor).to(dtype)
-    return NASBench201().supernet(channels=4, cells=1, executor=executor).to(dtype)
+        return Darts(channels=4, cells=2).supernet(executor=executor).to(dtype)
+    return NASBench201(channels=4, cells=1).supernet(executor=executor).to(dtype)
 
 
 def images(dtype: torch.dtype = torch.float64) -> Tensor:
@@ -137,7 +139,7 @@ def test_a_pruned_mixture_ignores_the_weight_of_what_is_inactive() -> None:
 def test_a_settled_network_is_the_same_with_fast_kernels() -> None:
     torch.manual_seed(0)
     space = Darts()
-    net = space.network(space.random(torch.Generator().manual_seed(3)), channels=4, cells=3).double()
+    net = replace(space, channels=4, cells=3).network(space.random(torch.Generator().manual_seed(3))).double()
     with forced("loop"):  # which ``auto`` takes for larger maps only
         fast = net(images())
     with forced("plain"):

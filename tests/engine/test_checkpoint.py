@@ -20,7 +20,7 @@ def images() -> Tensor:
 
 def supernet(executor: str, checkpoint: bool) -> Supernet:
     torch.manual_seed(0)
-    return Darts().supernet(channels=4, cells=3, executor=executor, checkpoint_cells=checkpoint).double()
+    return Darts(channels=4, cells=3).supernet(executor=executor, checkpoint_cells=checkpoint).double()
 
 
 def kept(net: Supernet) -> tuple[int, list[Tensor], list[Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from archgrad.spaces.darts import Darts
 from archgrad.spaces.nasbench201 import NASBench201
 
 FAST = sorted(set(EXECUTORS) - {"plain"})
-SPACES = {"darts": (Darts(), {"channels": 4, "cells": 3}), "nasbench201": (NASBench201(), {"channels": 4, "cells": 1})}
+SPACES = {"darts": Darts(channels=4, cells=3), "nasbench201": NASBench201(channels=4, cells=1)}
 
 
 def drawn(mixture: Mixture, seed: int = 0) -> Mixture:
@@ -62,8 +63,7 @@ def test_equals_plain_on_a_space(space: str, executor: str, affine: bool, track:
     found = []
     for name in ("plain", executor):
         torch.manual_seed(0)
-        made, size = SPACES[space]
-        net = made.supernet(**size, affine=affine, track=track, executor=name).double()
+        net = SPACES[space].supernet(affine=affine, track=track, executor=name).double()
         x = torch.randn(2, 3, 12, 11, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         net(x, net.uniform())  # running statistics that differ from their start
         found.append(step(net.train(training), x, drawn(net.uniform())))
@@ -228,7 +228,7 @@ def test_second_derivatives_of_the_fused_executor_are_refused(settled: bool) -> 
     """They were silently wrong: torch leaves the error out when it is asked for some gradients only."""
     space = spaces.get("nasbench201")
     torch.manual_seed(0)
-    net = space.supernet(channels=4, cells=1, executor="auto")
+    net = replace(space, channels=4, cells=1).supernet(executor="auto")
     x = torch.randn(17, 3, 16, 16)  # more than `SMALL` values in the first cells
     network = net.settle(space.parse("333133"), inherit=True) if settled else net
     weights = [w for w in network.parameters() if w.requires_grad]

@@ -34,7 +34,7 @@ def test_backward_is_seen() -> None:
 
 
 def test_a_step_takes_memory_in_proportion_to_its_batch_and_less_when_fused() -> None:
-    space, size = spaces.get("darts"), {"channels": 8, "cells": 3, "image_size": 16}
-    small, large = (step_cost(space, batch_size=batch, executor="plain", **size).peak for batch in (8, 32))
+    space = spaces.get("darts", channels=8, cells=3)
+    small, large = (step_cost(space, batch_size=batch, image_size=16, executor="plain").peak for batch in (8, 32))
     assert 3 < large / small < 4.2
-    assert step_cost(space, batch_size=32, executor="loop", **size).peak < 0.7 * large
+    assert step_cost(space, batch_size=32, image_size=16, executor="loop").peak < 0.7 * large

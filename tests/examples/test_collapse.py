@@ -104,8 +104,8 @@ def test_watching_leaves_the_search_as_it_is(collapse: ModuleType):
     watched = collapse.method("a2m(drnas)", settings)
 
     def alphas(method: object) -> np.ndarray:
-        options = {"channels": 2, "cells": 1, "batch_size": 32, "device": "cpu", "progress": False}
-        found = search("nasbench201", method, dataset, **options)
+        space = spaces.get("nasbench201", channels=2, cells=1)
+        found = search(space, method, dataset, batch_size=32, device="cpu", progress=False)
         assert all(("alignment" in record) == (method is watched) for record in found.history)
         return found.alphas["cell"]
 

@@ -27,7 +27,7 @@ CLOCK = Clock(epoch=1, epochs=2)
 @pytest.fixture
 def make() -> Make:
     torch.manual_seed(0)
-    supernet = spaces.get("nasbench201").supernet(channels=2, cells=1)
+    supernet = spaces.get("nasbench201", channels=2, cells=1).supernet()
     batches = [(torch.rand(4, 3, 8, 8), torch.randint(10, (4,))) for _ in range(2)]
     start = {name: value.clone() for name, value in supernet.state_dict().items()}
 

@@ -78,8 +78,8 @@ def find_in_a_space(method: Method, space: str, epochs: int) -> SearchResult:
     y = torch.arange(16) % 2
     x = torch.rand(16, 3, 8, 8, generator=generator)
     images = data.from_tensors(x, y, x[:8], y[:8], name="images")
-    size = {"channels": 4, "cells": 1 if space == "nasbench201" else 3}
-    return search(space, method, images, epochs=epochs, batch_size=4, device="cpu", progress=False, **size)
+    small = spaces.get(space, channels=4, cells=1 if space == "nasbench201" else 3)
+    return search(small, method, images, epochs=epochs, batch_size=4, device="cpu", progress=False)
 
 
 LONG = ("p_darts", "robust_darts")
@@ -155,8 +155,8 @@ def objective(supernet: Supernet, size: int = 8) -> Objective:
 
 
 def test_the_sites_are_those_of_the_papers():
-    assert spaces.get("nasbench201").supernet(channels=2, cells=5).sites == {"cell": 15}
-    assert spaces.get("darts").supernet(channels=2, cells=8).sites == {"normal": 6, "reduce": 2}
+    assert spaces.get("nasbench201", channels=2, cells=5).supernet().sites == {"cell": 15}
+    assert spaces.get("darts", channels=2, cells=8).supernet().sites == {"normal": 6, "reduce": 2}
     assert methods.lambda_darts("nasbench201").weight_gradient == LayerAlignment(0.125, 1e-4)
     assert methods.lambda_darts("darts").weight_gradient == LayerAlignment(0.125, 1e-4, groups=("normal",))
 
@@ -164,7 +164,7 @@ def test_the_sites_are_those_of_the_papers():
 @pytest.mark.parametrize("site", [0, 2, 5])
 def test_a_perturbed_row_changes_that_cell_and_none_before_it(site: int):
     torch.manual_seed(0)
-    supernet = spaces.get("nasbench201").supernet(channels=2, cells=2, executor="plain").double()
+    supernet = spaces.get("nasbench201", channels=2, cells=2).supernet(executor="plain").double()
     cells = [module for module in supernet.network.modules() if isinstance(module, Cell)]
     assert len(cells) == 6
 
@@ -196,7 +196,7 @@ def test_a_perturbed_row_changes_that_cell_and_none_before_it(site: int):
 def test_reduction_cells_are_not_perturbed(monkeypatch: pytest.MonkeyPatch):
     torch.manual_seed(0)
     space = Darts(candidates=("skip_connect", "sep_conv_3x3"), steps=2, multiplier=2)
-    supernet = space.supernet(channels=2, cells=5, executor="plain").double()
+    supernet = replace(space, channels=2, cells=5).supernet(executor="plain").double()
     at, seen = objective(supernet, 16), []
     original: Callable[..., Tensor] = Supernet.forward
 
@@ -215,7 +215,7 @@ def test_reduction_cells_are_not_perturbed(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_saturated_mixture_is_at_rest_whatever_the_gradients_of_the_cells():
     torch.manual_seed(0)
-    supernet = spaces.get("nasbench201").supernet(channels=2, cells=1, executor="plain").double()
+    supernet = spaces.get("nasbench201", channels=2, cells=1).supernet(executor="plain").double()
     with torch.no_grad():
         supernet.alphas["cell"].zero_()[:, 2] = 1e4  # whose softmax is 1 and 0 exactly
     at = objective(supernet)
@@ -241,7 +241,7 @@ def test_only_one_site_out_of_line_moves_all(kind: Any):
 
 def test_flat_minima_asks_the_base_four_times_and_leaves_it_as_it_was():
     torch.manual_seed(0)
-    supernet = spaces.get("nasbench201").supernet(channels=2, cells=1, executor="plain").double()
+    supernet = spaces.get("nasbench201", channels=2, cells=1).supernet(executor="plain").double()
     asked: list[dict[str, Tensor]] = []
 
     class Counting(gradient.FirstOrder):
@@ -264,7 +264,7 @@ def test_flat_minima_asks_the_base_four_times_and_leaves_it_as_it_was():
 def test_finite_differences_of_alignment_are_exact_between_the_kinks_of_relus_only():
     """Every ReLU that changes its state between the two passes makes the gradient jump by an amount that ε divides."""
     torch.manual_seed(0)
-    supernet = spaces.get("nasbench201").supernet(channels=4, cells=2, executor="plain").double()
+    supernet = spaces.get("nasbench201", channels=4, cells=2).supernet(executor="plain").double()
     alphas = dict(supernet.alphas.items())
 
     def ascent(**options: Any) -> Tensor:

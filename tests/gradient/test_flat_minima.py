@@ -92,7 +92,7 @@ def test_from_the_ridge_it_descends_into_the_flat_minimum() -> None:
 
 def objective() -> Objective:
     torch.manual_seed(0)
-    supernet = spaces.get("nasbench201").supernet(channels=2, cells=1, executor="plain").double()
+    supernet = spaces.get("nasbench201", channels=2, cells=1).supernet(executor="plain").double()
     with torch.no_grad():
         supernet.alphas["cell"].mul_(300)
     draw = torch.Generator().manual_seed(1)

@@ -121,7 +121,7 @@ def test_gamma_is_the_learning_rate_unless_given() -> None:
 
 def supernet() -> Supernet:
     torch.manual_seed(0)
-    return spaces.get("nasbench201").supernet(channels=4, cells=1).double()
+    return spaces.get("nasbench201", channels=4, cells=1).supernet().double()
 
 
 def objective(net: Supernet, rate: float = 0.05) -> Objective:

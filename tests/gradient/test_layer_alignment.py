@@ -59,7 +59,7 @@ def test_vanishing_gradients_and_a_single_site_are_harmless(kind: Kind) -> None:
 
 def objective(epoch: int = 1, epochs: int = 2, cells: int = 1) -> Objective:
     torch.manual_seed(0)
-    supernet = spaces.get("nasbench201").supernet(channels=2, cells=cells, executor="plain").double()
+    supernet = spaces.get("nasbench201", channels=2, cells=cells).supernet(executor="plain").double()
     draw = torch.Generator().manual_seed(1)
     x = torch.randn(6, 3, 8, 8, dtype=DOUBLE, generator=draw)
     y = torch.randint(10, (6,), generator=draw)

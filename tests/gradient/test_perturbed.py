@@ -23,7 +23,7 @@ MODES = ("random", "adversarial")
 
 def supernet(name: str = "nasbench201") -> Supernet:
     torch.manual_seed(0)
-    net = spaces.get(name).supernet(channels=4, cells=1 if name == "nasbench201" else 3)
+    net = spaces.get(name, channels=4, cells=1 if name == "nasbench201" else 3).supernet()
     with torch.no_grad():
         for alpha in net.alphas.values():
             alpha.copy_(torch.randn(alpha.shape, generator=torch.Generator().manual_seed(1)))

@@ -17,7 +17,7 @@ from archgrad.objective import Objective
 
 def test_it_looks_at_the_training_batch_only() -> None:
     torch.manual_seed(0)
-    supernet = spaces.get("nasbench201").supernet(channels=2, cells=1)
+    supernet = spaces.get("nasbench201", channels=2, cells=1).supernet()
     alphas = dict(supernet.alphas.items())
 
     def objective() -> Objective:

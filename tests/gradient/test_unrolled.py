@@ -135,7 +135,7 @@ def test_regularisers_add_their_own_gradient_once(second_order) -> None:
 
 @pytest.mark.parametrize("second_order", ["exact", "double-backward", "finite-difference"])
 def test_weights_alphas_and_frozen_weights_are_left_as_they_were(second_order) -> None:
-    supernet = spaces.get("nasbench201").supernet(channels=4, cells=1).double()
+    supernet = spaces.get("nasbench201", channels=4, cells=1).supernet().double()
     supernet.network.stem[0].weight.requires_grad_(False)
     before = {name: value.clone() for name, value in supernet.named_parameters()}
     x, y = torch.randn(4, 3, 8, 8).double(), torch.arange(4)

@@ -57,7 +57,7 @@ def net(space: str = "tiny", channels: int = 8, executor: str = "plain") -> Supe
         torch.manual_seed(0)
         if space == "tiny":
             return tiny(channels, executor).double()
-        return spaces.get(space).supernet(channels=channels, cells=1, executor=executor).double()
+        return spaces.get(space, channels=channels, cells=1).supernet(executor=executor).double()
 
 
 def prepared(modifier: LowRank, **options: object) -> Supernet:
@@ -250,7 +250,7 @@ class StopError(Exception):
 def test_a_search_through_warm_up_and_toggles_resumes_exactly(tmp_path, monkeypatch) -> None:
     """Known error: warm-up crashed. Interrupted after each epoch, so that every switch is met on resuming."""
     method = Method("lora", modifiers=(LowRank(2, dropout=0.3, warm_up=1, toggle=1),), batch_size=8)
-    options = {"method": method, "data": images(), "channels": 4, "cells": 1, "epochs": 4, "progress": False}
+    options = {"method": method, "data": images(), "epochs": 4, "progress": False}
     kernels: list[dict[str, torch.Tensor]] = []
     end = Search._end_epoch
 
@@ -259,7 +259,7 @@ def test_a_search_through_warm_up_and_toggles_resumes_exactly(tmp_path, monkeypa
         kernels.append({n: p.detach().clone() for n, p in self.supernet.network.named_parameters()})
 
     monkeypatch.setattr(Search, "_end_epoch", recorded)
-    whole = search("nasbench201", **options)
+    whole = search(spaces.get("nasbench201", channels=4, cells=1), **options)
 
     def changed(epoch: int, suffix: str) -> bool:
         names = [n for n in kernels[0] if n.endswith(suffix) and n.replace(suffix, ".down") in kernels[0]]
@@ -278,7 +278,7 @@ def test_a_search_through_warm_up_and_toggles_resumes_exactly(tmp_path, monkeypa
     monkeypatch.setattr(Search, "_end_epoch", interrupted)
     for _ in range(4):
         with pytest.raises(StopError):
-            search("nasbench201", out=tmp_path / "run", **options)
-    again = search("nasbench201", out=tmp_path / "run", **options)
+            search(spaces.get("nasbench201", channels=4, cells=1), out=tmp_path / "run", **options)
+    again = search(spaces.get("nasbench201", channels=4, cells=1), out=tmp_path / "run", **options)
     for name, value in whole.supernet.state_dict().items():
         assert torch.equal(again.supernet.state_dict()[name], value), name

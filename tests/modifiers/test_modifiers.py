@@ -26,7 +26,7 @@ def net(space: str = "darts", channels: int = 8, executor: str = "plain") -> Sup
     cells = 3 if space == "darts" else 1
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return spaces.get(space).supernet(channels=channels, cells=cells, executor=executor).double()
+        return spaces.get(space, channels=channels, cells=cells).supernet(executor=executor).double()
 
 
 def prepare(supernet: Supernet, modifier: Modifier) -> None:
@@ -227,8 +227,8 @@ def test_a_search_with_all_of_them_resumes_exactly(tmp_path) -> None:
         PartialChannels(2, random=True),
     )
     method = Method("all", modifiers=modifiers, batch_size=128)
-    options = {"method": method, "data": "digits", "channels": 4, "cells": 1, "epochs": 2, "progress": False}
-    whole = search("nasbench201", **options)
+    options = {"method": method, "data": "digits", "epochs": 2, "progress": False}
+    whole = search(spaces.get("nasbench201", channels=4, cells=1), **options)
     directory = tmp_path / "run"
 
     class StopError(Exception):
@@ -244,10 +244,10 @@ def test_a_search_with_all_of_them_resumes_exactly(tmp_path) -> None:
     Search._end_epoch = interrupted
     try:
         with pytest.raises(StopError):
-            search("nasbench201", out=directory, **options)
+            search(spaces.get("nasbench201", channels=4, cells=1), out=directory, **options)
     finally:
         Search._end_epoch = original
-    again = search("nasbench201", out=directory, **options)
+    again = search(spaces.get("nasbench201", channels=4, cells=1), out=directory, **options)
     assert calls == [1]
     for name in whole.alphas:
         assert (whole.alphas[name] == again.alphas[name]).all()

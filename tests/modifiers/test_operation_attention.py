@@ -47,7 +47,7 @@ def net(space: str = "nasbench201", *modifiers: Modifier, executor: str = "plain
         if space == "tiny":
             supernet = tiny(8, executor)
         else:
-            supernet = spaces.get(space).supernet(channels=8, cells=1, executor=executor)
+            supernet = spaces.get(space, channels=8, cells=1).supernet(executor=executor)
         for modifier in modifiers:
             modifier.prepare(supernet, {})
         return open_gates(supernet.double())
@@ -278,8 +278,8 @@ class StopError(Exception):
 
 def test_a_search_trains_the_gates_and_resumes_exactly(tmp_path, monkeypatch) -> None:
     method = Method("attention", modifiers=(OperationAttention(), PartialChannels(2)), batch_size=8)
-    options = {"method": method, "data": images(), "channels": 4, "cells": 1, "epochs": 2, "progress": False}
-    whole = search("nasbench201", **options)
+    options = {"method": method, "data": images(), "epochs": 2, "progress": False}
+    whole = search(spaces.get("nasbench201", channels=4, cells=1), **options)
     gates = [m for m in whole.supernet.modules() if isinstance(m, Gates)]
     # `none` is never computed, and what no path reads gets no gradient
     assert sum(gate.weight.abs().max() > 0 for rule in gates for gate in rule.gates) > len(gates)
@@ -291,8 +291,8 @@ def test_a_search_trains_the_gates_and_resumes_exactly(tmp_path, monkeypatch) ->
 
     monkeypatch.setattr(Search, "_end_epoch", interrupted)
     with pytest.raises(StopError):
-        search("nasbench201", out=tmp_path / "run", **options)
+        search(spaces.get("nasbench201", channels=4, cells=1), out=tmp_path / "run", **options)
     monkeypatch.setattr(Search, "_end_epoch", end)
-    again = search("nasbench201", out=tmp_path / "run", **options)
+    again = search(spaces.get("nasbench201", channels=4, cells=1), out=tmp_path / "run", **options)
     for name, value in whole.supernet.state_dict().items():
         assert torch.equal(again.supernet.state_dict()[name], value), name

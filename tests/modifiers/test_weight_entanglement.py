@@ -49,7 +49,7 @@ def net(space: str = "tiny", *modifiers: Modifier, executor: str = "plain") -> S
         if space == "tiny":
             supernet = tiny(4, executor)
         else:
-            supernet = spaces.get(space).supernet(channels=4, cells=1, executor=executor)
+            supernet = spaces.get(space, channels=4, cells=1).supernet(executor=executor)
         for modifier in modifiers:
             modifier.prepare(supernet, {})
         return supernet.double()
@@ -336,9 +336,16 @@ def test_what_cannot_work_is_refused() -> None:
 
 def test_a_search_with_it_resumes_exactly(tmp_path) -> None:
     method = Method("entangled", modifiers=(WeightEntanglement(),), batch_size=8)
-    options = {"data": images(), "channels": 4, "cells": 1, "progress": False}
-    whole = search("nasbench201", method, epochs=2, **options)
-    search("nasbench201", method, epochs=2, out=tmp_path / "run", checkpoint_seconds=0.0, **options)
-    again = search("nasbench201", method, epochs=2, out=tmp_path / "run", **options)
+    space, options = spaces.get("nasbench201", channels=4, cells=1), {"data": images(), "progress": False}
+    whole = search(space, method, epochs=2, **options)
+    search(
+        spaces.get("nasbench201", channels=4, cells=1),
+        method,
+        epochs=2,
+        out=tmp_path / "run",
+        checkpoint_seconds=0.0,
+        **options,
+    )
+    again = search(space, method, epochs=2, out=tmp_path / "run", **options)
     for name, value in whole.supernet.state_dict().items():
         assert torch.equal(again.supernet.state_dict()[name], value), name

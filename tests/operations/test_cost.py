@@ -29,16 +29,17 @@ def counted(module: nn.Module, *shape: int) -> Complexity:
 def test_an_operation_costs_what_its_formula_says(name: str, stride: int, size: int) -> None:
     for channels in (6, 5):
         module = build(name, Spec(channels, stride))
-        assert operation(name, channels, stride, size) == counted(module, 1, channels, size, size)
+        for shape in ((size, size), (size, 11)):
+            assert operation(name, channels, stride, shape) == counted(module, 1, channels, *shape)
 
 
 @pytest.mark.parametrize("size", [8, 7, 1])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_keeps_channels_and_shrinks_the_map_rounding_up(name: str, stride: int, size: int) -> None:
-    out = size if stride == 1 else half(size)
-    x = torch.randn(2, 6, size, size)
-    assert build(name, Spec(6, stride))(x).shape == (2, 6, out, out)
+    for shape in ((size, size), (size, 11)):
+        out = shape if stride == 1 else half(shape)
+        assert build(name, Spec(6, stride))(torch.randn(2, 6, *shape)).shape == (2, 6, *out)
 
 
 def test_a_linear_layer_counts_its_bias() -> None:
@@ -53,4 +54,4 @@ def test_total_is_the_sum() -> None:
 
 def test_an_operation_without_formula_is_refused() -> None:
     with pytest.raises(ArchgradError, match=r"operation without a cost formula 'conv_9x9'"):
-        operation("conv_9x9", 4, 1, 8)
+        operation("conv_9x9", 4, 1, (8, 8))

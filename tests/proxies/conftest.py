@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def cell() -> Callable[..., nn.Module]:
 
     def make(digits: str, seed: int = 0, **size: int) -> nn.Module:
         torch.manual_seed(seed)
-        return SPACE.network(SPACE.parse(digits), **{"channels": 4, "cells": 1, **size})
+        return replace(SPACE, **{"channels": 4, "cells": 1, **size}).network(SPACE.parse(digits))
 
     return make
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -211,7 +212,7 @@ def test_zen_grows_by_the_logarithm_of_a_scale(cell: Callable[..., nn.Module], b
 def test_parameters_and_flops_are_those_of_the_formula(digits: str, cell: Callable[..., nn.Module]) -> None:
     space = spaces.get("nasbench201")
     batch = torch.randn(2, 3, 32, 32), torch.tensor([0, 1])
-    cost = space.cost(space.parse(digits), channels=16, cells=2, unreached=False)
+    cost = replace(space, channels=16, cells=2).cost(space.parse(digits), unreached=False)
     network = cell(digits, channels=16, cells=2)
     assert proxies.get("params")(network, batch) == cost.parameters
     assert proxies.get("flops")(network, batch) == cost.flops

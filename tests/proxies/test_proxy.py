@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_path_of_a_supernet_scores_like_the_settled_network(name: str, batch: 
     from archgrad import spaces
 
     space = spaces.get("nasbench201")
-    supernet = space.supernet(channels=4, cells=1, affine=True)
+    supernet = replace(space, channels=4, cells=1).supernet(affine=True)
     genotype = space.parse("331204")
     settled = supernet.settle(genotype, inherit=True)
     assert proxies.get(name)(supernet, batch, genotype) == proxies.get(name)(settled, batch)
@@ -71,8 +72,8 @@ def test_a_path_of_a_supernet_scores_like_the_settled_network(name: str, batch: 
 def test_works_on_darts_networks_and_on_ones_own(name: str, batch: Batch) -> None:
     space = Darts()
     torch.manual_seed(0)
-    auxiliary = space.network(
-        space.random(torch.Generator().manual_seed(0)), channels=4, cells=3, auxiliary=False, classes=10
+    auxiliary = replace(space, channels=4, cells=3).network(
+        space.random(torch.Generator().manual_seed(0)), auxiliary=False, classes=10
     )
     assert math.isfinite(proxies.get(name)(auxiliary, (batch[0], batch[1])))
     own = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(), nn.Linear(4 * 14 * 14, 10))
@@ -129,9 +130,11 @@ def test_operations_that_do_not_reach_the_output_contribute_nothing(
 
     space = spaces.get("nasbench201")
     torch.manual_seed(0)
-    network = space.network(space.parse("300030"), channels=4, cells=1, unreached=True)  # 0→1 and 1→3: all reach
+    network = replace(space, channels=4, cells=1).network(
+        space.parse("300030"), unreached=True
+    )  # 0→1 and 1→3: all reach
     torch.manual_seed(0)
-    lost = space.network(space.parse("300300"), channels=4, cells=1, unreached=True)  # 0→1 leads nowhere
+    lost = replace(space, channels=4, cells=1).network(space.parse("300300"), unreached=True)  # 0→1 leads nowhere
     reached = proxies.get(name).layers(network, batch)
     layers = proxies.get(name).layers(lost, batch)
     first = [key for key in layers if "cell.operations.0." in key]
@@ -196,7 +199,7 @@ def test_mistakes_are_told_in_one_line(cell: Callable[..., nn.Module], batch: Ba
     from archgrad import spaces
 
     with pytest.raises(ArchgradError, match="give the genotype"):
-        proxies.get("snip")(spaces.get("nasbench201").supernet(channels=4, cells=1), batch)
+        proxies.get("snip")(spaces.get("nasbench201", channels=4, cells=1).supernet(), batch)
     with pytest.raises(ArchgradError, match="normalised with 2 numbers, but have 3 channels"):
         proxies.get("croze")(network, batch, normalisation=Normalisation((0.5, 0.5), (1.0, 1.0)))
     assert proxies.parse("snip, nwot,snip") == ["snip", "nwot"]

@@ -32,16 +32,15 @@ def mixed(net: Supernet) -> Mixture:
 
 
 def test_flops_equal_the_mean_over_all_genotypes_of_nasbench201() -> None:
-    space = spaces.get("nasbench201")
-    net = with_alphas(space.supernet(channels=4, cells=1))
+    space = spaces.get("nasbench201", channels=4, cells=1)
+    net = with_alphas(space.supernet())
     p = net.alphas["cell"].detach().softmax(-1)
-    size = {"channels": 4, "cells": 1, "image_size": 32}
     names = net.groups["cell"].operations
-    empty = space.flops(space.parse("000000"), **size)
-    costs = {op: space.flops(space.parse(f"{i}00000"), **size) - empty for i, op in enumerate(names)}
+    empty = space.flops(space.parse("000000"))
+    costs = {op: space.flops(space.parse(f"{i}00000")) - empty for i, op in enumerate(names)}
     # All edges of a cell cost the same here, which one genotype checks against the sum.
     genotype = space.parse("123412")
-    assert space.flops(genotype, **size) - empty == sum(costs[k[0]] for k in genotype.choices["cell"])
+    assert space.flops(genotype) - empty == sum(costs[k[0]] for k in genotype.choices["cell"])
     expected = sum(
         math.prod(float(p[e, o]) for e, o in enumerate(way)) * sum(costs[names[o]] for o in way)
         for way in itertools.product(range(5), repeat=6)
@@ -54,29 +53,29 @@ def test_flops_equal_the_mean_over_all_genotypes_of_nasbench201() -> None:
 
 
 def test_flops_equal_the_mean_over_sampled_genotypes_of_darts() -> None:
-    space = Darts(steps=3, multiplier=2)
-    net = with_alphas(space.supernet(channels=4, cells=3))
-    size = {"channels": 4, "cells": 3, "image_size": 32, "unreached": True}
-    empty = space.flops(Genotype.of({n: [()] * len(g.edges) for n, g in space.groups.items()}), **size)
+    space = Darts(steps=3, multiplier=2, channels=4, cells=3)
+    net = with_alphas(space.supernet())
+    empty = space.flops(Genotype.of({n: [()] * len(g.edges) for n, g in space.groups.items()}), unreached=True)
     found, _ = Cost("flops").expected(mixed(net), Context(net))
     alphas, costs = dict(net.alphas.items()), []
     for seed in range(250):
         genotype = Sampled()(alphas, Context(net, seed=seed))
-        costs.append(space.flops(genotype, **size) - empty)
+        costs.append(space.flops(genotype, unreached=True) - empty)
     drawn = torch.tensor(costs).double()
     assert abs(float(drawn.mean()) - float(found)) < 4 * float(drawn.std()) / math.sqrt(len(costs))
-    largest = max(space.flops(space.random(torch.Generator().manual_seed(s)), **size) - empty for s in range(100))
+    largest = max(
+        space.flops(space.random(torch.Generator().manual_seed(s)), unreached=True) - empty for s in range(100)
+    )
     assert largest <= Cost("flops").expected(mixed(net), Context(net))[1]
 
 
 def test_a_one_hot_mixture_costs_what_its_genotype_does() -> None:
-    space = spaces.get("nasbench201")
-    net = with_alphas(space.supernet(channels=4, cells=2))
-    size = {"channels": 4, "cells": 2, "image_size": 32}
+    space = spaces.get("nasbench201", channels=4, cells=2)
+    net = with_alphas(space.supernet())
     for text in ("000000", "333333", "123412", "043210"):
         genotype = space.parse(text)
         found, _ = Cost("flops").expected(net.one_hot(genotype), Context(net))
-        assert float(found) == space.flops(genotype, **size) - space.flops(space.parse("000000"), **size)
+        assert float(found) == space.flops(genotype) - space.flops(space.parse("000000"))
 
 
 def test_parameters_are_those_of_the_settled_supernet() -> None:
@@ -114,7 +113,7 @@ def test_a_choice_inside_a_candidate_counts_as_often_as_the_candidate() -> None:
 
 
 def test_the_gradient_is_that_of_the_formula() -> None:
-    net = with_alphas(Darts(steps=3, multiplier=2).supernet(channels=4, cells=2), 0.5)
+    net = with_alphas(Darts(steps=3, multiplier=2, channels=4, cells=2).supernet(), 0.5)
 
     def value(*alphas: torch.Tensor) -> torch.Tensor:
         named = dict(zip(net.alphas, alphas, strict=True))
@@ -124,7 +123,7 @@ def test_the_gradient_is_that_of_the_formula() -> None:
 
 
 def test_pruned_candidates_cost_nothing() -> None:
-    net = with_alphas(spaces.get("nasbench201").supernet(channels=4, cells=1))
+    net = with_alphas(spaces.get("nasbench201", channels=4, cells=1).supernet())
     mask = torch.zeros(6, 5, dtype=torch.bool)
     mask[:, 1] = True
     context = Context(net, masks={"cell": mask})
@@ -133,7 +132,7 @@ def test_pruned_candidates_cost_nothing() -> None:
 
 
 def test_sampled_mixtures_have_a_cost_too() -> None:
-    net = with_alphas(Darts(steps=2, multiplier=2).supernet(channels=4, cells=3))
+    net = with_alphas(Darts(steps=2, multiplier=2, channels=4, cells=3).supernet())
     mixture = StraightThroughGumbel()(dict(net.alphas.items()), net.sites, Context(net))
     value = Cost("flops")(dict(net.alphas.items()), mixture, Context(net))
     assert 0 <= float(value) <= 0.1
@@ -142,7 +141,7 @@ def test_sampled_mixtures_have_a_cost_too() -> None:
 
 
 def test_latency_is_measured_once_per_run() -> None:
-    net = with_alphas(spaces.get("nasbench201").supernet(channels=4, cells=1)).float()
+    net = with_alphas(spaces.get("nasbench201", channels=4, cells=1).supernet()).float()
     context = Context(net)
     one, largest = Cost("latency").expected(mixed(net), context)
     (tables,) = context.memory["latency"].values()
@@ -164,6 +163,6 @@ def test_what_cannot_be_counted_is_one_line() -> None:
     nothing = Supernet(nn.Sequential(Choice({"tanh": nn.Tanh(), "skip": nn.Identity()})))
     with pytest.raises(ArchgradError, match="say the shape of one input"):
         Cost()(dict(nothing.alphas.items()), mixed(nothing), Context(nothing))
-    net = spaces.get("nasbench201").supernet(channels=4, cells=1)
+    net = spaces.get("nasbench201", channels=4, cells=1).supernet()
     with pytest.raises(ArchgradError, match=r"cannot take an input of shape \[1, 8, 8\]"):
         Cost(shape=(1, 8, 8))(dict(net.alphas.items()), mixed(net), Context(net))

@@ -89,7 +89,7 @@ def test_it_flattens_a_real_supernet() -> None:
     from archgrad import spaces
 
     torch.manual_seed(0)
-    supernet = spaces.get("nasbench201").supernet(channels=2, cells=1).double()
+    supernet = spaces.get("nasbench201", channels=2, cells=1).supernet().double()
     batch = torch.rand(4, 3, 8, 8, dtype=torch.float64), torch.randint(10, (4,))
 
     def made(*regularisers: Regulariser) -> Objective:

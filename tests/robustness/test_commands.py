@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from archgrad import ArchgradError, data, search
+from archgrad import ArchgradError, data, search, spaces
 from archgrad.comparison import train_found, train_genotype
 from archgrad.recipes import Recipe
 from archgrad.report import robustness as sections
@@ -23,7 +23,9 @@ QUIET = {"device": "cpu", "progress": False}
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     cell = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
-    train_genotype("nasbench201", cell, "digits", channels=2, cells=1, recipe=RECIPE, out=tmp_path / "run", **QUIET)
+    train_genotype(
+        spaces.get("nasbench201", channels=2, cells=1), cell, "digits", recipe=RECIPE, out=tmp_path / "run", **QUIET
+    )
     return tmp_path / "run"
 
 
@@ -53,7 +55,7 @@ def test_of_a_search_the_found_network_is_evaluated(tmp_path: Path):
     part = few.train.take(torch.arange(64))
     images = data.from_tensors(part.inputs, part.targets, part.inputs, part.targets, classes=10, name="few digits")
     out = tmp_path / "search"
-    search("nasbench201", "random_genotype", images, channels=2, cells=1, batch_size=16, out=out, **QUIET)
+    search(spaces.get("nasbench201", channels=2, cells=1), "random_genotype", images, batch_size=16, out=out, **QUIET)
     with pytest.raises(ArchgradError, match="has not been trained yet"):
         commands.robustness(str(out), **QUIET)
     assert sections.robustness(RunData.read(out)) is None

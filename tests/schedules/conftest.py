@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from archgrad import Choice, Method, data, search
+from archgrad import Choice, Method, data, search, spaces
 from archgrad.runs import Run
 from archgrad.search import Search, SearchResult
 
@@ -66,9 +66,8 @@ def find() -> Find:
 
     def run(method: Method, network: Any = None, **options: Any) -> SearchResult:
         network = small() if network is None else network
-        size = {"channels": 4, "cells": 1} if isinstance(network, str) else {}
-        settings = {**size, "device": "cpu", "progress": False, **options}
-        return search(network, method, images(), **settings)
+        network = spaces.get(network, channels=4, cells=1) if isinstance(network, str) else network
+        return search(network, method, images(), **{"device": "cpu", "progress": False, **options})
 
     return run
 

@@ -21,7 +21,7 @@ DARTS = replace(methods.darts(), batch_size=8)
 
 def supernet(name: str = "darts") -> Supernet:
     size = {"channels": 4, "cells": 3} if name == "darts" else {"channels": 4, "cells": 1}
-    return spaces.get(name).supernet(**size)
+    return spaces.get(name, **size).supernet()
 
 
 def run(rule: EarlyStop, net: Supernet, epochs: int, alphas: Callable[[int], dict[str, Tensor]]) -> tuple[int, State]:

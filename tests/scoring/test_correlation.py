@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,12 +163,12 @@ def test_a_study_finds_what_was_put_in(tmp_path: Path) -> None:
 
 
 def test_scores_of_a_sample_are_a_table_that_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, options = tmp_path / "scores.parquet", {"channels": 4, "cells": 1, "progress": False}
-    part = scoring.score("nasbench201", "nwot,croze", count=4, out=file, **options)
+    file, space = tmp_path / "scores.parquet", spaces.get("nasbench201", channels=4, cells=1)
+    part = scoring.score(space, "nwot,croze", count=4, out=file, progress=False)
     calls: list[object] = []
     scorer = Scorer.__call__
     monkeypatch.setattr(Scorer, "__call__", lambda self, g: (calls.append(g), scorer(self, g))[1])
-    whole = scoring.score("nasbench201", "nwot,croze", count=7, out=file, **options)
+    whole = scoring.score(space, "nwot,croze", count=7, out=file, progress=False)
     assert len(calls) == 3
     assert list(whole.columns) == ["nwot", "croze", "params", "flops"]
     assert whole.index[:4].tolist() == part.index.tolist()
@@ -176,11 +177,13 @@ def test_scores_of_a_sample_are_a_table_that_is_continued(tmp_path: Path, monkey
     assert loaded.columns["nwot"].tolist() == whole.columns["nwot"].tolist()
     assert len(set(numbering.isomorphs()[whole.index])) == 7
     with pytest.raises(ArchgradError, match="other settings"):
-        scoring.score("nasbench201", "nwot,croze", count=7, out=file, seed=1, **options)
+        scoring.score(space, "nwot,croze", count=7, out=file, seed=1, progress=False)
+    with pytest.raises(ArchgradError, match="other settings"):
+        scoring.score(replace(space, channels=5), "nwot,croze", count=7, out=file, progress=False)
     with pytest.raises(ArchgradError, match="without synflow"):
-        scoring.score("nasbench201", "synflow", count=7, out=file, **options)
+        scoring.score(space, "synflow", count=7, out=file, progress=False)
     with pytest.raises(ArchgradError, match="written as"):
-        scoring.score("nasbench201", "synflow", count=7, out=tmp_path / "scores.txt", **options)
-    darts = scoring.score("darts", "params", count=3, channels=4, cells=3, progress=False)
+        scoring.score(space, "synflow", count=7, out=tmp_path / "scores.txt", progress=False)
+    darts = scoring.score(spaces.get("darts", channels=4, cells=3), "params", count=3, progress=False)
     assert len(darts) == 3
     assert len(scoring.sample(spaces.get("nasbench201"), 100_000)) == 6466

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from archgrad.scoring.strategies import ParetoEvolution, RegularisedEvolution, W
 
 pytest.importorskip("moocore")  # the extra `pareto`
 
-SIZE = {"channels": 4, "cells": 1, "progress": False}
+SPACE = spaces.get("nasbench201", channels=4, cells=1)
 
 
 def records(directory: Path) -> list[dict[str, object]]:
@@ -34,8 +35,8 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
     strategy: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = ["nwot", "synflow"] if isinstance(strategy, ParetoEvolution) else "nwot"
-    options = {"strategy": strategy, "budget": 16, **SIZE}
-    whole = scoring.search("nasbench201", proxy, out=tmp_path / "whole", **options)
+    options = {"strategy": strategy, "budget": 16, "progress": False}
+    whole = scoring.search(SPACE, proxy, out=tmp_path / "whole", **options)
     log, calls = Run.log, []
 
     def dying(run: Run, record: dict[str, object]) -> None:
@@ -48,21 +49,21 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
 
     monkeypatch.setattr(Run, "log", dying)
     with pytest.raises(KilledError):
-        scoring.search("nasbench201", proxy, out=tmp_path / "cut", **options)
+        scoring.search(SPACE, proxy, out=tmp_path / "cut", **options)
     monkeypatch.setattr(Run, "log", log)
-    resumed = scoring.search("nasbench201", proxy, out=tmp_path / "cut", **options)
+    resumed = scoring.search(SPACE, proxy, out=tmp_path / "cut", **options)
     assert records(tmp_path / "cut") == records(tmp_path / "whole")
     assert resumed.scored == whole.scored
     assert (resumed.genotype, resumed.scores) == (whole.genotype, whole.scores)
-    again = scoring.search("nasbench201", proxy, out=tmp_path / "cut", **options)  # nothing is left to do
+    again = scoring.search(SPACE, proxy, out=tmp_path / "cut", **options)  # nothing is left to do
     assert again.scored == whole.scored
     with pytest.raises(ArchgradError, match="other settings"):
-        scoring.search("nasbench201", proxy, out=tmp_path / "cut", **{**options, "budget": 17})
+        scoring.search(SPACE, proxy, out=tmp_path / "cut", **{**options, "budget": 17})
 
 
 def test_the_best_of_all_that_were_scored_is_the_result(tmp_path: Path) -> None:
-    result = scoring.search("nasbench201", "synflow", strategy="move", budget=60, out=tmp_path, **SIZE)
-    scorer = Scorer.of("nasbench201", "synflow", channels=4, cells=1)
+    result = scoring.search(SPACE, "synflow", strategy="move", budget=60, out=tmp_path, progress=False)
+    scorer = Scorer.of(spaces.get("nasbench201", channels=4, cells=1), "synflow")
     assert result.scores == scorer(result.genotype)
     assert result.scores["synflow"] == max(c.scores[0] for c in result.scored)
     written = json.loads((tmp_path / "result.json").read_text())
@@ -75,27 +76,26 @@ def test_the_best_of_all_that_were_scored_is_the_result(tmp_path: Path) -> None:
 
 def test_a_score_follows_from_genotype_and_seed_alone() -> None:
     space = spaces.get("nasbench201")
-    a, b = (Scorer.of(space, "croze,nwot", channels=4, cells=1, seed=3) for _ in range(2))
+    a, b = (Scorer.of(replace(space, channels=4, cells=1), "croze,nwot", seed=3) for _ in range(2))
     first = a(space.parse("123431"))
     b(space.parse("333333"))
     assert b(space.parse("123431")) == first
-    assert Scorer.of(space, "croze,nwot", channels=4, cells=1, seed=4)(space.parse("123431")) != first
+    assert Scorer.of(replace(space, channels=4, cells=1), "croze,nwot", seed=4)(space.parse("123431")) != first
 
 
 def test_limits_of_parameters_and_flops_are_kept() -> None:
-    space = spaces.get("nasbench201")
-    size = {"channels": 4, "cells": 1, "classes": 10, "in_channels": 1, "image_size": 8, "unreached": False}
-    result = scoring.search(space, "params", budget=30, max_parameters=9000, max_flops=40_000, **SIZE)
-    costs = [space.cost(c.genotype, **size) for c in result.scored]
+    shape = {"classes": 10, "in_channels": 1, "image_size": 8, "unreached": False}
+    result = scoring.search(SPACE, "params", budget=30, max_parameters=9000, max_flops=40_000, progress=False)
+    costs = [SPACE.cost(c.genotype, **shape) for c in result.scored]
     assert max(c.parameters for c in costs) <= 9000
     assert max(c.flops for c in costs) <= 40_000
     assert result.scores["params"] == max(c.parameters for c in costs)
     with pytest.raises(ArchgradError, match="no architecture of nasbench201 with parameters ≤ 10"):
-        scoring.search(space, "params", budget=3, max_parameters=10, **SIZE)
+        scoring.search(SPACE, "params", budget=3, max_parameters=10, progress=False)
 
 
 def test_a_front_of_two_proxies_and_cost(tmp_path: Path) -> None:
-    result = scoring.search("nasbench201", ["nwot", "croze"], strategy="pareto", budget=25, out=tmp_path, **SIZE)
+    result = scoring.search(SPACE, ["nwot", "croze"], strategy="pareto", budget=25, out=tmp_path, progress=False)
     assert all(len(c.scores) == 3 for c in result.scored)
     for one in result.front:
         for other in result.scored:
@@ -106,19 +106,18 @@ def test_a_front_of_two_proxies_and_cost(tmp_path: Path) -> None:
 
 
 def test_other_spaces_and_paths_of_a_supernet() -> None:
-    space = spaces.get("darts")
-    result = scoring.search(space, "croze", budget=3, strategy="random", channels=4, cells=3, progress=False)
+    space = spaces.get("darts", channels=4, cells=3)
+    result = scoring.search(space, "croze", budget=3, strategy="random", progress=False)
     space.check(result.genotype)
-    small = spaces.get("nasbench201")
-    supernet = small.supernet(channels=4, cells=1, in_channels=1)
-    found = scoring.search(small, "croze", supernet=supernet, budget=4, strategy="random", **SIZE)
-    batch = Scorer.of(small, "croze", channels=4, cells=1).batch
+    supernet = SPACE.supernet(in_channels=1)
+    found = scoring.search(SPACE, "croze", supernet=supernet, budget=4, strategy="random", progress=False)
+    batch = Scorer.of(SPACE, "croze").batch
     normalisation = data.load("digits").train.normalisation
     assert found.scores["croze"] == proxies.get("croze")(supernet, batch, found.genotype, normalisation)
 
 
 def test_the_report_shows_the_scores(tmp_path: Path) -> None:
-    scoring.search("nasbench201", "synflow", budget=12, strategy="random", out=tmp_path, **SIZE)
+    scoring.search(SPACE, "synflow", budget=12, strategy="random", out=tmp_path, progress=False)
     section = proxy_scores(RunData.read(tmp_path))
     assert section is not None
     assert "12 architectures were scored" in section.body
@@ -130,6 +129,6 @@ def test_the_report_shows_the_scores(tmp_path: Path) -> None:
 
 def test_mistakes() -> None:
     with pytest.raises(ArchgradError, match="follows one proxy"):
-        scoring.search("nasbench201", ["nwot", "croze"], strategy="move", **SIZE)
+        scoring.search(SPACE, ["nwot", "croze"], strategy="move", progress=False)
     with pytest.raises(ArchgradError, match="budget must be a number above 0"):
-        scoring.search("nasbench201", "nwot", budget=0, **SIZE)
+        scoring.search(SPACE, "nwot", budget=0, progress=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -29,7 +31,7 @@ def test_the_nine_spaces_are_those_of_the_suite(name: str) -> None:
     space, (channels, cells, steps) = SPACES[name](), SIZES[subspace]
     assert space == benchsuite(subspace, operation_set)
     assert space.name == name
-    assert space.search_size == space.network_size == {"channels": channels, "cells": cells}
+    assert space.supernet_size == space.network_size == (channels, cells)
     assert space.steps == steps
     expected = [o for o in OPERATIONS if not (operation_set == "no_skip" and o == "skip_connect")]
     assert list(space.operations) == expected
@@ -50,7 +52,7 @@ def test_weights_of_the_supernets(key: tuple[str, str]) -> None:
     Per edge: sep 3×3 and 5×5 have 2 C² + (2·9 and 2·25) C weights, dil 3×3 and 5×5 C² + (9 and 25) C; BN has none.
     """
     space = benchsuite(*key)
-    channels, cells = space.search_size["channels"], space.search_size["cells"]
+    channels, cells = space.supernet_size
     stem = 3 * channels
     total, outputs = stem * (3 * 9 + 2), [stem, stem]
     for number in range(cells):
@@ -68,7 +70,7 @@ def test_an_auxiliary_skip_stands_beside_every_edge_of_the_supernet() -> None:
     """One-hot mixtures: state_j = Σ chosen operation(source) + Σ skip(source), by the supernet's own modules."""
     torch.manual_seed(0)
     space = Darts(steps=2, multiplier=2, kinds=("reduce",), auxiliary_skip=True)
-    supernet = space.supernet(channels=4, cells=1).double()
+    supernet = replace(space, channels=4, cells=1).supernet().double()
     cell = supernet.network.cells[0]
     genotype = space.random(torch.Generator().manual_seed(1))
     x = torch.randn(3, 3, 8, 8, dtype=torch.float64)
@@ -91,16 +93,16 @@ def test_an_auxiliary_skip_stands_beside_every_edge_of_the_supernet() -> None:
 @pytest.mark.parametrize("subspace", SIZES)
 def test_settled_networks_have_the_skip_beside_every_kept_edge(subspace: str) -> None:
     """As many parameters and FLOPs as the formula says, and as many terms as kept edges twice."""
-    space, plain, size = benchsuite(subspace, "all_skip"), benchsuite(subspace), SMALL[subspace]
+    space, plain = (replace(benchsuite(subspace, name), **SMALL[subspace]) for name in ("all_skip", "regular"))
     genotype = space.random(torch.Generator().manual_seed(3))
-    network = space.network(genotype, **size, unreached=True)
+    network = space.network(genotype, unreached=True)
     for cell in network.cells:
         assert sorted(cell.graph.places) == sorted(2 * [n for n, names in enumerate(_kept(cell, genotype)) if names])
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         network.eval().to("meta")(torch.empty(1, 3, 16, 16, device="meta"))
     flops = counter.get_total_flops() // 2 + 10
-    cost = space.cost(genotype, **size, image_size=16, unreached=True)
+    cost = space.cost(genotype, image_size=16, unreached=True)
     assert cost == (sum(p.numel() for p in network.parameters()), flops)
     same = plain.parse(genotype.to_json().replace("-all_skip", "-regular"))
     reductions = [cell.graph for cell in network.cells if cell.graph.group.name == "reduce"]
@@ -109,7 +111,7 @@ def test_settled_networks_have_the_skip_beside_every_kept_edge(subspace: str) ->
         width = next(m for m in graph.modules() if isinstance(m, nn.BatchNorm2d)).num_features
         strided = sum(1 for n, names in enumerate(genotype.choices["reduce"]) if names and graph.strides[n] == 2)
         added += strided * (width**2 + 2 * width)
-    assert cost.parameters - plain.cost(same, **size, unreached=True).parameters == added
+    assert cost.parameters - plain.cost(same, unreached=True).parameters == added
 
 
 def _kept(cell, genotype):
@@ -119,10 +121,10 @@ def _kept(cell, genotype):
 def test_a_settled_supernet_is_the_network_of_the_genotype() -> None:
     space = benchsuite("single_cell", "all_skip")
     genotype = space.random(torch.Generator().manual_seed(0))
-    settled = space.supernet(channels=4, affine=True).settle(genotype)
-    network = space.network(genotype, channels=4)
+    settled = replace(space, channels=4).supernet(affine=True).settle(genotype)
+    network = replace(space, channels=4).network(genotype)
     count = [sum(p.numel() for p in net.parameters()) for net in (settled, network)]
-    assert count[0] == count[1] == space.parameters(genotype, channels=4)
+    assert count[0] == count[1] == replace(space, channels=4).parameters(genotype)
 
 
 def test_notation_of_one_kind_of_cell_and_mistakes() -> None:
@@ -135,7 +137,7 @@ def test_notation_of_one_kind_of_cell_and_mistakes() -> None:
     with pytest.raises(ArchgradError, match="unknown field of a DARTS genotype 'normal'"):
         space.parse(text.replace("Genotype(", "Genotype(normal=[], "))
     with pytest.raises(ArchgradError, match="4 cells include normal cells, but this space has reduce cells only"):
-        space.supernet(cells=4)
+        replace(space, cells=4).supernet()
     with pytest.raises(ArchgradError, match="unknown kind of cell 'reduction'"):
         Darts(kinds=("reduction",))
     with pytest.raises(ArchgradError, match="kinds must be normal, reduce or both"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,11 @@ PDARTS = """Genotype(
     reduce_concat=range(2, 6))"""
 
 
-def counted(network: nn.Module, size: int) -> tuple[int, int]:
+def counted(network: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
     """On the meta device, where pooling is torch's own: on a CPU it is computed by a convolution."""
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        network.eval().to("meta")(torch.empty(1, 3, size, size, device="meta"))
+        network.eval().to("meta")(torch.empty(1, 3, *size, device="meta"))
     return sum(
         p.numel() for p in network.parameters()
     ), counter.get_total_flops() // 2 + network.classifier.out_features
@@ -75,26 +76,29 @@ def test_all_published_genotypes_parse_print_and_build() -> None:
             assert [sorted(pairs[i : i + 2]) for i in (0, 2, 4, 6)] == [
                 sorted(original[i : i + 2]) for i in (0, 2, 4, 6)
             ]
-        network = SPACE.network(genotype, channels=2, cells=3)
-        assert sum(p.numel() for p in network.parameters()) == SPACE.parameters(genotype, channels=2, cells=3)
+        network = replace(SPACE, channels=2, cells=3).network(genotype)
+        assert sum(p.numel() for p in network.parameters()) == replace(SPACE, channels=2, cells=3).parameters(genotype)
         if number % 10 == 0:
             assert network.eval()(x).shape == (2, 10)
 
 
-@pytest.mark.parametrize(("stem", "size"), [("cifar", 32), ("cifar", 15), ("imagenet", 64), ("imagenet", 75)])
+SIZES = [("cifar", (32, 32)), ("cifar", (15, 8)), ("imagenet", (64, 96)), ("imagenet", (75, 50))]
+
+
+@pytest.mark.parametrize(("stem", "size"), SIZES)
 @pytest.mark.parametrize("unreached", [True, False])
-def test_costs_equal_built_networks(stem: str, size: int, unreached: bool) -> None:
-    generator = torch.Generator().manual_seed(size)
+def test_costs_equal_built_networks(stem: str, size: tuple[int, int], unreached: bool) -> None:
+    generator = torch.Generator().manual_seed(size[0])
     for space in (SPACE, Darts(multiplier=2), Darts(steps=3, multiplier=1)):
         for cells in (1, 2, 5):
-            genotype, options = space.random(generator), {"channels": 4, "cells": cells, "classes": 7, "stem": stem}
-            network = space.network(genotype, unreached=unreached, **options)
-            assert space.cost(genotype, image_size=size, unreached=unreached, **options) == counted(network, size)
+            small, genotype = replace(space, channels=4, cells=cells, stem=stem), space.random(generator)
+            network = small.network(genotype, classes=7, unreached=unreached)
+            assert small.cost(genotype, classes=7, image_size=size, unreached=unreached) == counted(network, size)
 
 
 def test_the_published_size_in_full() -> None:
     genotype = SPACE.parse(PDARTS)
-    assert SPACE.cost(genotype) == counted(SPACE.network(genotype), 32)
+    assert SPACE.cost(genotype) == counted(SPACE.network(genotype), (32, 32))
 
 
 def test_sizes() -> None:
@@ -148,7 +152,7 @@ def test_the_stack_doubles_channels_at_one_and_two_thirds() -> None:
 
 
 def test_reduction_edges_from_the_inputs_carry_the_stride() -> None:
-    supernet = SPACE.supernet(channels=4, cells=3)
+    supernet = replace(SPACE, channels=4, cells=3).supernet()
     assert supernet.sites == {"normal": 1, "reduce": 2}
     normal, reduce = (supernet.network.cells[i].graph.strides for i in (0, 1))
     assert set(normal) == {1}
@@ -156,7 +160,7 @@ def test_reduction_edges_from_the_inputs_carry_the_stride() -> None:
 
 
 def test_the_auxiliary_head_speaks_in_training_only() -> None:
-    network = SPACE.network(SPACE.parse(DARTS_V2), channels=4, cells=3, auxiliary=True)
+    network = replace(SPACE, channels=4, cells=3).network(SPACE.parse(DARTS_V2), auxiliary=True)
     x = torch.randn(2, 3, 32, 32)
     logits, auxiliary = network(x)
     assert logits.shape == auxiliary.shape == (2, 10)
@@ -174,7 +178,7 @@ def test_the_auxiliary_head_pools_as_published(size: int, stride: int) -> None:
 
 
 def test_drop_path_stands_behind_everything_but_identities() -> None:
-    network = SPACE.network(SPACE.parse(DARTS_V2), channels=4, cells=3)
+    network = replace(SPACE, channels=4, cells=3).network(SPACE.parse(DARTS_V2))
     assert isinstance(network, DartsNetwork)
     for cell in network.cells:
         for place, operation in zip(cell.graph.places, cell.graph.operations, strict=True):
@@ -246,7 +250,7 @@ def test_a_threshold_genotype_is_written_as_json() -> None:
     assert SPACE.parse(genotype.to_json()) == genotype
     with pytest.raises(ArchgradError, match="keeps 2 of"):
         list(SPACE.neighbours(genotype))
-    network = SPACE.network(genotype, channels=4, cells=3)  # nodes into which nothing flows are zeros
+    network = replace(SPACE, channels=4, cells=3).network(genotype)  # nodes into which nothing flows are zeros
     assert network(torch.randn(2, 3, 9, 9)).shape == (2, 10)
 
 
@@ -254,8 +258,12 @@ def test_bad_options_are_refused() -> None:
     for make, reason in (
         (lambda: Darts(candidates=("sep_conv_3x",)), "unknown operation 'sep_conv_3x': did you mean"),
         (lambda: Darts(multiplier=5), "multiplier must be between 1 and steps=4, got 5"),
-        (lambda: SPACE.supernet(cells=0), "cells must be 1 or more, got 0"),
-        (lambda: SPACE.supernet(stem="cifer"), "unknown stem 'cifer': did you mean 'cifar'"),
+        (lambda: replace(SPACE, cells=0), "darts: cells must be a whole number, 1 or more, got 0"),
+        (
+            lambda: spaces.get("darts", channels="4"),
+            "darts: channels must be a whole number, .* got '4', which is text",
+        ),
+        (lambda: replace(SPACE, stem="cifer"), "unknown stem 'cifer': did you mean 'cifar'"),
         (lambda: SPACE.network(Genotype.of({"cell": []}, "nasbench201")), "belongs to the space 'nasbench201'"),
     ):
         with pytest.raises(ArchgradError, match=reason):

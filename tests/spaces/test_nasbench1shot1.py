@@ -6,6 +6,7 @@ import contextlib
 import functools
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,17 +170,18 @@ def test_channels_are_divided_as_in_the_benchmark() -> None:
 
 @pytest.mark.parametrize("number", SPACES)
 def test_costs_equal_built_networks(number: int) -> None:
-    space, g = SPACES[number], torch.Generator().manual_seed(number)
-    for size, options in ((32, {"channels": 8, "cells": 2}), (13, {"channels": 7, "cells": 1, "classes": 5})):
+    g = torch.Generator().manual_seed(number)
+    for size, channels, cells in (((32, 32), 8, 2), ((13, 22), 7, 1)):
+        space = replace(SPACES[number], channels=channels, cells=cells)
         for _ in range(3):
             genotype = space.random(g)
-            network = space.network(genotype, **options)
+            network = space.network(genotype, classes=5)
             counter = FlopCounterMode(display=False)
             with torch.no_grad(), counter:
-                network.eval().to("meta")(torch.empty(1, 3, size, size, device="meta"))
+                network.eval().to("meta")(torch.empty(1, 3, *size, device="meta"))
             bias = network.classifier.out_features
             found = sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2 + bias
-            assert space.cost(genotype, image_size=size, **options) == found
+            assert space.cost(genotype, image_size=size, classes=5) == found
 
 
 def test_neighbours_change_one_operation_or_move_one_parent() -> None:
@@ -193,7 +195,7 @@ def test_neighbours_change_one_operation_or_move_one_parent() -> None:
 def test_a_mixture_weighs_parents_and_outputs() -> None:
     """A parent at weight 0 leaves no trace, and the last convolution sees each output at its weight."""
     space, x = SPACES[2], torch.randn(3, 3, 8, 8, dtype=torch.float64)
-    supernet = space.supernet(channels=4, cells=1).double().eval()
+    supernet = replace(space, channels=4, cells=1).supernet().double().eval()
     mixture = supernet.uniform().leaf()
     gradients = torch.autograd.grad(supernet(x, mixture).sum(), list(mixture.values()))
     assert all((g != 0).any() for g in gradients)
@@ -242,7 +244,7 @@ def test_bad_options_are_refused() -> None:
         (lambda: NASBench1Shot1(4), "unknown search space of nasbench1shot1 '4'"),
         (lambda: spaces.get("nasbench1shot1"), "unknown space 'nasbench1shot1': did you mean 'nasbench1shot1_"),
         (lambda: SPACES[1].network(genotype, unreached=True), "unreached must be False"),
-        (lambda: SPACES[1].supernet(cells=0), "cells must be 1 or more"),
+        (lambda: replace(SPACES[1], cells=0), "nasbench1shot1_1: cells must be a whole number, 1 or more"),
         (lambda: SPACES[2].check(genotype), "belongs to the space 'nasbench1shot1_1'"),
     ):
         with pytest.raises(ArchgradError, match=reason):

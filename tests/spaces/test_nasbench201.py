@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,11 +49,11 @@ def test_costs_of_all_cells_equal_the_published_table(costs) -> None:
         assert costs[digits].flops / 1e6 == pytest.approx(flops, rel=1e-6)
 
 
-def built(network: nn.Module, size: int) -> tuple[int, int]:
+def built(network: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
     """On the meta device, where pooling is torch's own: on a CPU it is computed by a convolution."""
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        network.eval().to("meta")(torch.empty(1, 3, size, size, device="meta"))
+        network.eval().to("meta")(torch.empty(1, 3, *size, device="meta"))
     bias = network.classifier.bias.numel()
     return sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2 + bias
 
@@ -61,9 +62,9 @@ def built(network: nn.Module, size: int) -> tuple[int, int]:
 @pytest.mark.parametrize("digits", ["333133", "000000", "123433", "300000", "003020"])
 def test_costs_equal_built_networks(digits: str, unreached: bool) -> None:
     genotype = SPACE.parse(digits)
-    for size, options in ((32, {"channels": 16, "cells": 5}), (13, {"channels": 6, "cells": 2, "classes": 7})):
-        network = SPACE.network(genotype, unreached=unreached, **options)
-        assert SPACE.cost(genotype, image_size=size, unreached=unreached, **options) == built(network, size)
+    for size, space in (((32, 32), SPACE), ((13, 22), replace(SPACE, channels=6, cells=2))):
+        network = space.network(genotype, unreached=unreached, classes=7)
+        assert space.cost(genotype, image_size=size, unreached=unreached, classes=7) == built(network, size)
 
 
 def test_a_cell_without_a_path_costs_only_its_skeleton() -> None:
@@ -74,7 +75,7 @@ def test_a_cell_without_a_path_costs_only_its_skeleton() -> None:
 def test_the_cell_is_the_published_sum_over_three_nodes() -> None:
     """y1 = o01(x), y2 = o02(x) + o12(y1), y3 = o03(x) + o13(y1) + o23(y2)."""
     torch.manual_seed(0)
-    network = SPACE.network(SPACE.parse("324213"), channels=4, cells=1).double().eval()
+    network = replace(SPACE, channels=4, cells=1).network(SPACE.parse("324213")).double().eval()
     cell = network.stages[0].cell
     x = torch.randn(2, 4, 8, 8, dtype=torch.float64)
     o01, o02, o12, o03, o13, o23 = cell.operations
@@ -155,10 +156,10 @@ def test_only_one_operation_per_edge_has_a_text(kept: list[str]) -> None:
 
 
 def test_the_supernet_takes_affine_and_track() -> None:
-    plain = SPACE.supernet(channels=4, cells=1)
+    plain = replace(SPACE, channels=4, cells=1).supernet()
     candidates = [m for m in plain.network.stages[0].modules() if isinstance(m, nn.BatchNorm2d)]
     assert all(m.weight is None and m.running_mean is not None for m in candidates)
-    other = SPACE.supernet(channels=4, cells=1, affine=True, track=False)
+    other = replace(SPACE, channels=4, cells=1).supernet(affine=True, track=False)
     candidates = [m for m in other.network.stages[0].modules() if isinstance(m, nn.BatchNorm2d)]
     assert all(m.weight is not None and m.running_mean is None for m in candidates)
     assert plain.sites == {"cell": 3}
@@ -166,4 +167,7 @@ def test_the_supernet_takes_affine_and_track() -> None:
 
 
 def test_odd_maps_pass_through() -> None:
-    assert SPACE.network(SPACE.parse("333133"), channels=4, cells=1)(torch.randn(2, 3, 13, 11)).shape == (2, 10)
+    assert replace(SPACE, channels=4, cells=1).network(SPACE.parse("333133"))(torch.randn(2, 3, 13, 11)).shape == (
+        2,
+        10,
+    )

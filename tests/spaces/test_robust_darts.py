@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def name(component: object) -> str:
 
 @pytest.fixture(scope="module")
 def supernet() -> Supernet:
-    return S1.supernet(channels=2, cells=3)
+    return replace(S1, channels=2, cells=3).supernet()
 
 
 def drawn(supernet: Supernet, scale: float = 1.0, missing: float | None = None) -> dict[str, Tensor]:
@@ -192,10 +193,12 @@ def test_pruned_edges_get_nothing_and_fully_pruned_ones_are_left_out(supernet: S
 
 def test_noise_costs_nothing_and_is_part_of_the_network() -> None:
     genotype = S4.random(torch.Generator().manual_seed(0))
-    network = S4.network(genotype, channels=4, cells=3)
+    network = replace(S4, channels=4, cells=3).network(genotype)
     assert any(isinstance(m, Noise) for m in network.modules())
-    assert sum(p.numel() for p in network.parameters()) == S4.parameters(genotype, channels=4, cells=3)
-    assert S4.flops(genotype, channels=4, cells=3, image_size=8) < S4.flops(genotype, channels=4, cells=3)
+    assert sum(p.numel() for p in network.parameters()) == replace(S4, channels=4, cells=3).parameters(genotype)
+    assert replace(S4, channels=4, cells=3).flops(genotype, image_size=8) < replace(S4, channels=4, cells=3).flops(
+        genotype
+    )
     assert network(torch.randn(2, 3, 8, 8)).shape == (2, 10)
 
 
@@ -207,7 +210,7 @@ def test_a_genotype_of_another_subspace_is_refused() -> None:
         S1.check(genotype)
     with pytest.raises(ArchgradError, match=r"unknown subspace of robust_darts 'S5'"):
         RobustDarts(subspace="S5")
-    with pytest.raises(ArchgradError, match=r"space 'robust_darts_s1': .*candidates"):
+    with pytest.raises(ArchgradError, match=r"unknown field of the space 'robust_darts_s1' 'candidates'"):
         spaces.get("robust_darts_s1", candidates=("none",))
     with pytest.raises(ArchgradError, match="steps must be 1 to 4"):
         RobustDarts(subspace="S1", steps=5)
@@ -215,6 +218,8 @@ def test_a_genotype_of_another_subspace_is_refused() -> None:
 
 def test_what_is_recorded_of_alphas_has_no_weight_where_there_is_no_candidate() -> None:
     images = data.from_tensors(torch.randn(8, 3, 8, 8), torch.arange(8) % 2, torch.randn(2, 3, 8, 8), torch.arange(2))
-    result = search(S1, "random_genotype", images, channels=2, cells=3, batch_size=2, device="cpu", progress=False)
+    result = search(
+        replace(S1, channels=2, cells=3), "random_genotype", images, batch_size=2, device="cpu", progress=False
+    )
     for group, alphas in result.alphas.items():
         assert (np.isneginf(alphas[0]) == ~S1.groups[group].mask.numpy()).all()

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from torch import nn
 
-from archgrad import modifiers, spaces
+from archgrad import Choice, Supernet, modifiers, spaces
 from archgrad.context import Clock, Context
 from archgrad.engine import SettledCell
 from archgrad.errors import ArchgradError
-from archgrad.genotype import Genotype
+from archgrad.genotype import Edge, Genotype, Group
 from archgrad.method import Method
 from archgrad.relaxation import Softmax, StraightThroughGumbel
-from archgrad.spaces import Darts, Space
+from archgrad.spaces import Darts, Size, Space
 
-SMALL = {"channels": 4, "cells": 3}
-
-
-def small(space: Space) -> dict[str, int]:
-    """A few channels, and a few cells of every kind."""
-    alone = space.name.startswith(("nasbench1shot1", "transnas", "single_cell"))
-    return {"channels": 4, "cells": 1 if alone else 3}
-
-
-EVERY = {name: spaces.get(name) for name in spaces.SPACES}
+EVERY = {
+    name: spaces.get(name, channels=4, cells=1 if name.startswith(("nasbench1shot1", "transnas", "single_cell")) else 3)
+    for name in spaces.SPACES
+}
+"""With a few channels, and a few cells of every kind."""
 
 
 @pytest.fixture(params=EVERY)
@@ -107,7 +107,7 @@ def reads_zeros(space: Space, genotype: Genotype) -> bool:
 def test_the_supernet_at_a_one_hot_mixture_equals_the_settled_network(space: Space, training: bool) -> None:
     if getattr(space, "auxiliary_skip", False):
         pytest.skip("the supernet has auxiliary skips on every edge, a settled network on those that stay")
-    supernet = space.supernet(**small(space)).double()
+    supernet = space.supernet().double()
     with torch.no_grad():
         supernet(images(), supernet.uniform())  # running statistics that differ from their first values
     supernet.train(training)
@@ -128,7 +128,7 @@ def test_every_executor_computes_the_same_loss_and_mixture_gradients(space: Spac
     y, found = torch.tensor([1, 0, 3, 9]), []
     for name in ("plain", executor):
         torch.manual_seed(0)
-        supernet = space.supernet(**small(space), executor=name).double()
+        supernet = space.supernet(executor=name).double()
         g = torch.Generator().manual_seed(1)
         weights = {
             group: torch.rand(w.shape, generator=g, dtype=w.dtype) * (w > 0) for group, w in supernet.uniform().items()
@@ -141,7 +141,7 @@ def test_every_executor_computes_the_same_loss_and_mixture_gradients(space: Spac
 
 
 def test_one_hot_weights_equal_a_dense_mixture_of_zeros_and_ones(space: Space) -> None:
-    supernet = space.supernet(**small(space)).double().eval()
+    supernet = space.supernet().double().eval()
     mixture = supernet.one_hot(draw(space, 1)[0])
     with torch.no_grad():
         dense = supernet(images(), type(mixture)(mixture.weights))
@@ -159,8 +159,8 @@ def structure(module: nn.Module) -> list[str]:
 def test_the_network_of_a_space_is_the_settled_supernet_with_affine_norms() -> None:
     space = EVERY["nasbench201"]
     for genotype in draw(space, 10):
-        settled = space.supernet(**SMALL, affine=True).settle(genotype)
-        network = space.network(genotype, **SMALL)
+        settled = space.supernet(affine=True).settle(genotype)
+        network = space.network(genotype)
         assert [(n, p.shape) for n, p in network.named_parameters()] == [
             (n, p.shape) for n, p in settled.named_parameters()
         ]
@@ -171,8 +171,8 @@ def test_the_network_of_a_space_is_the_settled_supernet_with_affine_norms() -> N
 def test_darts_networks_differ_from_the_settled_supernet_in_pool_norms_and_drop_path_only() -> None:
     space = EVERY["darts"]
     for genotype in draw(space, 4):
-        settled = space.supernet(**SMALL, affine=True).settle(genotype).double().eval()
-        network = space.network(genotype, **SMALL).double().eval()
+        settled = space.supernet(affine=True).settle(genotype).double().eval()
+        network = space.network(genotype).double().eval()
         assert [p.shape for p in network.parameters()] == [p.shape for p in settled.parameters()]
         for ours, theirs in zip(network.parameters(), settled.parameters(), strict=True):
             ours.data.copy_(theirs)
@@ -186,12 +186,14 @@ def settled_cells(network: nn.Module) -> list[SettledCell]:
     return [module for module in network.modules() if isinstance(module, SettledCell)]
 
 
-@pytest.mark.parametrize("space", [EVERY["nasbench201"], Darts(multiplier=1)], ids=["nasbench201", "darts"])
+@pytest.mark.parametrize(
+    "space", [EVERY["nasbench201"], Darts(multiplier=1, channels=4, cells=3)], ids=["nasbench201", "darts"]
+)
 def test_removing_what_is_not_reached_leaves_the_output(space: Space) -> None:
     removed = 0
     for genotype in draw(space, 12, seed=5):
-        network = space.network(genotype, **SMALL, unreached=True).double().eval()
-        shorter = space.network(genotype, **SMALL, unreached=False)
+        network = space.network(genotype, unreached=True).double().eval()
+        shorter = space.network(genotype, unreached=False)
         before = network(images())
         for cell, short in zip(settled_cells(network), settled_cells(shorter), strict=True):
             removed += len(cell.places) - len(short.places)
@@ -202,10 +204,97 @@ def test_removing_what_is_not_reached_leaves_the_output(space: Space) -> None:
     assert removed > 0
 
 
+@pytest.mark.parametrize("size", [(32, 32), (19, 40)])
+def test_the_formula_of_a_cost_equals_the_trace_of_the_network(space: Space, size: tuple[int, int]) -> None:
+    for genotype in draw(space, 3):
+        traced = Space.cost(space, genotype, classes=7, in_channels=1, image_size=size)
+        assert space.cost(genotype, classes=7, in_channels=1, image_size=size, unreached=False) == traced
+
+
+def test_one_number_stands_for_the_height_and_width_of_an_image() -> None:
+    space = EVERY["nasbench201"]
+    (genotype,) = draw(space, 1)
+    assert space.cost(genotype, image_size=16) == space.cost(genotype, image_size=(16, 16))
+    assert space.flops(genotype, image_size=(8, 16)) == space.flops(genotype, image_size=(16, 8))
+    with pytest.raises(ArchgradError, match="image_size: width must be a whole number, 1 or more, got 0"):
+        space.cost(genotype, image_size=(8, 0))
+
+
+class Short(Space):
+    """What a space of one's own must say."""
+
+    name = "short"
+    published_supernet, published_network = Size(6, 1), Size(12, 1)
+    groups = MappingProxyType({"body": Group("body", (Edge(0, 1, ("three", "skip")),))})
+
+    def supernet(self, *, classes: int = 10, in_channels: int = 3, executor: str = "auto", seed: int = 0) -> Supernet:
+        """A stem, one choice, a classifier."""
+        channels, _ = self.supernet_size
+        body = {"three": nn.Conv2d(channels, channels, 3, padding=1, bias=False), "skip": nn.Identity()}
+        stem, head = nn.Conv2d(in_channels, channels, 1, bias=False), nn.Linear(channels, classes)
+        layers = [stem, Choice(body, group="body"), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head]
+        return Supernet(nn.Sequential(*layers), space=self, seed=seed)
+
+
+def test_a_space_of_ones_own_has_notation_network_and_cost_for_nothing() -> None:
+    space = Short()
+    three, skip = (Genotype.of({"body": [[name]]}, "short") for name in ("three", "skip"))
+    assert {space.random(torch.Generator().manual_seed(seed)) for seed in range(9)} == {three, skip}
+    assert space.parse(space.format(three)) == three
+    with pytest.raises(ArchgradError, match="short: 'three' is not a genotype in JSON"):
+        space.parse("three")
+    stem_and_head = 3 * 12 + 13 * 10
+    assert space.parameters(skip) == stem_and_head
+    assert space.cost(three, image_size=(4, 9)) == (stem_and_head + 9 * 144, 4 * 9 * (36 + 9 * 144) + 130)
+    assert replace(space, channels=2).parameters(skip) == 3 * 2 + 3 * 10
+    assert space.as_searched().parameters(skip) == 3 * 6 + 7 * 10
+    with pytest.raises(ArchgradError, match="short: networks have no operations that reach no output"):
+        space.network(three, unreached=True)
+    weights = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        weights.append(next(space.network(three).parameters()))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_counting_draws_no_random_numbers() -> None:
+    state = torch.get_rng_state()
+    Short().cost(Genotype.of({"body": [["three"]]}))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_sizes_that_are_not_given_are_the_published_ones() -> None:
+    darts = spaces.get("darts", channels=20)
+    assert (darts.supernet_size, darts.network_size) == ((20, 8), (20, 20))
+    assert darts.as_searched() == spaces.get("darts", channels=20, cells=8)
+    assert darts.as_searched().network_size == darts.supernet_size
+    assert len(darts.supernet().network.cells) == 8
+    assert darts.count == spaces.get("darts").count
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("darts", {"channels": 4, "candidates": ("skip_connect", "sep_conv_3x3"), "stem": "imagenet"}),
+        ("darts_without_none", {}),
+        ("wide-all_skip", {"cells": 3}),
+        ("robust_darts_s3", {"steps": 2, "multiplier": 2}),
+        ("nasbench1shot1_2", {"channels": 8}),
+    ],
+)
+def test_what_a_run_records_of_a_space_is_that_space(name: str, fields: dict[str, Any]) -> None:
+    space = spaces.get(name, **fields)
+    config = yaml.safe_load(yaml.safe_dump(spaces.record(space)))
+    assert set(config["space_fields"]) == set(fields)
+    assert spaces.recorded(config) == space
+    assert spaces.recorded(config, cells=2) == replace(space, cells=2)
+
+
 def test_an_unknown_space_or_option_is_refused() -> None:
     with pytest.raises(ArchgradError, match=r"unknown space 'dart': did you mean 'darts'"):
         spaces.get("dart")
-    with pytest.raises(ArchgradError, match=r"space 'darts': .*stepps"):
+    with pytest.raises(ArchgradError, match=r"unknown field of the space 'darts' 'stepps': did you mean 'steps'"):
         spaces.get("darts", stepps=3)
 
 
@@ -218,11 +307,11 @@ def test_every_modifier_works_on_every_kind_of_space(name: str, modifier: str | 
     space = EVERY[name]
     batch = images(16).float(), torch.tensor([1, 0, 3, 9])
     for relaxation in (Softmax(), StraightThroughGumbel()):
-        supernet = space.supernet(channels=8, cells=small(space)["cells"], executor="loop", checkpoint_cells=True)
+        supernet = replace(space, channels=8).supernet(executor="loop", checkpoint_cells=True)
         options = {"operations": space.operations[:1]} if modifier == "OperationDropout" else {}
         chosen = [] if modifier is None else [getattr(modifiers, modifier)(**options)]
         for used in chosen:
-            used.prepare(supernet, small(space))
+            used.prepare(supernet, {})
         alphas = dict(supernet.alphas.items())
         context = Context(supernet, Clock(0, 2, 0, 2), masks=supernet.masks)
         objective = Method(relaxation=relaxation, modifiers=chosen).objective(batch, context)

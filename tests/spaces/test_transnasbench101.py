@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def test_the_stack_doubles_and_halves_three_times() -> None:
     assert [p.channels for p in plans] == [128] * 4 + [256] * 4 + [512] * 2
     assert [p.read for p in plans] == [64, 128, 128, 128, 128, 256, 256, 256, 256, 512]
     assert [n for n, p in enumerate(plans) if p.stride == 2] == [0, 4, 8]
-    network = SPACE.network(SPACE.parse("111111"), channels=8, classes=3)
+    network = replace(SPACE, channels=8).network(SPACE.parse("111111"), classes=3)
     x = network.stem(torch.randn(1, 3, 64, 64))
     assert x.shape == (1, 8, 16, 16)
     assert network.cells(x).shape == (1, 64, 2, 2)
@@ -126,22 +127,23 @@ def test_parameters_follow_from_the_stack() -> None:
 @pytest.mark.parametrize("digits", ["333333", "000000", "102333", "120003", "003021", "100000", "010203"])
 def test_costs_equal_built_networks(digits: str, unreached: bool) -> None:
     genotype = SPACE.parse(digits)
-    for size, options in ((64, {"channels": 16, "cells": 2}), (37, {"channels": 6, "cells": 1, "classes": 7})):
-        network = SPACE.network(genotype, unreached=unreached, **options)
+    for size, channels, cells in (((64, 64), 16, 2), ((37, 50), 6, 1)):
+        space = replace(SPACE, channels=channels, cells=cells)
+        network = space.network(genotype, unreached=unreached, classes=7)
         counter = FlopCounterMode(display=False)
         with torch.no_grad(), counter:
-            network.eval().to("meta")(torch.empty(1, 3, size, size, device="meta"))
+            network.eval().to("meta")(torch.empty(1, 3, *size, device="meta"))
         bias = network.classifier.out_features
         found = sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2 + bias
-        assert SPACE.cost(genotype, image_size=size, unreached=unreached, **options) == found
+        assert space.cost(genotype, image_size=size, unreached=unreached, classes=7) == found
 
 
 @pytest.mark.parametrize("digits", ["000000", "000020", "020000", "300001"])
 def test_cells_through_which_nothing_flows_have_their_channels(digits: str) -> None:
     genotype, x = SPACE.parse(digits), torch.randn(2, 3, 37, 29)
-    supernet = SPACE.supernet(channels=4, cells=2)
-    assert SPACE.network(genotype, channels=4)(x).shape == (2, 10)
-    assert SPACE.network(genotype, channels=4, unreached=True)(x).shape == (2, 10)
+    supernet = replace(SPACE, channels=4, cells=2).supernet()
+    assert replace(SPACE, channels=4).network(genotype)(x).shape == (2, 10)
+    assert replace(SPACE, channels=4).network(genotype, unreached=True)(x).shape == (2, 10)
     assert supernet.settle(genotype)(x).shape == (2, 10)
     assert supernet(x, supernet.one_hot(genotype)).shape == (2, 10)
 
@@ -153,7 +155,7 @@ def test_each_edit_of_one_operation_is_a_neighbour() -> None:
 
 
 def test_partial_channels_leave_cells_that_change_the_channels_as_they_are() -> None:
-    supernet = SPACE.supernet(channels=4, cells=2)
+    supernet = replace(SPACE, channels=4, cells=2).supernet()
     cells = [m.cell for m in supernet.network.cells]
     assert [isinstance(cell, GrowingCell) for cell in cells] == [True, False, False, False] * 2 + [True, False]
     for cell in cells:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +40,19 @@ def test_costs_equal_built_networks(tutorial: Any) -> None:
     assert tutorial.count == 27
     for seed in range(4):
         genotype = tutorial.random(torch.Generator().manual_seed(seed))
-        network = tutorial.network(genotype, channels=4, cells=2, classes=7)
+        space = replace(tutorial, channels=4, cells=2)
+        network = space.network(genotype, classes=7)
         counter = FlopCounterMode(display=False)
         with torch.no_grad(), counter:
-            network.eval().to("meta")(torch.empty(1, 3, 13, 13, device="meta"))
+            network.eval().to("meta")(torch.empty(1, 3, 13, 22, device="meta"))
         found = sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2 + 7
-        assert tutorial.cost(genotype, channels=4, cells=2, classes=7, image_size=13) == found
+        assert space.cost(genotype, classes=7, image_size=(13, 22)) == found
 
 
 @pytest.mark.parametrize("executor", ["loop", "batched"])
 def test_every_executor_computes_it(tutorial: Any, executor: str) -> None:
     x = torch.randn(3, 3, 10, 10, dtype=torch.float64)
-    plain, fast = (tutorial.supernet(channels=4, cells=2, executor=e).double() for e in ("plain", executor))
+    plain, fast = (replace(tutorial, channels=4, cells=2).supernet(executor=e).double() for e in ("plain", executor))
     fast.load_state_dict(plain.state_dict())
     torch.testing.assert_close(fast(x, fast.uniform()), plain(x, plain.uniform()), rtol=0, atol=1e-10)
 

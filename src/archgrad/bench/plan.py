@@ -86,14 +86,14 @@ def _estimate(campaign: Campaign, found: Plan, device: str | None, complete: Ite
     world, suite = World.start(device), campaign.suite
     halves = suite.data.search(), suite.data.training()
     ratios = _ratios(campaign, device)
-    size = max(halves[0].image_size or (32,))
+    size = halves[0].image_size or (32, 32)
     left = [unit for unit in campaign.units() if unit.id not in set(complete)]
     for name in campaign.benchmarks:
         benchmark = suite.benchmark(name)
         methods = {method: suite.method(method, benchmark, entry) for method, entry in campaign.methods.items()}
         largest = max(method.batch_size for method in methods.values())
         batch = min(largest, _probe(size)) if world.device.type == "cpu" else largest
-        step = step_cost(benchmark.space, batch_size=batch, image_size=size, device=device, **_size(benchmark))
+        step = step_cost(benchmark.space, batch_size=batch, image_size=size, device=device)
         found.largest_step = max(found.largest_step, round(step.peak * largest / batch))
         images = round(len(halves[0].train) * suite.train_fraction)
         hours = 0.0
@@ -116,19 +116,17 @@ def _estimate(campaign: Campaign, found: Plan, device: str | None, complete: Ite
         found.hours[name] = hours
 
 
-def _probe(image_size: int) -> int:
-    return max(1, PROBE * 32**2 // image_size**2)
+def _probe(image_size: tuple[int, int]) -> int:
+    return max(1, PROBE * 32**2 // (image_size[0] * image_size[1]))
 
 
 def _training_second(benchmark: Benchmark, dataset: Dataset, world: World, largest: int) -> float:
     """Seconds per image of a training step on that many images at most, of a genotype drawn at random."""
     genotype = benchmark.space.random(generator(0, "plan"))
     with isolated(0, "plan"):
-        network = benchmark.space.network(
-            genotype, **benchmark.size, classes=dataset.classes, in_channels=dataset.channels
-        )
+        network = benchmark.space.network(genotype, classes=dataset.classes, in_channels=dataset.channels)
     network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    batch = min(largest, _probe(max(dataset.image_size or (32,)))) if world.device.type == "cpu" else largest
+    batch = min(largest, _probe(dataset.image_size or (32, 32))) if world.device.type == "cpu" else largest
     x = torch.randn(batch, *dataset.shape, generator=generator(0, "images")).to(world.device)
     y = torch.arange(batch, device=world.device) % dataset.classes
     took = 0.0
@@ -146,7 +144,8 @@ def _ratios(campaign: Campaign, device: str | None) -> dict[str, float]:
     draw = generator(0, "plan")
     x = torch.randn(32, 1, 8, 8, generator=draw)
     dataset = from_tensors(x, torch.arange(32) % 2, x[:4], torch.arange(4) % 2, name="probe")
-    space = Darts(steps=2, multiplier=2, candidates=("none", "skip_connect", "sep_conv_3x3"))
+    candidates = ("none", "skip_connect", "sep_conv_3x3")
+    space = Darts(steps=2, multiplier=2, candidates=candidates, channels=4, cells=3)
     benchmark = campaign.suite.benchmark(campaign.benchmarks[0])
     plain = _steps(space, Method(), dataset, device)
     found = {}
@@ -166,19 +165,13 @@ def _steps(space: Any, method: Method, dataset: Dataset, device: str | None) -> 
     from archgrad.discretise import Strongest
 
     short = replace(method, epochs=3, batch_size=4, discretisation=Strongest(), schedules=())
-    history = search(
-        space, short, dataset, channels=4, cells=3, progress=False, device=device, checkpoint_seconds=1e9, diagnose=0
-    ).history
+    history = search(space, short, dataset, progress=False, device=device, checkpoint_seconds=1e9, diagnose=0).history
     return float(history[-1]["seconds"] - history[0]["seconds"])
-
-
-def _size(benchmark: Benchmark) -> dict[str, Any]:
-    return dict(benchmark.size)
 
 
 def _weights(benchmark: Benchmark, campaign: Campaign) -> tuple[int, int]:
     """Bytes of the weights of the supernet and of a settled network, without building either in memory."""
     with torch.device("meta"):
-        supernet = benchmark.space.supernet(**_size(benchmark))
-    settled = benchmark.space.parameters(benchmark.space.random(generator(0, "plan")), **benchmark.size)
+        supernet = benchmark.space.supernet()
+    settled = benchmark.space.parameters(benchmark.space.random(generator(0, "plan")))
     return 4 * sum(parameter.numel() for parameter in supernet.parameters()), 4 * settled

@@ -32,7 +32,7 @@ from archgrad.method import ROLES, AlphaOptimiser, Method, WeightOptimiser
 from archgrad.recipes import Recipe
 from archgrad.robustness.attacks import Attack
 from archgrad.schedules import WarmUp
-from archgrad.spaces import Space
+from archgrad.spaces import Size, Space
 
 SUITES = resources.files("archgrad.bench") / "suites"
 PARTS = ("name", "about", "data", "subspaces", "operation_sets", "methods", "search", "training", "table", "presets")
@@ -50,38 +50,23 @@ RECIPE = tuple(f.name for f in dataclasses.fields(Recipe))
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One search space of a suite and the size of its networks, searched and settled alike."""
+    """One search space of a suite, with the size of its networks."""
 
     name: str
     subspace: str
     operation_set: str
     family: str
     """The name of the space that it is made of, whose published settings methods take."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    size: Mapping[str, int] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def space(self) -> Space:
-        """The search space; it bears the benchmark's name where it is not simply one of the library's."""
-        options = {key: tuple(value) if isinstance(value, list) else value for key, value in self.options.items()}
-        made = spaces.get(self.family, **options)
-        own = bool(self.options or self.operation_set)
-        named: Any = made  # a dataclass with a name, like all of the library's spaces
-        if own and any(
-            field.name == "name" and field.init for field in getattr(made, "__dataclass_fields__", {}).values()
-        ):
-            return replace(named, name=self.name)  # type: ignore[no-any-return]
-        return made
-
-    @property
-    def channels(self) -> int | None:
-        """Channels of the first cell; None is the published number of the space."""
-        return self.size.get("channels")
-
-    @property
-    def cells(self) -> int | None:
-        """Cells of the networks; None is the published number of the space."""
-        return self.size.get("cells")
+        """The search space; it bears the benchmark's name where it differs from the library's in more than size."""
+        made: Any = spaces.get(self.family, **self.fields)
+        own = bool(self.operation_set or set(self.fields) - set(Size._fields))
+        if own and any(field.name == "name" and field.init for field in dataclasses.fields(made)):
+            return replace(made, name=self.name)  # type: ignore[no-any-return]
+        return made  # type: ignore[no-any-return]
 
     @property
     def steps(self) -> int | None:
@@ -290,14 +275,10 @@ def _benchmark(name: str, subspace: str, operations: str, says: Any, more: Any, 
         raise ArchgradError(
             f"{where}: subspace {subspace!r} needs a space, as {{space: darts, channels: 16, cells: 8}}"
         )
-    require_known(f"key of subspace {subspace!r} in {where}", says, ("space", "channels", "cells", "options"))
-    size = {key: says[key] for key in ("channels", "cells") if says.get(key) is not None}
-    for key, value in size.items():
-        if not isinstance(value, int) or value < 1:
-            raise ArchgradError(f"{where}: {key} of {subspace!r} must be a whole number above 0, got {value!r}")
-    what = f"{where}: the options of {name!r}"
-    family, options = str(says["space"]), mapping(what, says.get("options") or {}) | mapping(what, more)
-    benchmark = Benchmark(name, subspace, operations, family, options, size)
+    family = str(says["space"])
+    fields = {key: value for key, value in says.items() if key != "space"}
+    fields |= mapping(f"{where}: the fields of {name!r}", more)
+    benchmark = Benchmark(name, subspace, operations, family, fields)
     try:
         _ = benchmark.space
     except ArchgradError as error:

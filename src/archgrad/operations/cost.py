@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from archgrad.errors import unknown
+from archgrad.errors import require_whole, unknown
+
+Map = tuple[int, int]
+"""Height and width of a map in pixels."""
 
 
 class Complexity(NamedTuple):
@@ -22,15 +25,22 @@ class Complexity(NamedTuple):
         return Complexity(self.parameters + other.parameters, self.flops + other.flops)
 
 
-def half(size: int) -> int:
+def extent(image_size: int | tuple[int, int]) -> Map:
+    """Height and width of images that are given by both, or by one number if they are square."""
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    require_whole("image_size", 1, height=height, width=width)
+    return height, width
+
+
+def half(size: Map) -> Map:
     """The size of a map after stride 2."""
-    return -(-size // 2)
+    return -(-size[0] // 2), -(-size[1] // 2)
 
 
-def convolution(channels_in: int, channels_out: int, area: int, pixels: int, groups: int = 1) -> Complexity:
-    """A convolution without bias: kernel of ``area`` pixels, output map of ``pixels``."""
+def convolution(channels_in: int, channels_out: int, area: int, size: Map, groups: int = 1) -> Complexity:
+    """A convolution without bias: kernel of ``area`` pixels, output map of ``size``."""
     parameters = channels_in * channels_out * area // groups
-    return Complexity(parameters, parameters * pixels)
+    return Complexity(parameters, parameters * size[0] * size[1])
 
 
 def norm(channels: int) -> Complexity:
@@ -48,20 +58,19 @@ def total(*costs: Complexity) -> Complexity:
     return Complexity(sum(c.parameters for c in costs), sum(c.flops for c in costs))
 
 
-def conv_bn(channels_in: int, channels_out: int, kernel: int, size: int) -> Complexity:
-    """ReLU-Conv-BN with an output map of ``size`` × ``size``."""
-    return total(convolution(channels_in, channels_out, kernel**2, size**2), norm(channels_out))
+def conv_bn(channels_in: int, channels_out: int, kernel: int, size: Map) -> Complexity:
+    """ReLU-Conv-BN with an output map of ``size``."""
+    return total(convolution(channels_in, channels_out, kernel**2, size), norm(channels_out))
 
 
-def operation(name: str, channels: int, stride: int, size: int) -> Complexity:
-    """A candidate of a settled network (affine BN) that reads a map of ``size`` × ``size``."""
+def operation(name: str, channels: int, stride: int, size: Map) -> Complexity:
+    """A candidate of a settled network (affine BN) that reads a map of ``size``."""
     out = size if stride == 1 else half(size)
-    pixels = out * out
 
     def depthwise_separable(kernel: int) -> Complexity:
         return total(
-            convolution(channels, channels, kernel**2, pixels, groups=channels),
-            convolution(channels, channels, 1, pixels),
+            convolution(channels, channels, kernel**2, out, groups=channels),
+            convolution(channels, channels, 1, out),
             norm(channels),
         )
 
@@ -79,8 +88,8 @@ def operation(name: str, channels: int, stride: int, size: int) -> Complexity:
             return conv_bn(channels, channels, int(name[-1]), out)
         case "conv_7x1_1x7":
             return total(
-                convolution(channels, channels, 7, size * out),
-                convolution(channels, channels, 7, pixels),
+                convolution(channels, channels, 7, (size[0], out[1])),
+                convolution(channels, channels, 7, out),
                 norm(channels),
             )
     raise unknown("operation without a cost formula", name, [])

@@ -12,13 +12,13 @@ import torch
 import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from archgrad.anneal import Anneal
 from archgrad.choice import Site
 from archgrad.context import Alphas, Context
-from archgrad.engine import Cell, forced
+from archgrad.engine import Cell
 from archgrad.engine.candidates import candidates
+from archgrad.engine.trace import INPUTS, counted, without_data
 from archgrad.errors import ArchgradError
 from archgrad.formulas.settling import inclusion, selectable
 from archgrad.genotype import Group
@@ -145,11 +145,11 @@ def _traced(supernet: Supernet, shape: tuple[int, ...] | None) -> _Traced:
 
 
 def _trace(supernet: Supernet, shape: tuple[int, ...] | None) -> _Traced:
-    twin = copy.deepcopy(supernet).to("meta").eval()
+    twin = without_data(supernet)
     for module in twin.network.modules():
         if isinstance(module, Cell):
             module.rules = nn.ModuleList()  # they compute some candidates together, which are counted one by one here
-    counter, stack, inner = FlopCounterMode(display=False), list[Place](), list[list[int]]()
+    stack, inner = list[Place](), list[list[int]]()
     places = {id(module): place for place, module in _candidates(twin)}
     sites = {id(site): (name, number) for name, number, site in _sites(twin)}
     found: dict[Place, list[int]] = {}
@@ -163,13 +163,13 @@ def _trace(supernet: Supernet, shape: tuple[int, ...] | None) -> _Traced:
         if id(module) in places:
             stack.append(places[id(module)])
             shapes[stack[-1]] = arguments[0].shape
-            inner.append([counter.get_total_flops(), 0, 0])
+            inner.append([so_far(), 0, 0])
 
     def leave(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         if id(module) not in places:
             return
         place, (start, flops_inside, parameters_inside) = stack.pop(), inner.pop()
-        flops = counter.get_total_flops() - start
+        flops = so_far() - start
         parameters = sum(p.numel() for p in module.parameters())
         found[place] = [flops - flops_inside, parameters - parameters_inside]
         if inner:  # the candidate around this one is not charged for it
@@ -179,9 +179,9 @@ def _trace(supernet: Supernet, shape: tuple[int, ...] | None) -> _Traced:
     for module in twin.network.modules():
         module.register_forward_pre_hook(enter)
         module.register_forward_hook(leave)
-    x = torch.empty(2, *(shape or _shape(supernet.network)), device="meta")
+    x = torch.empty(INPUTS, *(shape or _shape(supernet.network)), device="meta")
     try:
-        with torch.no_grad(), forced("plain"), counter:
+        with counted() as so_far:
             twin(x, twin.uniform())
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
@@ -191,7 +191,7 @@ def _trace(supernet: Supernet, shape: tuple[int, ...] | None) -> _Traced:
         for _ in range(2)
     ]
     for (name, *place), (flops, parameters) in found.items():
-        tables[0][name][tuple(place)] = flops / 4  # two images, and an addition for every multiplication
+        tables[0][name][tuple(place)] = flops / INPUTS
         tables[1][name][tuple(place)] = parameters
     return _Traced(tables[0], tables[1], shapes, around)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -36,12 +38,11 @@ def score(
     sample: int = 200,
     data: str = "digits",
     out: str = "scores.parquet",
-    channels: int | None = None,
-    cells: int | None = None,
     image_size: int | None = None,
     batch_size: int = 8,
     seed: int = 0,
     progress: bool = True,
+    **fields: Any,
 ) -> None:
     """Score a random sample of a space by proxies and write a table.
 
@@ -51,20 +52,16 @@ def score(
         sample: how many different architectures
         data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
         out: file of the scores, Parquet or CSV; a Parquet file of the same settings is continued
-        channels: channels of the networks; the published number by default
-        cells: cells of the networks; the published number by default
         image_size: bring the images to this many pixels first
         batch_size: images that the proxies see
         seed: everything random follows from it
         progress: show a progress bar on terminals
     """
     table = scoring.score(
-        space,
+        spaces.get(space, **fields),
         proxy,
         data,
         count=sample,
-        channels=channels,
-        cells=cells,
         image_size=image_size,
         batch_size=batch_size,
         seed=seed,
@@ -88,11 +85,10 @@ def correlate(
     dataset: str = "cifar10",
     out: str = "correlation",
     bootstrap: int = 500,
-    channels: int | None = None,
-    cells: int | None = None,
     batch_size: int = 8,
     seed: int = 0,
     progress: bool = True,
+    **fields: Any,
 ) -> None:
     """Correlate the ranks that proxies give to cells with their measured accuracy and robustness.
 
@@ -105,8 +101,6 @@ def correlate(
         dataset: the data set of the table: cifar10, cifar100 or in16
         out: directory of scores.parquet, correlation.csv and correlation.png
         bootstrap: samples for the 95 % intervals
-        channels: channels of the networks; the published number by default
-        cells: cells of the networks; the published number by default
         batch_size: images that the proxies see
         seed: everything random follows from it
         progress: show a progress bar on terminals
@@ -115,12 +109,10 @@ def correlate(
     directory = Path(out)
     if scores is None:
         scored = scoring.score(
-            measured.space,
+            replace(measured.space, **fields),
             proxies,
             data,
             architectures=_sample(measured, sample, seed),
-            channels=channels,
-            cells=cells,
             batch_size=batch_size,
             seed=seed,
             out=_made(directory) / "scores.parquet",
@@ -144,14 +136,13 @@ def search(
     data: str = "digits",
     out: str | None = None,
     budget: int = 100,
-    channels: int | None = None,
-    cells: int | None = None,
     image_size: int | None = None,
     batch_size: int = 8,
     seed: int = 0,
     max_parameters: float | None = None,
     max_flops: float | None = None,
     progress: bool = True,
+    **fields: Any,
 ) -> None:
     """Search an architecture by proxies, without any training, and write its run directory with a report.
 
@@ -161,8 +152,6 @@ def search(
         data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
         out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default; an interrupted run there is continued exactly
         budget: how many architectures are scored
-        channels: channels of the networks; the published number by default
-        cells: cells of the networks; the published number by default
         image_size: bring the images to this many pixels first
         batch_size: images that the proxies see
         seed: everything random follows from it
@@ -173,13 +162,11 @@ def search(
     proxies, strategy = parse_method(method)
     directory = Path(out) if out else default_directory(space, method, data, seed)
     result = searching.search(
-        spaces.get(space),
+        spaces.get(space, **fields),
         proxies,
         data,
         strategy=strategy,
         budget=budget,
-        channels=channels,
-        cells=cells,
         image_size=image_size,
         batch_size=batch_size,
         seed=seed,

@@ -27,14 +27,13 @@ class Scorer:
     """Scores genotypes of a space by their freshly initialised networks, or by their paths in a supernet.
 
     All genotypes see the same batch, and their weights are drawn from the same seed: a score follows from the genotype
-    and the settings alone. ``size``: what the space's network takes (``channels``, ``cells``, ``classes``, …).
-    ``normalisation``: how the images of the batch were normalised.
+    and the settings alone. ``normalisation``: how the images of the batch were normalised.
     """
 
     space: Space
     proxies: Mapping[str, Proxy]
     batch: Batch
-    size: Mapping[str, int]
+    classes: int
     seed: int = 0
     supernet: Supernet | None = None
     normalisation: Normalisation | None = None
@@ -46,14 +45,12 @@ class Scorer:
         proxies: str | Iterable[str] | Mapping[str, Proxy],
         data: str | Path | Dataset = "digits",
         *,
-        channels: int | None = None,
-        cells: int | None = None,
         image_size: int | None = None,
         batch_size: int = 8,
         seed: int = 0,
         supernet: Supernet | None = None,
     ) -> Scorer:
-        """With one training batch of a dataset, augmented and normalised, and networks of the published size."""
+        """With one training batch of a dataset, augmented and normalised, and networks of the size of the space."""
         space = spaces.get(space) if isinstance(space, str) else space
         dataset = datasets.load(data, image_size=image_size)
         if isinstance(proxies, Mapping):
@@ -66,10 +63,8 @@ class Scorer:
             dataset.train, batch_size, seed=derive(seed, "batch"), augment=dataset.augmentation, shuffle=True
         )
         images, labels = next(batches.epoch())
-        given = {key: value for key, value in {"channels": channels, "cells": cells}.items() if value is not None}
-        size = {**space.network_size, **given, "classes": dataset.classes, "in_channels": dataset.channels}
         batch = images.contiguous(), labels
-        return cls(space, chosen, batch, size, seed, supernet, dataset.train.normalisation)
+        return cls(space, chosen, batch, dataset.classes, seed, supernet, dataset.train.normalisation)
 
     def __call__(self, genotype: Genotype) -> dict[str, float]:
         """One score per proxy."""
@@ -84,8 +79,20 @@ class Scorer:
     def network(self, genotype: Genotype) -> nn.Module:
         """The freshly initialised network."""
         with isolated(self.seed, "weights"):
-            return self.space.network(genotype, **self.size)
+            return self.space.network(genotype, classes=self.classes, in_channels=self.in_channels)
 
     def cost(self, genotype: Genotype) -> Complexity:
         """Parameters and multiply-accumulates of the network, by formula."""
-        return self.space.cost(genotype, **self.size, image_size=self.batch[0].shape[-1], unreached=False)
+        height, width = self.batch[0].shape[-2:]
+        return self.space.cost(
+            genotype,
+            classes=self.classes,
+            in_channels=self.in_channels,
+            image_size=(height, width),
+            unreached=False,
+        )
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images."""
+        return int(self.batch[0].shape[1])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from archgrad import spaces
 from archgrad.data import Dataset
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
@@ -52,8 +53,6 @@ def score(
     *,
     architectures: Sequence[Genotype] | None = None,
     count: int = 200,
-    channels: int | None = None,
-    cells: int | None = None,
     image_size: int | None = None,
     batch_size: int = 8,
     seed: int = 0,
@@ -67,13 +66,11 @@ def score(
     """
     names = library.parse(proxies)
     names = [*names, *(name for name in BASELINES if name not in names)]
-    scorer = Scorer.of(
-        space, names, data, channels=channels, cells=cells, image_size=image_size, batch_size=batch_size, seed=seed
-    )
+    scorer = Scorer.of(space, names, data, image_size=image_size, batch_size=batch_size, seed=seed)
     wanted = sample(scorer.space, count, seed) if architectures is None else list(architectures)
     source = json.dumps(
         {"data": data.name if isinstance(data, Dataset) else str(data), "batch_size": batch_size, "seed": seed}
-        | {"image_size": image_size, **scorer.size}
+        | {"image_size": image_size, **spaces.record(scorer.space)}
     )
     path = _checked(out)
     coding = Coding(scorer.space)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from archgrad import spaces
 from archgrad.data import Dataset
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.genotype import Genotype
@@ -49,8 +50,6 @@ def search(
     *,
     strategy: str | Strategy = "move",
     budget: int = 100,
-    channels: int | None = None,
-    cells: int | None = None,
     image_size: int | None = None,
     batch_size: int = 8,
     seed: int = 0,
@@ -74,8 +73,6 @@ def search(
         space,
         proxy,
         data,
-        channels=channels,
-        cells=cells,
         image_size=image_size,
         batch_size=batch_size,
         seed=seed,
@@ -86,10 +83,8 @@ def search(
         raise ArchgradError(f"search: {type(chosen).__name__} follows one proxy, got {', '.join(scorer.proxies)}")
     config = {
         "command": "search",
-        "space": scorer.space.name,
+        **spaces.record(scorer.space),
         "data": str(data) if isinstance(data, str | Path) else data.name,
-        "channels": channels,
-        "cells": cells,
         "image_size": image_size,
         "seed": seed,
         "method": "+".join(scorer.proxies),

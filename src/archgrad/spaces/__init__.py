@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import unknown
 from archgrad.spaces.benchsuite import SPACES as BENCHSUITE
 from archgrad.spaces.darts import OPERATIONS as DARTS_OPERATIONS
 from archgrad.spaces.darts import Darts
 from archgrad.spaces.nasbench1shot1 import PARENTS, NASBench1Shot1
 from archgrad.spaces.nasbench201 import NASBench201
 from archgrad.spaces.robust_darts import SUBSPACES, RobustDarts
-from archgrad.spaces.space import Space, described
+from archgrad.spaces.space import Size, Space, described
 from archgrad.spaces.transnasbench101 import TransNASBench101
 
 
@@ -36,14 +37,29 @@ SPACES: dict[str, Callable[..., Space]] = {
 """The spaces by name; the docstring of each says what it is."""
 
 
-def get(name: str, **options: Any) -> Space:
-    """The space of that name; ``options`` are its fields (``darts``: candidates, steps, multiplier)."""
+def get(name: str, **fields: Any) -> Space:
+    """The space of that name; ``fields``: its sizes, ``channels`` and ``cells``, and whatever else it can be told."""
     if name not in SPACES:
         raise unknown("space", name, SPACES)
-    try:
-        return SPACES[name](**options)
-    except TypeError as error:
-        raise ArchgradError(f"space {name!r}: {error}") from None
+    space: Any = SPACES[name]()
+    for field in fields:
+        if field not in space.fields:
+            raise unknown(f"field of the space {name!r}", field, space.fields)
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    return replace(space, **given)  # type: ignore[no-any-return]
+
+
+def record(space: Space) -> dict[str, Any]:
+    """The space as a run keeps it: its name, and the fields that are not those of the space of that name."""
+    usual = SPACES[space.name]().fields if space.name in SPACES else {}
+    chosen = {key: value for key, value in space.fields.items() if key not in usual or value != usual[key]}
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in chosen.items()}
+    return {"space": space.name, "space_fields": plain}
+
+
+def recorded(config: Mapping[str, Any], **fields: Any) -> Space:
+    """The space that `record` wrote into a configuration, with some fields changed."""
+    return get(config["space"], **{**config.get("space_fields", {}), **fields})
 
 
 __all__ = [
@@ -52,7 +68,10 @@ __all__ = [
     "NASBench1Shot1",
     "NASBench201",
     "RobustDarts",
+    "Size",
     "Space",
     "TransNASBench101",
     "get",
+    "record",
+    "recorded",
 ]

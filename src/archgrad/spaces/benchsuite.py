@@ -2,60 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-from torch import nn
+from typing import Any
 
 from archgrad.errors import unknown
-from archgrad.genotype import Genotype
-from archgrad.operations.cost import Complexity
 from archgrad.spaces.darts import OPERATIONS, Darts
-from archgrad.spaces.space import Space, described
-from archgrad.supernet import Supernet
-
-
-class _Sized(Darts):
-    """A space whose networks, searched or settled, have a size of their own."""
-
-    def supernet(self, **options: Any) -> Supernet:
-        """As in `Darts`; channels and cells of the suite by default."""
-        return super().supernet(**{**self.search_size, **options})
-
-    def network(self, genotype: Genotype, **options: Any) -> nn.Module:
-        """As in `Darts`; channels and cells of the suite by default."""
-        return super().network(genotype, **{**self.network_size, **options})
-
-    def cost(self, genotype: Genotype, **options: Any) -> Complexity:
-        """As in `Darts`; channels and cells of the suite by default."""
-        return super().cost(genotype, **{**self.network_size, **options})
+from archgrad.spaces.space import Size, Space, described
 
 
 @dataclass(frozen=True)
-class Wide(_Sized):
+class Wide(Darts):
     """The suite's wide subspace: four cells of 18 channels."""
 
-    search_size: ClassVar[Mapping[str, int]] = {"channels": 18, "cells": 4}
-    network_size: ClassVar[Mapping[str, int]] = search_size
+    published_supernet = published_network = Size(18, 4)
 
 
 @dataclass(frozen=True)
-class Deep(_Sized):
+class Deep(Darts):
     """The suite's deep subspace: 18 cells of seven channels."""
 
-    search_size: ClassVar[Mapping[str, int]] = {"channels": 7, "cells": 18}
-    network_size: ClassVar[Mapping[str, int]] = search_size
+    published_supernet = published_network = Size(7, 18)
 
 
 @dataclass(frozen=True)
-class SingleCell(_Sized):
+class SingleCell(Darts):
     """The suite's subspace of one reduction cell, with eight nodes and 44 edges; the last four nodes leave."""
 
     steps: int = 8
     kinds: tuple[str, ...] = ("reduce",)
-    search_size: ClassVar[Mapping[str, int]] = {"channels": 26, "cells": 1}
-    network_size: ClassVar[Mapping[str, int]] = search_size
+    published_supernet = published_network = Size(26, 1)
 
 
 SUBSPACES: dict[str, Callable[..., Darts]] = {"wide": Wide, "deep": Deep, "single_cell": SingleCell}

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +19,8 @@ from archgrad.engine.graph import reached
 from archgrad.errors import ArchgradError, unknown
 from archgrad.genotype import Edge, Genotype, Group, Kept
 from archgrad.operations import cost
-from archgrad.operations.cost import Complexity
-from archgrad.spaces.space import Space
+from archgrad.operations.cost import Complexity, extent
+from archgrad.spaces.space import Size, Space
 from archgrad.supernet import Supernet
 
 OPERATIONS = (
@@ -51,8 +51,6 @@ class CellPlan(NamedTuple):
 
 def plan(cells: int, channels: int, multiplier: int, stem: str) -> list[CellPlan]:
     """The stack: reduction cells, which double the channels, stand at one third and two thirds of it."""
-    if cells < 1:
-        raise ArchgradError(f"darts: cells must be 1 or more, got {cells}")
     imagenet = stem == "imagenet"
     outputs = [channels if imagenet else STEM_MULTIPLIER * channels] * 2
     result, after_reduction = [], imagenet
@@ -195,7 +193,8 @@ class Darts(Space):
 
     ``kinds``: the kinds of cells that are searched, both or one of them; networks of one or two cells have reduction
     cells only. ``auxiliary_skip``: beside the candidates of every edge stands a skip connection of weight 1 that is no
-    candidate, in the supernet, and in the settled network beside every edge that it keeps.
+    candidate, in the supernet, and in the settled network beside every edge that it keeps. ``stem``: ``cifar`` keeps
+    the size of the images, ``imagenet`` shrinks it to one eighth.
 
     *Source:* Liu, Simonyan, Yang, DARTS, arXiv 1806.09055.
     """
@@ -206,11 +205,15 @@ class Darts(Space):
     multiplier: int = 4
     kinds: tuple[str, ...] = GROUPS
     auxiliary_skip: bool = False
+    stem: str = "cifar"
 
-    search_size: ClassVar[Mapping[str, int]] = {"channels": 16, "cells": 8}
-    network_size: ClassVar[Mapping[str, int]] = {"channels": 36, "cells": 20}
+    published_supernet = Size(16, 8)
+    published_network = Size(36, 20)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stem not in STEMS:
+            raise unknown("stem", self.stem, STEMS)
         for name in self.candidates:
             if name not in operations.OPERATIONS:
                 raise unknown("operation", name, operations.OPERATIONS)
@@ -241,11 +244,8 @@ class Darts(Space):
     def supernet(
         self,
         *,
-        channels: int = 16,
-        cells: int = 8,
         classes: int = 10,
         in_channels: int = 3,
-        stem: str = "cifar",
         affine: bool = False,
         track: bool = True,
         executor: str = "auto",
@@ -256,8 +256,7 @@ class Darts(Space):
 
         ``checkpoint_cells``: keep no activations inside cells but compute them again in backward.
         """
-        plans = self._plan(cells, channels, stem)
-
+        plans = self._plan(self.supernet_size)
         make = Standard(affine, track, pool_norm=True)
 
         def make_graph(plan: CellPlan) -> Cell:
@@ -273,7 +272,7 @@ class Darts(Space):
             make_graph,
             classes=classes,
             in_channels=in_channels,
-            stem=stem,
+            stem=self.stem,
             affine=affine,
             multiplier=self.multiplier,
         )
@@ -283,17 +282,14 @@ class Darts(Space):
         self,
         genotype: Genotype,
         *,
-        channels: int = 36,
-        cells: int = 20,
         classes: int = 10,
         in_channels: int = 3,
-        stem: str = "cifar",
         auxiliary: bool = False,
         unreached: bool = False,
     ) -> nn.Module:
         """The settled network: affine BN, no BN behind pooling, drop-path behind everything but identities."""
         self.check(genotype)
-        plans = self._plan(cells, channels, stem)
+        plans = self._plan(self.network_size)
 
         def make_graph(plan: CellPlan) -> SettledCell:
             group, strides = self.groups[GROUPS[plan.reduction]], self._strides(plan.reduction)
@@ -308,20 +304,19 @@ class Darts(Space):
             make_graph,
             classes=classes,
             in_channels=in_channels,
-            stem=stem,
+            stem=self.stem,
             affine=True,
             multiplier=self.multiplier,
             auxiliary=auxiliary,
         )
 
-    def _plan(self, cells: int, channels: int, stem: str) -> list[CellPlan]:
-        if stem not in STEMS:
-            raise unknown("stem", stem, STEMS)
-        plans = plan(cells, channels, self.multiplier, stem)
+    def _plan(self, size: Size) -> list[CellPlan]:
+        plans = plan(size.cells, size.channels, self.multiplier, self.stem)
         for kind in sorted({GROUPS[cell.reduction] for cell in plans}):
             if kind not in self.kinds:
                 raise ArchgradError(
-                    f"{self.name}: {cells} cells include {kind} cells, but this space has {self.kinds[0]} cells only"
+                    f"{self.name}: {size.cells} cells include {kind} cells, "
+                    f"but this space has {self.kinds[0]} cells only"
                 )
         return plans
 
@@ -336,23 +331,22 @@ class Darts(Space):
         self,
         genotype: Genotype,
         *,
-        channels: int = 36,
-        cells: int = 20,
         classes: int = 10,
         in_channels: int = 3,
-        image_size: int = 32,
-        stem: str = "cifar",
+        image_size: int | tuple[int, int] = 32,
         unreached: bool = False,
     ) -> Complexity:
         """Parameters and FLOPs without the auxiliary head, which is not part of the network that is used."""
         self.check(genotype)
-        plans = self._plan(cells, channels, stem)
+        plans, size = self._plan(self.network_size), extent(image_size)
         first = plans[0].previous
-        if stem == "cifar":
-            sizes = [image_size, image_size]
-            parts = [cost.conv_bn(in_channels, first, 3, image_size)]
+        if self.stem == "cifar":
+            sizes = [size, size]
+            parts = [cost.conv_bn(in_channels, first, 3, size)]
         else:
-            half, quarter, eighth = (_shrunk(image_size, times) for times in (1, 2, 3))
+            half = cost.half(size)
+            quarter = cost.half(half)
+            eighth = cost.half(quarter)
             sizes = [quarter, eighth]
             parts = [
                 cost.conv_bn(in_channels, first // 2, 3, half),
@@ -464,12 +458,6 @@ def _plain(node: ast.expr) -> Any:
 
 def _with_drop_path(operation: nn.Module) -> nn.Module:
     return operation if isinstance(operation, nn.Identity) else nn.Sequential(operation, operations.DropPath())
-
-
-def _shrunk(size: int, times: int) -> int:
-    for _ in range(times):
-        size = cost.half(size)
-    return size
 
 
 def _short(text: str) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from archgrad.errors import ArchgradError, unknown
 from archgrad.operations import Pool, batch_norm, cost
 from archgrad.operations.convolution import Chain
-from archgrad.operations.cost import Complexity
+from archgrad.operations.cost import Complexity, Map, extent
 
 INPUT, OUTPUT = "input", "output"
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
@@ -200,10 +200,15 @@ def stack_widths(channels: int, cells: int) -> list[int]:
 
 
 def network_cost(
-    cell: Cell101, channels: int = 128, cells: int = 3, classes: int = 10, in_channels: int = 3, image_size: int = 32
+    cell: Cell101,
+    channels: int = 128,
+    cells: int = 3,
+    classes: int = 10,
+    in_channels: int = 3,
+    image_size: int | tuple[int, int] = 32,
 ) -> Complexity:
     """Parameters and FLOPs of `NASBench101Network` by formula."""
-    widths, size = stack_widths(channels, cells), image_size
+    widths, size = stack_widths(channels, cells), extent(image_size)
     parts = [cost.conv_bn(in_channels, channels, 3, size)]
     for number, (before, width) in enumerate(pairwise([channels, *widths])):
         size = cost.half(size) if number and number % cells == 0 else size
@@ -211,7 +216,7 @@ def network_cost(
     return cost.total(*parts, cost.linear(widths[-1], classes))
 
 
-def _cell_costs(cell: Cell101, before: int, width: int, size: int) -> Iterator[Complexity]:
+def _cell_costs(cell: Cell101, before: int, width: int, size: Map) -> Iterator[Complexity]:
     widths = cell.channels(width)
     for vertex in cell.children(0):
         yield cost.conv_bn(before, widths[vertex], 1, size)

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +29,7 @@ from archgrad.spaces.nasbench101 import (
     network_cost,
     stack_widths,
 )
-from archgrad.spaces.space import Space
+from archgrad.spaces.space import Size, Space
 from archgrad.supernet import Supernet
 
 PARENTS = {1: (1, 2, 2, 2, 2), 2: (1, 1, 2, 2, 3), 3: (1, 1, 1, 2, 2, 2)}
@@ -174,7 +173,8 @@ class NASBench1Shot1(Space):
     ends, of which only the second is the number of decisions, and 2,487, 3,609 and 24,066 without, the count of a
     published generator that leaves out some graphs.
 
-    The settled network is that of NAS-Bench-101, which has no loose ends and its own numbers of channels.
+    ``cells`` counts those of one of the three stacks. The settled network is that of NAS-Bench-101, which has no loose
+    ends and its own numbers of channels.
 
     *Source:* Zela, Siems, Hutter, NAS-Bench-1Shot1, arXiv 2001.10422, section 3 and its code.
     """
@@ -182,13 +182,14 @@ class NASBench1Shot1(Space):
     number: int = 1
     name: str = field(init=False, default="")
 
-    search_size: ClassVar[Mapping[str, int]] = {"channels": 16, "cells": 3}
-    network_size: ClassVar[Mapping[str, int]] = {"channels": 128, "cells": 3}
+    published_supernet = Size(16, 3)
+    published_network = Size(128, 3)
 
     def __post_init__(self) -> None:
         if self.number not in PARENTS:
             raise unknown("search space of nasbench1shot1", self.number, map(str, PARENTS))
         object.__setattr__(self, "name", f"nasbench1shot1_{self.number}")
+        super().__post_init__()
 
     @property
     def blocks(self) -> int:
@@ -336,8 +337,6 @@ class NASBench1Shot1(Space):
     def supernet(
         self,
         *,
-        channels: int = 16,
-        cells: int = 3,
         classes: int = 10,
         in_channels: int = 3,
         affine: bool = False,
@@ -346,12 +345,12 @@ class NASBench1Shot1(Space):
         checkpoint_cells: bool = False,
         seed: int = 0,
     ) -> Supernet:
-        """The supernet with ``cells`` cells per stack; ``affine`` and ``track``: BN of the candidates.
+        """The supernet; ``affine`` and ``track``: BN of the candidates.
 
         ``checkpoint_cells``: keep no activations inside choice blocks but compute them again in backward.
         """
         network = OneShotNetwork(
-            self, channels, cells, classes, in_channels, affine, track, executor, checkpoint_cells
+            self, *self.supernet_size, classes, in_channels, affine, track, executor, checkpoint_cells
         )  # fmt: skip
         return Supernet(network, space=self, seed=seed)
 
@@ -359,30 +358,27 @@ class NASBench1Shot1(Space):
         self,
         genotype: Genotype,
         *,
-        channels: int = 128,
-        cells: int = 3,
         classes: int = 10,
         in_channels: int = 3,
+        auxiliary: bool = False,
         unreached: bool = False,
     ) -> nn.Module:
-        """The network of NAS-Bench-101, with ``cells`` cells per stack."""
+        """The network of NAS-Bench-101."""
         self._refuse(unreached)
-        return NASBench101Network(self.to_nasbench101(genotype), channels, cells, classes, in_channels)
+        return NASBench101Network(self.to_nasbench101(genotype), *self.network_size, classes, in_channels)
 
     def cost(
         self,
         genotype: Genotype,
         *,
-        channels: int = 128,
-        cells: int = 3,
         classes: int = 10,
         in_channels: int = 3,
-        image_size: int = 32,
+        image_size: int | tuple[int, int] = 32,
         unreached: bool = False,
     ) -> Complexity:
         """Parameters and FLOPs of the network of NAS-Bench-101."""
         self._refuse(unreached)
-        return network_cost(self.to_nasbench101(genotype), channels, cells, classes, in_channels, image_size)
+        return network_cost(self.to_nasbench101(genotype), *self.network_size, classes, in_channels, image_size)
 
     def _refuse(self, unreached: bool) -> None:
         if unreached:

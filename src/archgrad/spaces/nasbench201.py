@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -14,8 +14,8 @@ from archgrad.engine.graph import reached
 from archgrad.errors import ArchgradError, unknown
 from archgrad.genotype import Edge, Genotype, Group
 from archgrad.operations import cost
-from archgrad.operations.cost import Complexity
-from archgrad.spaces.space import Space
+from archgrad.operations.cost import Complexity, extent
+from archgrad.spaces.space import Size, Space
 from archgrad.supernet import Supernet
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -87,15 +87,17 @@ class NASBench201Network(nn.Sequential):
         self.classifier = nn.Linear(4 * channels, classes)
 
 
+@dataclass(frozen=True)
 class NASBench201(Space):
     """The NAS-Bench-201 space: 15,625 cells.
+
+    ``cells`` counts those of one of the three stages.
 
     *Source:* Dong and Yang, NAS-Bench-201, arXiv 2001.00326.
     """
 
     name = "nasbench201"
-    search_size: ClassVar[Mapping[str, int]] = {"channels": 16, "cells": 5}
-    network_size: ClassVar[Mapping[str, int]] = {"channels": 16, "cells": 5}
+    published_supernet = published_network = Size(16, 5)
 
     @property
     def groups(self) -> Mapping[str, Group]:
@@ -145,8 +147,6 @@ class NASBench201(Space):
     def supernet(
         self,
         *,
-        channels: int = 16,
-        cells: int = 5,
         classes: int = 10,
         in_channels: int = 3,
         affine: bool = False,
@@ -164,17 +164,16 @@ class NASBench201(Space):
         def make_cell(width: int) -> Cell:
             return Cell(self.groups[GROUP], 1, [3], [1] * 6, width, make, executor, checkpoint_cells)
 
-        network = NASBench201Network(make_cell, channels, cells, classes, in_channels, track=True)
+        network = NASBench201Network(make_cell, *self.supernet_size, classes, in_channels, track=True)
         return Supernet(network, space=self, seed=seed)
 
     def network(
         self,
         genotype: Genotype,
         *,
-        channels: int = 16,
-        cells: int = 5,
         classes: int = 10,
         in_channels: int = 3,
+        auxiliary: bool = False,
         affine: bool = True,
         track: bool = True,
         unreached: bool = False,
@@ -187,31 +186,29 @@ class NASBench201(Space):
             terms = [(e, operations.build(name, operations.Spec(width, 1, affine, track))) for e, name in pairs]
             return SettledCell(group, inputs=1, outputs=[3], strides=[1] * 6, terms=terms)
 
-        return NASBench201Network(make_cell, channels, cells, classes, in_channels, track)
+        return NASBench201Network(make_cell, *self.network_size, classes, in_channels, track)
 
     def cost(
         self,
         genotype: Genotype,
         *,
-        channels: int = 16,
-        cells: int = 5,
         classes: int = 10,
         in_channels: int = 3,
-        image_size: int = 32,
+        image_size: int | tuple[int, int] = 32,
         unreached: bool = True,
     ) -> Complexity:
         """Parameters and FLOPs; with ``unreached`` (the benchmark's convention) of all operations of the cell."""
         kept = self.check(genotype).choices[GROUP]
         names = [name for _, name in reached(self.groups[GROUP], kept, 1, [3], everything=unreached)]
-        parts = [cost.conv_bn(in_channels, channels, 3, image_size)]
-        width, size = channels, image_size
+        (width, cells), size = self.network_size, extent(image_size)
+        parts = [cost.conv_bn(in_channels, width, 3, size)]
         for stage in range(3):
             if stage:
                 size = cost.half(size)
                 parts += [
                     cost.conv_bn(width, 2 * width, 3, size),
                     cost.conv_bn(2 * width, 2 * width, 3, size),
-                    cost.convolution(width, 2 * width, 1, size**2),
+                    cost.convolution(width, 2 * width, 1, size),
                 ]
                 width *= 2
             parts += [cost.operation(name, width, 1, size) for name in names] * cells

@@ -2,36 +2,94 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import nn
 
 from archgrad import genotype as genotypes
-from archgrad.errors import ArchgradError
+from archgrad.engine.trace import complexity
+from archgrad.errors import ArchgradError, require_whole
 from archgrad.genotype import Edge, Genotype, Group
-from archgrad.operations.cost import Complexity
+from archgrad.operations.cost import Complexity, extent
 from archgrad.supernet import Supernet
 
 
+class Size(NamedTuple):
+    """The channels of the first cell, and the number of cells (of one stage, where a network has stages)."""
+
+    channels: int
+    cells: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Space(ABC):
     """A set of architectures with a notation, a supernet that holds them all, and a network for each.
 
-    Spaces are immutable values. ``search_size`` and ``network_size`` are the ``channels`` and ``cells`` of the
-    published supernet and of its settled network.
+    A space is an immutable value, and the size of its networks is part of it: ``channels`` and ``cells``. None is the
+    published number, which for some spaces differs between the supernet and the settled network. Further fields are
+    those of the particular space; ``dataclasses.replace`` changes any of them.
+
+    A space of one's own needs a ``name``, the two published sizes, `groups` and `supernet`; the rest follows, and can
+    be overridden where something better is known.
     """
 
-    name: str
-    search_size: ClassVar[Mapping[str, int]]
-    network_size: ClassVar[Mapping[str, int]]
+    channels: int | None = None
+    cells: int | None = None
+
+    published_supernet: ClassVar[Size]
+    published_network: ClassVar[Size]
+
+    def __post_init__(self) -> None:
+        given = {"channels": self.channels, "cells": self.cells}
+        require_whole(self.name, 1, **{key: value for key, value in given.items() if value is not None})
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What the space is called, and what its genotypes say of where they belong."""
 
     @property
     @abstractmethod
     def groups(self) -> Mapping[str, Group]:
         """What is decided, by group; counting, sampling and neighbourhoods follow from it."""
+
+    # Sizes
+
+    @property
+    def supernet_size(self) -> Size:
+        """Channels and cells of the supernet."""
+        return self._sized(self.published_supernet)
+
+    @property
+    def network_size(self) -> Size:
+        """Channels and cells of settled networks."""
+        return self._sized(self.published_network)
+
+    def _sized(self, published: Size) -> Size:
+        channels, cells = self.channels, self.cells
+        return Size(published.channels if channels is None else channels, published.cells if cells is None else cells)
+
+    def as_searched(self) -> Self:
+        """The space whose settled networks have the size of the supernet."""
+        channels, cells = self.supernet_size
+        return replace(self, channels=channels, cells=cells)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Everything that can be chosen about this space, with its value."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.init and field.name != "name"
+        }
+
+    # Architectures
 
     @property
     def operations(self) -> tuple[str, ...]:
@@ -70,6 +128,8 @@ class Space(ABC):
         genotypes.check(genotype, self.groups)
         return genotype
 
+    # Notation
+
     def parse(self, text: str) -> Genotype:
         """A genotype from the space's own notation or from JSON; refuses bad text with the reason."""
         text = text.strip()
@@ -77,53 +137,68 @@ class Space(ABC):
             return self.check(Genotype.from_json(text))
         return self._parse(text)
 
-    @abstractmethod
-    def _parse(self, text: str) -> Genotype: ...
+    def _parse(self, text: str) -> Genotype:
+        """From the notation that `format` writes; a space without one has JSON only."""
+        raise ArchgradError(f"{self.name}: {text!r} is not a genotype in JSON")
 
-    @abstractmethod
     def format(self, genotype: Genotype) -> str:
-        """The genotype in the space's own notation."""
+        """The genotype in the space's own notation; JSON where it has none."""
+        return self.check(genotype).to_json()
+
+    # Networks
 
     @abstractmethod
-    def supernet(
-        self,
-        *,
-        channels: int = ...,
-        cells: int = ...,
-        classes: int = ...,
-        in_channels: int = ...,
-        seed: int = ...,
-        executor: str = ...,
-    ) -> Supernet:
-        """The network that computes every choice as a mixture."""
+    def supernet(self, *, classes: int = ..., in_channels: int = ..., executor: str = ..., seed: int = ...) -> Supernet:
+        """The network that computes every choice as a mixture, in `supernet_size`."""
 
-    @abstractmethod
     def network(
-        self, genotype: Genotype, *, channels: int = ..., cells: int = ..., classes: int = ..., in_channels: int = ...
+        self,
+        genotype: Genotype,
+        *,
+        classes: int = 10,
+        in_channels: int = 3,
+        auxiliary: bool = False,
+        unreached: bool = False,
     ) -> nn.Module:
-        """The settled network of a genotype, freshly initialised from torch's global generator."""
+        """The settled network in `network_size`, freshly initialised from torch's global generator.
 
-    @abstractmethod
+        ``auxiliary``: with the auxiliary head, where the published network has one. ``unreached``: with the operations
+        that do not carry anything to the output, where the published network has them.
+
+        Unless a space says otherwise, it is a settled supernet.
+        """
+        if unreached:
+            raise ArchgradError(f"{self.name}: networks have no operations that reach no output: unreached is False")
+        seed, (channels, cells) = int(torch.randint(2**31, (), device="cpu")), self.network_size
+        supernet = replace(self, channels=channels, cells=cells).supernet(classes=classes, in_channels=in_channels)
+        return supernet.settle(self.check(genotype), seed=seed)
+
     def cost(
         self,
         genotype: Genotype,
         *,
-        channels: int = ...,
-        cells: int = ...,
-        classes: int = ...,
-        in_channels: int = ...,
-        image_size: int = ...,
-        unreached: bool = ...,
+        classes: int = 10,
+        in_channels: int = 3,
+        image_size: int | tuple[int, int] = 32,
+        unreached: bool = False,
     ) -> Complexity:
-        """Parameters and FLOPs of the settled network by formula."""
+        """Parameters, and FLOPs per image, of the settled network.
 
-    def parameters(self, genotype: Genotype, **size: Any) -> int:
-        """Trainable parameters of the settled network, by formula; arguments as in `cost`."""
-        return self.cost(genotype, **size).parameters
+        ``image_size``: height and width in pixels, or one number if they are equal.
 
-    def flops(self, genotype: Genotype, **size: Any) -> int:
-        """Multiply-accumulates per image of the settled network, by formula; arguments as in `cost`."""
-        return self.cost(genotype, **size).flops
+        Unless a space has a formula, from one pass of the network without data.
+        """
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            network = self.network(genotype, classes=classes, in_channels=in_channels, unreached=unreached)
+        return complexity(network, (in_channels, *extent(image_size)))
+
+    def parameters(self, genotype: Genotype, **options: Any) -> int:
+        """Trainable parameters of the settled network; arguments as in `cost`."""
+        return self.cost(genotype, **options).parameters
+
+    def flops(self, genotype: Genotype, **options: Any) -> int:
+        """Multiply-accumulates per image of the settled network; arguments as in `cost`."""
+        return self.cost(genotype, **options).flops
 
 
 def described(text: str | None, made: Callable[..., Space], *args: Any, **settings: Any) -> Callable[..., Space]:

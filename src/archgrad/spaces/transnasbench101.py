@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -15,8 +15,8 @@ from archgrad.engine.graph import reached
 from archgrad.errors import ArchgradError, unknown
 from archgrad.genotype import Edge, Genotype, Group
 from archgrad.operations import cost
-from archgrad.operations.cost import Complexity
-from archgrad.spaces.space import Space
+from archgrad.operations.cost import Complexity, extent
+from archgrad.spaces.space import Size, Space
 from archgrad.supernet import Supernet
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
@@ -44,8 +44,6 @@ class Plan(NamedTuple):
 
 def plan(channels: int, cells: int) -> list[Plan]:
     """The stack: ``cells`` cells per module."""
-    if cells < 1:
-        raise ArchgradError(f"transnasbench101: cells must be 1 or more, got {cells}")
     plans: list[Plan] = []
     for module in MACRO:
         width = 2 * channels if module == "4" else channels
@@ -138,6 +136,7 @@ class TransNASBench101Network(nn.Sequential):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
+@dataclass(frozen=True)
 class TransNASBench101(Space):
     """The micro (cell) space of TransNAS-Bench-101: 4,096 cells, with the head for classification.
 
@@ -148,8 +147,7 @@ class TransNASBench101(Space):
     """
 
     name = "transnasbench101"
-    search_size: ClassVar[Mapping[str, int]] = {"channels": 64, "cells": 2}
-    network_size: ClassVar[Mapping[str, int]] = {"channels": 64, "cells": 2}
+    published_supernet = published_network = Size(64, 2)
 
     @property
     def groups(self) -> Mapping[str, Group]:
@@ -188,8 +186,6 @@ class TransNASBench101(Space):
     def supernet(
         self,
         *,
-        channels: int = 64,
-        cells: int = 2,
         classes: int = 10,
         in_channels: int = 3,
         affine: bool = False,
@@ -209,17 +205,16 @@ class TransNASBench101(Space):
                 GROUPS[GROUP], 1, [3], strides(plan), plan.channels, make, executor, checkpoint_cells
             )  # fmt: skip
 
-        network = TransNASBench101Network(plan(channels, cells), make_cell, classes, in_channels, track=True)
+        network = TransNASBench101Network(plan(*self.supernet_size), make_cell, classes, in_channels, track=True)
         return Supernet(network, space=self, seed=seed)
 
     def network(
         self,
         genotype: Genotype,
         *,
-        channels: int = 64,
-        cells: int = 2,
         classes: int = 10,
         in_channels: int = 3,
+        auxiliary: bool = False,
         affine: bool = True,
         track: bool = True,
         unreached: bool = False,
@@ -236,24 +231,22 @@ class TransNASBench101(Space):
             terms = [(e, make(name, group.edges[e], shrunk[e], plan.channels)) for e, name in sorted(places)]
             return SettledCell(group, 1, [3], shrunk, terms)
 
-        return TransNASBench101Network(plan(channels, cells), make_cell, classes, in_channels, track)
+        return TransNASBench101Network(plan(*self.network_size), make_cell, classes, in_channels, track)
 
     def cost(
         self,
         genotype: Genotype,
         *,
-        channels: int = 64,
-        cells: int = 2,
         classes: int = 10,
         in_channels: int = 3,
-        image_size: int = 32,
+        image_size: int | tuple[int, int] = 32,
         unreached: bool = True,
     ) -> Complexity:
         """Parameters and FLOPs; with ``unreached`` (the benchmark's convention) of all operations of the cell."""
         kept = self.check(genotype).choices[GROUP]
         pairs = reached(GROUPS[GROUP], kept, 1, [3], everything=unreached)
-        plans, half = plan(channels, cells), cost.half(image_size)
-        size = cost.half(half)
+        channels, half = self.network_size.channels, cost.half(extent(image_size))
+        plans, size = plan(*self.network_size), cost.half(half)
         parts = [cost.conv_bn(in_channels, channels // 2, 3, half), cost.conv_bn(channels // 2, channels, 3, size)]
         for cell in plans:
             size = cost.half(size) if cell.stride == 2 else size
