@@ -120,6 +120,13 @@ def test_run_in_progress_shows_what_is_there(plant: Plant) -> None:
     assert text.count('class="multiples"') == 1
 
 
+def test_a_run_in_progress_has_the_edges_of_the_space_that_was_given(plant: Plant) -> None:
+    directory = plant("darts", config={"space_fields": {"steps": 2, "multiplier": 2}})
+    (directory / "result.json").unlink()
+    groups = RunData.read(directory).groups
+    assert {name: len(group.edges) for name, group in groups.items()} == {"normal": 5, "reduce": 5}
+
+
 @pytest.mark.parametrize(
     "name",
     ["config.yaml", "metrics.jsonl", "alphas.npz", "genotype.json", "result.json", "train/found/result.json", "train"],

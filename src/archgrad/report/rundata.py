@@ -129,6 +129,14 @@ class RunData(Files):
         """The name of the space, empty if unknown."""
         return str(self.result.get("space") or self.config.get("space") or "")
 
+    @cached_property
+    def _space(self) -> spaces.Space | None:
+        """The space that was searched, if it is one of the library's."""
+        try:
+            return spaces.recorded({**self.config, "space": self.space})
+        except ArchgradError:
+            return None
+
     @property
     def method(self) -> str:
         """The name of the method, empty if unknown."""
@@ -152,9 +160,7 @@ class RunData(Files):
         if isinstance(described, dict):
             shapes = {str(name): GroupShape.of(data) for name, data in described.items()}
             return {name: shape for name, shape in shapes.items() if shape is not None}
-        if self.space not in spaces.SPACES:
-            return {}
-        groups = spaces.get(self.space).groups.values()
+        groups = () if self._space is None else self._space.groups.values()
         return {
             g.name: GroupShape(
                 g.operations, tuple((e.source, e.target) for e in g.edges), min(e.target for e in g.edges)
@@ -176,9 +182,7 @@ class RunData(Files):
         try:
             if self.genotype_file is not None:
                 return Genotype.from_dict(self.genotype_file)
-            if self.space in spaces.SPACES:
-                return spaces.get(self.space).parse(self.text)
-            return Genotype.from_json(self.text)
+            return Genotype.from_json(self.text) if self._space is None else self._space.parse(self.text)
         except ArchgradError:
             return None
 
