@@ -18,6 +18,7 @@ from archgrad.formulas.alignment import alignment
 from archgrad.formulas.settling import strongest
 from archgrad.genotype import Group, skips
 from archgrad.mixture import Mixture
+from archgrad.nested import mapped
 from archgrad.objective import Objective, filled, frozen, leaf, no_penalty
 from archgrad.randomness import generator
 
@@ -45,7 +46,7 @@ def diagnose(
         values[f"saturation/{name}"] = saturation(mixture, group)
         values[f"entropy/{name}"] = entropy(mixture, group)
         values[f"skips/{name}"] = float(skips(genotype.choices[name]))
-    values["discretisation_gap"] = accuracy(observe(), mixture) - accuracy(observe(), supernet.one_hot(genotype))
+    values["discretisation_gap"] = quality(observe(), mixture) - quality(observe(), supernet.one_hot(genotype))
     if eigenvalue:
         values["eigenvalue"] = dominant_eigenvalue(_first(objective, FEW), alphas)
     return {name: float(value) for name, value in values.items()}
@@ -70,14 +71,17 @@ def _decided(mixture: Mixture, group: Group) -> Tensor:
     return left if len(left) else rows.new_zeros(1, rows.shape[-1])
 
 
-def accuracy(objective: Objective, mixture: Mixture) -> float:
-    """The share of the batch that the supernet classifies rightly at a mixture, with the statistics of the batch."""
+def quality(objective: Objective, mixture: Mixture) -> float:
+    """How well the supernet does on the batch at a mixture, with the statistics of the batch; higher is better.
+
+    The share of the batch that it answers rightly, or minus the loss where answers are not right or wrong.
+    """
     with torch.no_grad():
-        objective.loss(mixture)
-    if objective.trace.outputs is None:
-        return float("nan")
-    hits = (objective.trace.outputs.argmax(1) == objective.batch[1]).double().mean()
-    return float(objective.averaged([hits])[0])
+        loss = objective.loss(mixture)
+        outputs, (_, y) = objective.trace.outputs, objective.batch
+        if objective.task.correctness is None or outputs is None:
+            return -float(objective.averaged([loss.double()])[0])
+        return float(objective.averaged([objective.task.correct(outputs, y).double().mean()])[0])
 
 
 def dominant_eigenvalue(
@@ -177,8 +181,8 @@ def _exact(objective: Objective, alphas: Alphas) -> Product:
 
 def _first(objective: Objective, count: int) -> Objective:
     """On the first inputs of the batch only."""
-    x, y = objective.batch
-    return replace(objective, batch=(x[:count], y[:count])) if isinstance(x, Tensor) else objective
+    x, y = (mapped(lambda whole: whole[:count], part) for part in objective.batch)
+    return replace(objective, batch=(x, y))
 
 
 def _bare(objective: Objective) -> Objective:

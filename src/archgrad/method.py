@@ -144,7 +144,7 @@ class Method:
             mixture = modifier.mix(mixture, alphas, context)
         return mixture
 
-    def objective(self, batch: tuple[Any, Tensor], context: Context, **options: Any) -> Objective:
+    def objective(self, batch: tuple[Any, Any], context: Context, **options: Any) -> Objective:
         """The loss of a batch as this method sees it; ``options`` are further fields of `Objective`."""
         assert context.supernet is not None
         mix = partial(self.mix, context=context)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archgrad.context import Alphas, Context
@@ -18,8 +17,7 @@ from archgrad.engine.checkpoint import as_now
 from archgrad.mixture import Mixture
 from archgrad.randomness import derive
 from archgrad.supernet import Supernet
-
-Criterion = Callable[[Any, Tensor], Tensor]
+from archgrad.tasks import Classification, Task
 
 
 def no_penalty(alphas: Alphas, mixture: Mixture, objective: Objective) -> None:
@@ -50,7 +48,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Objective:
-    """ℓ(alphas) = criterion(supernet(x, mix(alphas)), y) + penalty, over one batch.
+    """ℓ(alphas) = loss(supernet(x, mix(alphas)), y) + penalty, the loss of the task, over one batch.
 
     Every evaluation replays the same random numbers, and only the first one of a step moves the running statistics of
     the supernet, so components evaluate as often as they like without disturbing the run.
@@ -65,10 +63,10 @@ class Objective:
 
     supernet: Supernet
     mix: Callable[[Alphas], Mixture]
-    batch: tuple[Any, Tensor]
+    batch: tuple[Any, Any]
     context: Context
     penalty: Callable[[Alphas, Mixture, Objective], Tensor | None] = no_penalty
-    criterion: Criterion = F.cross_entropy
+    task: Task = field(default_factory=Classification)
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     averaged: Callable[[list[Tensor]], list[Tensor]] = lambda gradients: gradients
     purpose: str = ""
@@ -112,7 +110,7 @@ class Objective:
                 outputs = torch.func.functional_call(
                     self.supernet, self._placed(weights), (x, mixture), tie_weights=False
                 )
-            loss = self.criterion(outputs, y)
+            loss = self.task.mean_loss(outputs, y)
         if first:
             self.trace.loss = loss.detach()
             self.trace.outputs = outputs.detach() if isinstance(outputs, Tensor) else None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,11 @@ from archgrad.evaluation import (
     load_weights,
     require_fitting,
 )
+from archgrad.loop import Loop
 from archgrad.method import describe
 from archgrad.nested import called, leaves
 from archgrad.operations.drop_path import DropPath
-from archgrad.optim import Averages, clip, set_lr
-from archgrad.progress import Progress
+from archgrad.optim import clip, set_lr
 from archgrad.randomness import derive, generator, isolated
 from archgrad.recipes import Recipe, recipe_of
 from archgrad.robustness.attacks import Attack
@@ -39,8 +39,6 @@ from archgrad.runs import Run
 from archgrad.tasks import Classification
 
 __all__ = ["Evaluation", "Recipe", "TrainResult", "evaluate", "load_weights", "train"]
-
-CHECK_EVERY = 100  # steps between two looks at whether the loss is still finite; each look waits for the device
 
 
 @dataclass(frozen=True)
@@ -111,37 +109,24 @@ def train(
         "mixed_precision": mixed_precision,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
-    run: Run | None = None
+    training = _Training(network, dataset, chosen, seed, validation, test_every, world)
 
-    def begin() -> dict[str, Any] | None:
-        nonlocal run
-        if out is None:
-            return None
-        run = Run.start(out, config, resume)
-        return run.load_checkpoint()
+    def begin() -> None:
+        training.run = Run.start(out, config, resume) if out is not None else None
 
-    try:
-        payload = world.from_main(begin)
-        training = _Training(network, dataset, chosen, seed, validation, world, run)
-        if payload is None:
-            training.share_weights()
+    world.from_main(begin)
+    with training.run or nullcontext():
+        if not training.resume():
             training.save()
-        else:
-            training.restore(payload)
-        with (
-            isolated(seed, "train"),
-            Progress("training", chosen.epochs, training.steps, progress and world.main) as bar,
-        ):
-            while training.epoch < chosen.epochs:
-                training.run_epoch(bar, checkpoint_seconds, test_every)
+        with isolated(seed, "train"):
+            training.fit(progress, checkpoint_seconds)
         return training.finish(Path(out) if out is not None else None)
-    finally:
-        if run is not None:
-            run.close()
 
 
-class _Training:
-    """The state of a training and its transitions; everything that a checkpoint must hold is in `payload`."""
+class _Training(Loop):
+    """One training: what its steps and epochs do beside what every `Loop` does."""
+
+    title = "training"
 
     def __init__(
         self,
@@ -150,12 +135,16 @@ class _Training:
         recipe: Recipe,
         seed: int,
         validation: float,
+        test_every: int,
         world: World,
-        run: Run | None,
     ) -> None:
-        self.recipe, self.seed, self.world, self.run, self.dataset = recipe, seed, world, run, dataset
+        super().__init__(recipe.epochs, world)
+        self.recipe, self.seed, self.dataset, self.test_every = recipe, seed, dataset, test_every
+        self.learning_rate = recipe.lr
         self.task = dataset.task.with_label_smoothing(recipe.label_smoothing)
-        self.network = synchronise_batch_norm(network, world).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.trained: nn.Module = synchronise_batch_norm(network, world).to(
+            world.device, memory_format=torch.channels_last
+        )  # type: ignore[call-overload]
         self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         if not self.parameters:
             raise ArchgradError("the network has no parameters to train")
@@ -181,83 +170,48 @@ class _Training:
             rank=world.rank,
             world=world.size,
         )
-        self.steps = len(self.batches)
-        self.epoch, self.step = 0, 0
-        self.averages = Averages()
-        self.seconds = 0.0  # spent in this epoch
-        self.history: list[dict[str, Any]] = []
+        self.records: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None  # epoch, record and weights of the best epoch so far
 
+    @property
+    def network(self) -> nn.Module:
+        """What is trained."""
+        return self.trained
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One record per epoch."""
+        return self.records
+
     def payload(self) -> dict[str, Any]:
-        return {
-            "network": dict(self.network.state_dict()),
-            "optimiser": self.optimiser.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "averages": self.averages.state(),
-            "seconds": self.seconds,
-            "history": self.history,
-            "best": self.best,
-        }
+        return {"optimiser": self.optimiser.state_dict(), "best": self.best}
 
     def restore(self, payload: Mapping[str, Any]) -> None:
-        load_state(self.network, payload["network"], "checkpoint")
         self.optimiser.load_state_dict(payload["optimiser"])
-        self.averages.restore(payload["averages"], self.world.device)
-        self.epoch, self.step, self.seconds = payload["epoch"], payload["step"], payload["seconds"]
-        self.history, self.best = payload["history"], payload["best"]
-        if self.run is not None:
-            self.run.truncate_history(self.epoch)
+        self.best = payload["best"]
 
-    def save(self) -> None:
-        """Save a checkpoint, unless something in it is not finite: what is on disk stays a good one."""
-        if self.run is not None and _finite(self.network.state_dict().values()):
-            self.run.save_checkpoint(self.payload(), self.epoch * self.steps + self.step)
-
-    def share_weights(self) -> None:
-        """Start all processes from the main process's weights."""
-        state = self.world.from_main(lambda: {n: t.cpu() for n, t in self.network.state_dict().items()})
-        load_state(self.network, state, "main process")
-
-    def run_epoch(self, bar: Progress, checkpoint_seconds: float, test_every: int) -> None:
+    def start_epoch(self) -> None:
         for module in self.network.modules():
             if isinstance(module, DropPath):
                 module.rate = self.recipe.drop_path_at(self.epoch)
         self.network.train()
-        before = self.seconds
-        started = saved = time.monotonic()
-        for x, y in self.batches.epoch(self.epoch, self.step):
-            self.train_step(x, y)
-            self.step += 1
-            bar.at(self.epoch, self.step, self.averages.means)
-            if self.step % CHECK_EVERY == 0:
-                self.require_finite()
-            if time.monotonic() - saved > checkpoint_seconds and self.step < self.steps:
-                self.seconds = before + time.monotonic() - started
-                self.save()
-                saved = time.monotonic()
-        self.require_finite()
-        record: dict[str, Any] = {"epoch": self.epoch}
-        record |= {f"train_{name}": value for name, value in self.averages.means().items()}
+
+    def end_epoch(self, record: dict[str, Any]) -> None:
         if self.held_out is not None:
             found = self.evaluate(self.held_out)
             record |= {"validation_loss": found.loss, f"validation_{found.primary}": found.score}
             if self.best is None or found.better(Evaluation.of(self.best["record"], self.task)):
                 weights = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
                 self.best = {"epoch": self.epoch, "record": found.record(), "weights": weights}
-        if test_every and (self.epoch + 1) % test_every == 0:
+        if self.test_every and (self.epoch + 1) % self.test_every == 0:
             found = self.evaluate(self.dataset.test)
             record |= {"test_loss": found.loss, f"test_{found.primary}": found.score}
         record["lr"] = self.recipe.lr_at(self.epoch, self.steps - 1, self.steps)
-        record["seconds"] = before + time.monotonic() - started
-        if self.run is not None:
-            self.run.log(record)
+        record["seconds"] = self.seconds - self.seconds_before
         self.history.append(record)
-        self.epoch, self.step, self.seconds, self.averages = self.epoch + 1, 0, 0.0, Averages()
-        self.save()
 
-    def train_step(self, x: Any, y: Any) -> None:
-        recipe = self.recipe
+    def train_step(self, batch: Any) -> None:
+        (x, y), recipe = batch, self.recipe
         # Dropout and drop-path draw from torch's own generator: seeded here, a step is the same after any resume.
         torch.manual_seed(derive(self.seed, "step", self.epoch, self.step, self.world.rank))
         set_lr(self.optimiser, recipe.lr_at(self.epoch, self.step, self.steps))
@@ -280,7 +234,7 @@ class _Training:
             clip(gradients, recipe.clip)
         self.optimiser.step()
         count = recipe.batch_size
-        self.averages.add(count, **{name: value * count for name, value in means.items()})
+        self.averages["train"].add(count, **{name: value * count for name, value in means.items()})
 
     def attacked(self, attack: Attack, x: Any, y: Any) -> Tensor:
         """The batch as an attack on the network of this step leaves it."""
@@ -293,14 +247,6 @@ class _Training:
     def evaluate(self, subset: Subset) -> Evaluation:
         return evaluate_subset(self.network, subset, self.dataset.task, self.world)
 
-    def require_finite(self) -> None:
-        if not _finite([*self.averages.sums.values(), *self.network.state_dict().values()]):
-            kept = "" if self.run is None else f"; the last good checkpoint is kept in {self.run.directory}"
-            raise ArchgradError(
-                f"the loss or a weight is not finite in epoch {self.epoch}, by step {self.step} of {self.steps}: "
-                f"try a smaller learning rate than {self.recipe.lr}, or gradient clipping{kept}"
-            )
-
     def finish(self, directory: Path | None) -> TrainResult:
         validation = None
         if self.best is not None:
@@ -312,7 +258,7 @@ class _Training:
             validation=validation,
             epoch=self.best["epoch"] if self.best else self.recipe.epochs - 1,
             parameters=sum(parameter.numel() for parameter in self.network.parameters()),
-            seconds=sum(record["seconds"] for record in self.history),
+            seconds=self.seconds,
             history=self.history,
             directory=directory,
         )
@@ -339,9 +285,3 @@ def _augmentation(recipe: Recipe, dataset: Dataset) -> Augmentation | None:
     base = dataset.augmentation if recipe.augment else Augmentation()
     side = math.sqrt(math.prod(dataset.image_size))  # of the square with as many pixels
     return replace(base, cutout=round(recipe.cutout * side / 32))
-
-
-def _finite(tensors: Any) -> bool:
-    """Whether all numbers are finite; waits for the device once."""
-    checks = [tensor.isfinite().all() for tensor in tensors if tensor.is_floating_point()]
-    return not checks or bool(torch.stack(checks).all())

@@ -19,7 +19,7 @@ from archgrad.genotype import Edge, Group, Kept
 from archgrad.relaxation import Softmax
 from archgrad.roles import Score
 from archgrad.spaces.darts import Darts
-from archgrad.supernet_accuracy import SupernetAccuracy
+from archgrad.supernet_score import SupernetScore
 
 
 class Decision(Site):
@@ -212,16 +212,16 @@ def points() -> data.Dataset:
 def test_a_search_ends_with_it_and_tunes_weights_only(monkeypatch: pytest.MonkeyPatch) -> None:
     method = replace(methods.darts(), epochs=1, batch_size=8, discretisation=Perturbation(tune=1))
     moved = []
-    original = SupernetAccuracy.tune
+    original = SupernetScore.tune
 
-    def tune(self: SupernetAccuracy, masks: Any, epochs: int) -> None:
+    def tune(self: SupernetScore, masks: Any, epochs: int) -> None:
         weight = self.loop.supernet.network[1].weight
         before, alphas = weight.detach().clone(), self.loop._alphas()
         original(self, masks, epochs)
         moved.append(not torch.equal(before, weight))
         assert all(torch.equal(a, self.loop._alphas()[n]) for n, a in alphas.items())
 
-    monkeypatch.setattr(SupernetAccuracy, "tune", tune)
+    monkeypatch.setattr(SupernetScore, "tune", tune)
     one, two = (search(small(), method, points(), device="cpu", progress=False) for _ in range(2))
     assert one.genotype == two.genotype
     assert moved == [True] * 2, "between the two decisions of each search"
@@ -231,9 +231,9 @@ def test_a_search_ends_with_it_and_tunes_weights_only(monkeypatch: pytest.Monkey
 def test_it_is_scored_with_the_statistics_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known error: running statistics, which belong to the mixture of all candidates, were used."""
     same: list[bool] = []
-    original = SupernetAccuracy._of
+    original = SupernetScore._of
 
-    def both(self: SupernetAccuracy, mixture: Any) -> float:
+    def both(self: SupernetScore, mixture: Any) -> float:
         norms = [
             m for m in self.loop.supernet.modules() if isinstance(m, nn.BatchNorm1d) and m.running_mean is not None
         ]
@@ -246,7 +246,7 @@ def test_it_is_scored_with_the_statistics_of_the_batch(monkeypatch: pytest.Monke
         same.append(spoilt == original(self, mixture))
         return spoilt
 
-    monkeypatch.setattr(SupernetAccuracy, "_of", both)
+    monkeypatch.setattr(SupernetScore, "_of", both)
     method = replace(methods.darts(), epochs=1, batch_size=8, discretisation=Perturbation(tune=0))
     search(small(), method, points(), device="cpu", progress=False)
     assert len(same) == 5

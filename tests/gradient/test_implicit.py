@@ -16,6 +16,7 @@ from archgrad.gradient import FirstOrder, ImplicitGradient, Unrolled
 from archgrad.method import Method
 from archgrad.objective import Descent, Objective
 from archgrad.roles import Relaxation
+from archgrad.tasks import Task
 
 DIM, COUNT, DECAY = 4, 40, 0.3
 
@@ -76,7 +77,7 @@ def problem(decay: float = 0.0, rate: float = 0.1) -> tuple[Objective, Tensor, T
     residual = xv @ optimum + features_v @ alpha - yv
     by_alpha, by_weight = features_v.T @ residual / COUNT, xv.T @ residual / COUNT
     total = by_alpha - mixed @ torch.linalg.solve(hessian, by_weight)
-    method, options = Method(relaxation=Alphas0()), {"context": Context(supernet), "criterion": half_square}
+    method, options = Method(relaxation=Alphas0()), {"context": Context(supernet), "task": Task(loss=half_square)}
     inner = method.objective((x, y), **options)
     outer = method.objective((xv, yv), inner=inner, descent=Descent(rate, weight_decay=decay), **options)
     return outer, hessian, mixed, by_alpha, by_weight, total

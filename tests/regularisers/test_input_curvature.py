@@ -14,6 +14,7 @@ from archgrad.method import Method
 from archgrad.objective import Objective
 from archgrad.regularisers.input_curvature import InputCurvature, curvature
 from archgrad.roles import Regulariser
+from archgrad.tasks import Task
 
 
 class Power(nn.Module):
@@ -36,7 +37,7 @@ def objective(*regularisers: Regulariser, clock: Clock | None = None) -> Objecti
         return output.flatten(1).sum(1).mean()
 
     context = Context(supernet, clock or Clock())
-    return Method(regularisers=regularisers).objective(batch, context, criterion=loss)
+    return Method(regularisers=regularisers).objective(batch, context, task=Task(loss=loss))
 
 
 def alphas(one: Objective) -> dict[str, Tensor]:

@@ -76,7 +76,7 @@ def attacked(
             y,
             mean=scale.mean if scale else None,
             std=scale.std if scale else None,
-            loss=objective.criterion,
+            loss=objective.task.mean_loss,
             generator=context.generator("attack"),
         )
     return replace(objective, batch=(found, y))

@@ -1,0 +1,180 @@
+"""What searching and training share: epochs of steps, averages, checkpoints, and a look at whether all is finite."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archgrad.data import Batches
+from archgrad.distributed import World
+from archgrad.errors import ArchgradError
+from archgrad.evaluation import load_state
+from archgrad.optim import Averages
+from archgrad.progress import Progress
+from archgrad.runs import Run
+
+CHECK_EVERY = 100  # steps between two looks at whether the weights are still finite; each waits for the device
+
+
+class Loop(ABC):
+    """A run of ``epochs`` epochs over ``batches``, exactly resumable.
+
+    ``seconds`` counts the time spent in steps since the start of the run. ``parts``
+    names the averages that are taken over an epoch.
+    """
+
+    title: str
+    batches: Batches
+    learning_rate: float
+    """The first one, which is blamed where something is not finite."""
+
+    def __init__(self, epochs: int, world: World, parts: Sequence[str] = ("train",)):
+        self.epochs, self.world = epochs, world
+        self.run: Run | None = None
+        """Where the main process writes; None writes nothing."""
+        self.epoch = self.step = 0
+        self.seconds = self.seconds_before = 0.0
+        self.parts = tuple(parts)
+        self.averages = {part: Averages() for part in parts}
+
+    @property
+    def steps(self) -> int:
+        """The steps of an epoch."""
+        return len(self.batches)
+
+    # What a run fills in
+
+    @abstractmethod
+    def start_epoch(self) -> None:
+        """Called before every epoch, resumed ones included."""
+
+    @abstractmethod
+    def train_step(self, batch: Any) -> None:
+        """One step on a batch; ``epoch`` and ``step`` tell which."""
+
+    @abstractmethod
+    def end_epoch(self, record: dict[str, Any]) -> None:
+        """Called after every epoch with its averages, to which it adds; the record is then part of the history."""
+
+    @property
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """What is trained."""
+
+    @property
+    def stop(self) -> str | None:
+        """Why the run ends before its last epoch."""
+        return None
+
+    @property
+    @abstractmethod
+    def history(self) -> list[dict[str, Any]]:
+        """One record per epoch."""
+
+    @abstractmethod
+    def payload(self) -> dict[str, Any]:
+        """What a checkpoint must hold beside the network, the clock, averages and history."""
+
+    @abstractmethod
+    def restore(self, payload: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint; called before the network's weights are loaded."""
+
+    # Running
+
+    def fit(self, progress: bool, checkpoint_seconds: float) -> None:
+        """Run the epochs that are left."""
+        with Progress(self.title, self.epochs, self.steps, progress and self.world.main) as bar:
+            while self.epoch < self.epochs and self.stop is None:
+                self.start_epoch()
+                started = saved = time.monotonic()
+                for batch in self.batches.epoch(self.epoch, self.step):
+                    self.train_step(batch)
+                    self.step += 1
+                    bar.at(self.epoch, self.step, self.averages["train"].means)
+                    if self.step % CHECK_EVERY == 0:
+                        self.require_finite()
+                    if self.step < self.steps and time.monotonic() - saved >= checkpoint_seconds:
+                        self.seconds += time.monotonic() - started
+                        started = saved = time.monotonic()
+                        self.save()
+                self.seconds += time.monotonic() - started
+                self._close_epoch()
+
+    def _close_epoch(self) -> None:
+        record: dict[str, Any] = {"epoch": self.epoch}
+        for part, averages in self.averages.items():
+            self.world.average(averages.sums.values())
+            record |= {f"{part}_{name}": value for name, value in averages.means().items()}
+        self.require_finite()
+        self.end_epoch(record)
+        if self.run is not None:
+            self.run.log(record)
+        self.epoch, self.step, self.seconds_before = self.epoch + 1, 0, self.seconds
+        self.averages = {part: Averages() for part in self.parts}
+        self.save()
+
+    # Finite numbers
+
+    def finite(self) -> bool:
+        """Whether averages, weights and buffers are; waits for the device once."""
+        sums = [value for averages in self.averages.values() for value in averages.sums.values()]
+        tensors: list[Tensor] = [*sums, *self.network.state_dict().values()]
+        checks = [tensor.isfinite().all() for tensor in tensors if tensor.is_floating_point()]
+        return not checks or bool(torch.stack([check.to(checks[0].device) for check in checks]).all())
+
+    def require_finite(self) -> None:
+        """Stop the run, which all processes do alike, where something is not finite."""
+        if not self.finite():
+            kept = f"; the last good checkpoint is kept in {self.run.directory}" if self.run else ""
+            raise ArchgradError(
+                f"{self.title}: the loss or a weight is not finite in epoch {self.epoch}, by step {self.step} of "
+                f"{self.steps}: try a smaller learning rate than {self.learning_rate}, or gradient clipping{kept}"
+            )
+
+    # Checkpoints
+
+    def save(self) -> None:
+        """Save a checkpoint, unless something in it is not finite: what is on disk stays a good one."""
+        if self.run is None or (self.step and not self.may_stop_within_epochs) or not self.finite():
+            return
+        payload = {
+            "network": dict(self.network.state_dict()),
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": [self.seconds, self.seconds_before],
+            "averages": {part: averages.state() for part, averages in self.averages.items()},
+            "history": self.history,
+            "payload": self.payload(),
+        }
+        self.run.save_checkpoint(payload, self.epoch * self.steps + self.step)
+
+    @property
+    def may_stop_within_epochs(self) -> bool:
+        """Whether a checkpoint in the middle of an epoch holds all; not where averages are still apart."""
+        return True
+
+    def resume(self) -> bool:
+        """Continue from the newest undamaged checkpoint, if there is one; its history is the one that counts."""
+        saved = self.world.from_main(lambda: self.run.load_checkpoint() if self.run else None)
+        if saved is None:
+            # Processes start from the main one's weights: those of a user's network may differ.
+            own = self.world.from_main(lambda: {n: t.cpu() for n, t in self.network.state_dict().items()})
+            load_state(self.network, own, "main process")
+            return False
+        self.epoch, self.step = saved["epoch"], saved["step"]
+        self.seconds, self.seconds_before = saved["seconds"]
+        self.history[:] = saved["history"]
+        for part, averages in self.averages.items():
+            averages.restore(saved["averages"][part], self.world.device)
+        self.restore(saved["payload"])
+        load_state(self.network, saved["network"], "checkpoint")
+        if self.run is not None:
+            self.run.truncate_history(0)
+            for record in self.history:
+                self.run.log(record)
+        return True

@@ -1,0 +1,73 @@
+"""How good the supernet of a search is when only some of its candidates are left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from archgrad.bilevel import Bilevel
+from archgrad.context import Clock
+from archgrad.data import Batches
+from archgrad.engine.checkpoint import as_now
+from archgrad.genotype import Genotype
+from archgrad.mixture import Mixture
+from archgrad.randomness import derive
+from archgrad.roles import Score
+
+
+class SupernetScore(Score):
+    """The primary metric on validation batches, with the supernet's weights and the statistics of the batch.
+
+    Running statistics belong to the mixture of all trained paths and say little about one of them. Where lower is
+    better the metric counts with a minus. ``clock``: the time at which the search ended; epochs of tuning follow it.
+    ``steps``: how many validation batches are looked at.
+    """
+
+    def __init__(
+        self,
+        bilevel: Bilevel,
+        weight_batches: Batches,
+        validation: Batches,
+        clock: Clock,
+        steps: int = 8,
+    ):
+        self.bilevel, self.weight_batches, self.batches = bilevel, weight_batches, validation
+        self.clock, self.steps = clock, steps
+        self.tuned = 0
+
+    def __call__(self, genotype: Genotype) -> float:
+        return self._of(self.bilevel.supernet.one_hot(genotype))
+
+    def masked(self, masks: Mapping[str, Tensor]) -> float:
+        """At the present alphas."""
+        with torch.no_grad():
+            return self._of(self.bilevel.mixture(self.clock, masks))
+
+    def tune(self, masks: Mapping[str, Tensor], epochs: int) -> None:
+        """With the last learning rate of the search; weights only."""
+        first = self.clock.epoch + self.tuned
+        for epoch in range(first, first + epochs):
+            self.bilevel.supernet.train()
+            for number, batch in enumerate(self.weight_batches.epoch(epoch)):
+                clock = replace(self.clock, epoch=epoch, step=number)
+                self.bilevel.weight_step(self.bilevel.objective("train", batch, clock, masks))
+        self.tuned += epochs
+
+    @torch.no_grad()
+    def _of(self, mixture: Mixture) -> float:
+        bilevel, task = self.bilevel, self.bilevel.dataset.task
+        supernet, world = bilevel.supernet, bilevel.world
+        supernet.train()
+        torch.manual_seed(derive(bilevel.seed, "score"))  # dropout: the same every time, and after any resume
+        metrics, sums = task.make_metrics(world.device), torch.zeros(2, device=world.device)
+        with as_now(supernet), world.autocast():
+            for (x, y), _ in zip(self.batches.epoch(), range(self.steps), strict=False):
+                outputs = supernet(x, mixture)
+                task.update(metrics, outputs, y)
+                sums += torch.stack(task.summed_loss(outputs, y)).to(sums)
+        world.sum([sums])
+        value = float(sums[0] / sums[1]) if task.primary == "loss" else task.computed(metrics)[task.primary]
+        return value if task.higher_is_better else -value
