@@ -16,6 +16,7 @@ from archgrad.gradient.first_order import FirstOrder
 from archgrad.gradient.plain import Plain
 from archgrad.objective import Objective
 from archgrad.robustness.attacks import PGD, Attack
+from archgrad.robustness.victim import Victim
 from archgrad.supernet import Mixed
 
 
@@ -73,15 +74,8 @@ def attacked(
     with torch.no_grad():
         mixture = objective.mixture(alphas)
     with objective.autocast():
-        found = attack(
-            Mixed(objective.supernet, mixture),
-            x,
-            y,
-            mean=scale.mean if scale else None,
-            std=scale.std if scale else None,
-            loss=objective.criterion,
-            generator=context.generator("attack"),
-        )
+        victim = Victim(Mixed(objective.supernet, mixture), scale, loss=objective.criterion)
+        found = attack(victim, x, y, context.generator("attack"))
     inner = replace(objective, batch=(found, y))
     # Running statistics move once per step: not again where the objective was evaluated before.
     inner.loss_value, inner.logits = objective.loss_value, objective.logits
