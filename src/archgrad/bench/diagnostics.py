@@ -15,10 +15,11 @@ from archgrad.bench.results import Results
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import natural
 from archgrad.bench.statistics.selection import selection
-from archgrad.report.charts import Series, line_chart
-from archgrad.report.markup import Child, Markup, element, join, table
-from archgrad.report.palette import legend
-from archgrad.report.section import Section, count, plain
+from archgrad.figures.lines import Series, line_chart
+from archgrad.figures.markup import Child, Markup, element, join, table
+from archgrad.figures.numbers import count, plain
+from archgrad.figures.palette import legend
+from archgrad.report.section import Section
 
 COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "parameters": ("parameters of the settled network", count),

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from archgrad.bench.tables import csv
-from archgrad.report.charts import ticks
-from archgrad.report.markup import Child, Markup, element, join
-from archgrad.report.section import plain
+from archgrad.figures.axes import ticks
+from archgrad.figures.markup import Child, Markup, element, join
+from archgrad.figures.numbers import plain
 
 CHAR = 7.3  # width of a letter of a 12px label
 METHOD_COLOURS = 11  # in report.css

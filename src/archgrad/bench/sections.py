@@ -38,8 +38,8 @@ from archgrad.bench.wording import (
     searches_text,
     setting_text,
 )
-from archgrad.report.markup import Child, Markup, details, element, join, table
-from archgrad.report.palette import legend
+from archgrad.figures.markup import Child, Markup, details, element, join, table
+from archgrad.figures.palette import legend
 from archgrad.report.section import Section, note
 
 CELLS_SHOWN = 3000  # rows of the table of all cells; more are in its file only

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from archgrad.figures.markup import Markup, element, join
+from archgrad.figures.numbers import count, duration, percent
 from archgrad.report.comparison import Standing, ordinal
-from archgrad.report.markup import Markup, element, join
 from archgrad.report.rundata import RunData, number
-from archgrad.report.section import Section, count, duration, note, percent
+from archgrad.report.section import Section, note
 
 
 def headline(data: RunData) -> Section:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from archgrad.figures.lines import Series, line_chart
+from archgrad.figures.markup import details, element, join, table
+from archgrad.figures.numbers import count
+from archgrad.figures.palette import legend
 from archgrad.proxies.strategies.strategy import finite
-from archgrad.report.charts import Series, line_chart
-from archgrad.report.markup import details, element, join, table
-from archgrad.report.palette import legend
 from archgrad.report.rundata import RunData, number
-from archgrad.report.section import Section, count, note
+from archgrad.report.section import Section, note
 
 SHOWN = 10
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from archgrad.report.charts import Series, line_chart
-from archgrad.report.markup import Markup, element, join, table
-from archgrad.report.palette import legend
+from archgrad.figures.lines import Series, line_chart
+from archgrad.figures.markup import Markup, element, join, table
+from archgrad.figures.numbers import percent, share
+from archgrad.figures.palette import legend
 from archgrad.report.rundata import RunData, number
-from archgrad.report.section import Section, note, percent
+from archgrad.report.section import Section, note
 
 FILE = "robustness.json"
 COLOURS = ("series-found", "series-a", "series-b", "series-c", "series-random")
@@ -63,7 +64,7 @@ def _attacks(name: str, measured: Mapping[str, Any]) -> list[Markup]:
             if len(entry.get("accuracies", [])) == len(radii)
         ]
         x = [0.0, *(255 * radius for radius in radii if radius is not None)]
-        chart = line_chart(f"Accuracy of {name} under attack", x, lines, shown=_percent, x_name="L∞ radius in 1/255")
+        chart = line_chart(f"Accuracy of {name} under attack", x, lines, shown=share, x_name="L∞ radius in 1/255")
         parts += [legend(colours), element("figure", element("figcaption", f"{name}: accuracy under attack"), chart)]
     rows = [
         [label, *row]
@@ -125,7 +126,3 @@ def _mapping(measured: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _mean(values: list[Any]) -> float | None:
     numbers = [value for value in map(number, values) if value is not None]
     return sum(numbers) / len(numbers) if numbers else None
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.4g} %"
