@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archgrad.figures.axes import TICK_LETTER, Axes, Scale, Shown, svg, ticks
+from archgrad.figures.axes import LETTER, TICK_LETTER, Axes, Scale, Shown, svg, ticks
 from archgrad.figures.markup import Markup, element
 from archgrad.figures.numbers import plain
 
@@ -32,8 +32,12 @@ def line_chart(
     y_ticks: Sequence[float] | None = None,
     shown: Shown = plain,
     size: tuple[int, int] = (460, 240),
+    key: bool = False,
 ) -> Markup:
-    """Lines over x, an axis of round numbers, and per x a band whose title lists the values, largest first."""
+    """Lines over x, an axis of round numbers, and per x a band whose title lists the values, largest first.
+
+    ``key``: the names of the lines, in their colours, stand above them; pages with several charts have a legend.
+    """
     width, height = size
     small = width < 300
     values = [value for line in series for value in line.values if value is not None]
@@ -42,7 +46,8 @@ def line_chart(
     marks = list(y_ticks or ticks(min(values), max(values)))
     left = 9 + TICK_LETTER * max(len(shown(mark)) for mark in marks)
     x_low, x_high = min(x), max(max(x), min(x) + 1)
-    axes = Axes(Scale(x_low, x_high, left, width - 10), Scale(marks[0], marks[-1], height - (20 if small else 34), 8))
+    y = Scale(marks[0], marks[-1], height - (20 if small else 34), 28 if key else 8)
+    axes = Axes(Scale(x_low, x_high, left, width - 10), y)
     whole = sorted({round(mark) for mark in ticks(x_low, x_high, 2 if small else 6)})
     parts = [
         *axes.rows(marks, shown),
@@ -51,6 +56,8 @@ def line_chart(
     if not small:
         middle = (axes.x.start + axes.x.end) / 2
         parts.append(element("text", x_name, x=middle, y=height - 3, class_="tick middle"))
+    if key:
+        parts.extend(_key(axes, series))
     for line in series:
         parts.extend(_line(axes, x, line))
     parts.extend(_bands(axes, x, series, x_name, shown))
@@ -68,6 +75,16 @@ def _line(axes: Axes, x: Sequence[float], line: Series) -> list[Markup]:
     if points:
         classes = f"line {line.colour}" + (" thin" if line.thin else "")
         parts.append(element("path", element("title", line.name), d=axes.line(points), class_=classes))
+    return parts
+
+
+def _key(axes: Axes, series: Sequence[Series]) -> list[Markup]:
+    """Dots with names in a row above the area."""
+    parts, x = [], axes.x.start
+    for line in series:
+        parts.append(element("circle", cx=x + 4, cy=8, r=4, class_=f"point {line.colour}"))
+        parts.append(element("text", line.name, x=x + 13, y=12))
+        x += 30 + LETTER * len(line.name)
     return parts
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from pathlib import Path
+from typing import Any
 
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
 from archgrad import comparison
 from archgrad.errors import ArchgradError
+from archgrad.figures.files import alone
 from archgrad.robustness import figures
 from archgrad.robustness.corruptions import CORRUPTIONS
-from archgrad.robustness.evaluation import Robustness
+from archgrad.robustness.evaluation import RADII, Robustness
 from archgrad.robustness.evaluation import robustness as measure
 from archgrad.runs import Run, atomic_write
 
@@ -70,27 +70,31 @@ def robustness(
     )
     if os.environ.get("RANK", "0") != "0":
         return
-    settings = {"data": data, "epsilons": radii, "images": images, "seed": seed}
+    _write(found, directory, {"data": data, "epsilons": radii, "images": images, "seed": seed})
+    show(found)
+    print(f"written: {directory / RESULT}")
+
+
+def _write(found: Robustness, directory: Path, settings: dict[str, Any]) -> None:
+    """What was measured, and its figures."""
     text = json.dumps({**found.to_dict(), "settings": settings}, indent=2)
     atomic_write(directory / RESULT, (text + "\n").encode())
     if found.attacks:
-        _save(figures.accuracy_over_radius({directory.name: found}), directory / "robustness.svg")
+        curves = figures.accuracy_over_radius(directory.name, found.clean, found.attacks)
+        atomic_write(directory / "robustness.svg", alone(curves).encode())
     if found.corruptions:
-        _save(figures.corruption_table(found), directory / "corruptions.svg")
-    show(found)
-    print(f"written: {directory / RESULT}")
+        atomic_write(directory / "corruptions.svg", alone([figures.corruption_table(found)]).encode())
 
 
 def show(found: Robustness) -> None:
     """Print what was measured as tables."""
     console = Console()
     print(f"clean accuracy {found.clean:.2%} on {found.images:,} images")
-    for norm, unit in (("linf", 255.0), ("l2", 1.0)):
+    for norm, (unit, title) in RADII.items():
         rows = {label: one for label, one in found.attacks.items() if one.norm == norm}
         if not rows:
             continue
         radii = next(iter(rows.values())).epsilons
-        title = "L∞ radius in 1/255" if norm == "linf" else "L2 radius"
         table = Table(title, *(f"{unit * radius:.3g}" for radius in radii), "HRS at the last", box=None, pad_edge=False)
         for label, one in rows.items():
             score = f"{100 * found.hrs(label, radii[-1]):.2f}"
@@ -117,9 +121,3 @@ def _radius(text: str) -> float:
     if not 0 <= radius <= 1:
         raise ArchgradError(f"robustness: epsilons must be numbers from 0 to 255 separated by commas, got {text!r}")
     return radius
-
-
-def _save(figure: Figure, path: Path) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:])
-    atomic_write(path, buffer.getvalue())

@@ -27,6 +27,8 @@ from archgrad.robustness.victim import Norm, Victim
 
 EPSILONS = tuple(e / 255 for e in (1, 2, 4, 8))
 L2_RADII = (0.25, 0.5, 1.0)
+RADII: dict[Norm, tuple[float, str]] = {"linf": (255.0, "L∞ radius in 1/255"), "l2": (1.0, "L2 radius")}
+"""How people write radii: by what they are multiplied, and what they are then called."""
 
 
 def hrs(clean: float, robust: float) -> float:
