@@ -18,14 +18,14 @@ LINE = 100  # characters of a genotype that a table shows
 
 
 @dataclass(frozen=True)
-class Standing:
+class AmongRandom:
     """The found test accuracy among random ones; accuracies are shares between 0 and 1."""
 
     found: float
     others: tuple[float, ...]
 
     @classmethod
-    def of(cls, data: RunData) -> Standing | None:
+    def of(cls, data: RunData) -> AmongRandom | None:
         """None where the found network or all random ones have no test accuracy yet."""
         others = tuple(t.test_accuracy for t in data.random if t.test_accuracy is not None)
         found = data.found.test_accuracy if data.found else None
@@ -79,14 +79,14 @@ def comparison(data: RunData) -> Section:
     )
     if not trained:
         return Section(title, note("No network has been trained yet. ", advice))
-    standing = Standing.of(data)
+    standing = AmongRandom.of(data)
     plot = strip_plot(trained, standing) if standing else note(advice)
     unfinished = [t.name for t in data.trainings if t.test_accuracy is None]
     waiting = note(f"Without a test accuracy yet: {', '.join(unfinished)}.") if unfinished else None
     return Section(title, join(plot, _remark(data, standing) if standing else None, waiting, _table(trained)))
 
 
-def _remark(data: RunData, standing: Standing) -> Markup:
+def _remark(data: RunData, standing: AmongRandom) -> Markup:
     better = standing.found - standing.mean
     text = (
         f"The found architecture is {abs(100 * better):.2f} percentage points "
@@ -99,7 +99,7 @@ def _remark(data: RunData, standing: Standing) -> Markup:
     return element("p", text + ".", class_="lead")
 
 
-def strip_plot(trained: Sequence[Training], standing: Standing) -> Markup:
+def strip_plot(trained: Sequence[Training], standing: AmongRandom) -> Markup:
     """Accuracies on one axis: random networks as dots, stacked where they would overlap, the found one as a diamond."""
     width, radius, top = 1040, 6.0, 34.0
     accuracies = [t.test_accuracy for t in trained if t.test_accuracy is not None]
@@ -127,7 +127,7 @@ def strip_plot(trained: Sequence[Training], standing: Standing) -> Markup:
     return element("figure", element("figcaption", "Test accuracy"), scrolled)
 
 
-def _spread(standing: Standing, x: Scale, top: float, reach: float, width: float) -> Markup:
+def _spread(standing: AmongRandom, x: Scale, top: float, reach: float, width: float) -> Markup:
     """The mean of the random networks, and their standard deviation on both sides of it."""
     low, high = standing.mean - (standing.std or 0), standing.mean + (standing.std or 0)
     start, end = max(x(low), 10.0), min(x(high), width - 10.0)
@@ -141,7 +141,7 @@ def _spread(standing: Standing, x: Scale, top: float, reach: float, width: float
     )
 
 
-def _diamond(standing: Standing, x: float, middle: float, axis: float, width: float) -> Markup:
+def _diamond(standing: AmongRandom, x: float, middle: float, axis: float, width: float) -> Markup:
     anchor = "end" if x > 0.9 * width else "start" if x < 0.1 * width else "middle"
     return element(
         "g",

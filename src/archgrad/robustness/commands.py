@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from archgrad import comparison
+from archgrad.console import print_table
+from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.figures.files import alone
 from archgrad.robustness import figures
@@ -53,9 +51,7 @@ def robustness(
     chosen, wanted = _names(attacks), list(CORRUPTIONS) if corruptions == "all" else _names(corruptions)
     radii = [_radius(text) for text in _names(epsilons)]
     network = comparison.load(run)
-    directory = Path(run)
-    if Run.open(directory).config.get("command") == "search":
-        directory = directory / "train" / comparison.FOUND
+    directory = _training(Path(run))
     found = measure(
         network,
         comparison.dataset_of(directory) if data is None else data,
@@ -68,11 +64,16 @@ def robustness(
         device=device,
         progress=progress,
     )
-    if os.environ.get("RANK", "0") != "0":
+    if not World.start(device).main:
         return
     _write(found, directory, {"data": data, "epsilons": radii, "images": images, "seed": seed})
     show(found)
     print(f"written: {directory / RESULT}")
+
+
+def _training(run: Path) -> Path:
+    """The directory of a training: of a search, that of the network that it found."""
+    return run / "train" / comparison.FOUND if Run.open(run).config.get("command") == "search" else run
 
 
 def _write(found: Robustness, directory: Path, settings: dict[str, Any]) -> None:
@@ -88,24 +89,24 @@ def _write(found: Robustness, directory: Path, settings: dict[str, Any]) -> None
 
 def show(found: Robustness) -> None:
     """Print what was measured as tables."""
-    console = Console()
     print(f"clean accuracy {found.clean:.2%} on {found.images:,} images")
     for norm, (unit, title) in RADII.items():
-        rows = {label: one for label, one in found.attacks.items() if one.norm == norm}
-        if not rows:
+        attacks = {label: one for label, one in found.attacks.items() if one.norm == norm}
+        if not attacks:
             continue
-        radii = next(iter(rows.values())).epsilons
-        table = Table(title, *(f"{unit * radius:.3g}" for radius in radii), "HRS at the last", box=None, pad_edge=False)
-        for label, one in rows.items():
+        radii = next(iter(attacks.values())).epsilons
+        rows = []
+        for label, one in attacks.items():
             score = f"{100 * found.hrs(label, radii[-1]):.2f}"
             median = "" if one.median is None else f" (median {unit * one.median:.3g})"
-            table.add_row(label + median, *(f"{accuracy:.2%}" for accuracy in one.accuracies), score)
-        console.print(table)
+            rows.append([label + median, *(f"{accuracy:.2%}" for accuracy in one.accuracies), score])
+        print_table([title, *(f"{unit * radius:.3g}" for radius in radii), "HRS at the last"], rows)
     if found.corruptions:
-        table = Table("corruption", *map(str, found.severities), "mean", box=None, pad_edge=False)
-        for name, row in found.corruptions.items():
-            table.add_row(name, *(f"{accuracy:.2%}" for accuracy in row), f"{sum(row) / len(row):.2%}")
-        console.print(table)
+        rows = [
+            [name, *(f"{accuracy:.2%}" for accuracy in row), f"{sum(row) / len(row):.2%}"]
+            for name, row in found.corruptions.items()
+        ]
+        print_table(["corruption", *map(str, found.severities), "mean"], rows)
         print(f"mean corruption error {found.corruption_error:.2%}")
 
 
