@@ -1,4 +1,4 @@
-"""The model that an attack meets, with all that belongs to the model: how it sees pixels, and what it loses.
+"""The model that an attack meets, with all that belongs to the model: how it sees pixels, and what its task is.
 
 Images are given as the network sees them, normalised per channel; radii and steps are in pixel units, where images lie
 in [0, 1]. The two never meet outside `Victim`, so no attack can clamp in the wrong space.
@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -20,8 +19,8 @@ from archgrad.data import Dataset, Normalisation
 from archgrad.derivatives import derivatives
 from archgrad.engine.checkpoint import as_now
 from archgrad.errors import ArchgradError
-from archgrad.evaluation import widened
 from archgrad.randomness import isolated
+from archgrad.tasks import Classification, Task, widened
 
 Images = Float[Tensor, "n ..."]
 Labels = Int[Tensor, " n"]
@@ -52,40 +51,51 @@ class Ball:
         return self.project(torch.lerp(self.low, self.high, share))
 
 
-def cross_entropy(logits: Tensor, y: Labels) -> Tensor:
-    """Summed over the images, so that the gradient in an image does not depend on how many there are."""
-    return F.cross_entropy(widened(logits), y, reduction="sum")
-
-
 @dataclass(frozen=True, eq=False)
 class Victim:
     """A network under attack. It keeps its mode: one in training mode is attacked with the statistics of the batch.
 
     ``normalisation``: how pixels become what the network sees; None where they are seen as they are. ``bounds``: the
-    range of pixels; None for inputs of any size. ``loss``: what attacks raise that follow a gradient.
+    range of pixels; None for inputs of any size. ``task``: what the network does, whose loss is raised by attacks that
+    follow a gradient: the sum over the images, so that a gradient in an image does not depend on how many there are.
+    ``loss``: what is raised in its place.
     """
 
     network: nn.Module
     normalisation: Normalisation | None = None
     bounds: Bounds = (0.0, 1.0)
-    loss: Loss = cross_entropy
+    task: Task = field(default_factory=Classification)
+    loss: Loss | None = None
 
     @classmethod
     def of(cls, network: nn.Module, dataset: Dataset) -> Victim:
         """A network that sees the inputs of a dataset; those that are not images have any size."""
-        return cls(network, dataset.train.normalisation, (0.0, 1.0) if dataset.image_size else None)
+        bounds = (0.0, 1.0) if dataset.image_size else None
+        return cls(network, dataset.train.normalisation, bounds, dataset.task)
+
+    def inputs(self, x: Any) -> Images:
+        """The inputs cut from any graph; those that cannot be moved a little, such as tokens, are refused."""
+        if isinstance(x, Tensor) and x.is_floating_point():
+            return x.detach()
+        found = f"{x.dtype} tensors" if isinstance(x, Tensor) else "several tensors"
+        raise ArchgradError(f"attack: {self.task} cannot be attacked with inputs of {found}, only with real numbers")
 
     def gradient(self, x: Images, y: Labels) -> Images:
-        """∇_x loss(f(x), y)."""
+        """∇_x ℓ(f(x), y)."""
         at = x.detach().requires_grad_()
         with torch.enable_grad():
-            value = self.loss(self._logits(at), y)
+            outputs = self._outputs(at)
+            value = self.loss(outputs, y) if self.loss else self.task.summed_loss(outputs, y)[0]
         return derivatives(value, [at])[0]
 
     @torch.no_grad()
     def margin(self, x: Images, y: Labels) -> Float[Tensor, " n"]:
         """By how much the strongest wrong class exceeds the right one, in logits: above 0 the answer is wrong."""
-        logits = widened(self._logits(x))
+        if not isinstance(self.task, Classification):
+            raise ArchgradError(
+                f"attack: {self.task} has no one right class per input, which is compared with the others"
+            )
+        logits = widened(self._outputs(x))
         right = logits.gather(1, y[:, None])[:, 0]
         return logits.scatter(1, y[:, None], -torch.inf).amax(1) - right
 
@@ -136,8 +146,8 @@ class Victim:
             for module, mode in modes:
                 module.training = mode
 
-    def _logits(self, x: Images) -> Any:
-        """The network's output; of one in training mode that returns (logits, auxiliary logits), the logits."""
+    def _outputs(self, x: Images) -> Any:
+        """Of a network in training mode that returns (outputs, auxiliary outputs), the outputs."""
         output = self.network(x)
         return output[0] if isinstance(output, tuple) else output
 

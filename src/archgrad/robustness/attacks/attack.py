@@ -37,12 +37,12 @@ class Attack(ABC):
         """The images as the attack leaves them, within its radius; the network and torch's random numbers stay as
         they are. Everything random follows from ``generator``; without one, every call draws the same numbers.
         """
-        x = x.detach()
+        x = victim.inputs(x)
         return x if self.epsilon == 0 else self.within(victim, x, self.unbounded(victim, x, y, generator))
 
     def unbounded(self, victim: Victim, x: Images, y: Labels, generator: torch.Generator | None = None) -> Images:
         """The images as the formula leaves them, within the radius or not."""
-        x, generator = x.detach(), generator or torch.Generator().manual_seed(0)
+        x, generator = victim.inputs(x), generator or torch.Generator().manual_seed(0)
         if not len(x):
             return x
         with victim.untouched(generator, self.evaluating):

@@ -12,7 +12,7 @@ from torch import nn
 from archgrad.data.augmentation import Normalisation
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.robustness.attacks.attack import Attack
-from archgrad.robustness.victim import Bounds, Images, Labels, Loss, Victim, chosen, cross_entropy
+from archgrad.robustness.victim import Bounds, Images, Labels, Loss, Victim, chosen
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def pgd(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     bounds: Bounds = (0.0, 1.0),
-    loss: Loss = cross_entropy,
+    loss: Loss | None = None,
     generator: torch.Generator | None = None,
     **settings: Any,
 ) -> Images:
@@ -96,5 +96,5 @@ def pgd(
 
     ``x``: images as the network sees them, (pixels − ``mean``) / ``std``; pixels as they are by default.
     """
-    victim = Victim(network, Normalisation(tuple(mean or ()), tuple(std or ())), bounds, loss)
+    victim = Victim(network, Normalisation(tuple(mean or ()), tuple(std or ())), bounds, loss=loss)
     return PGD(**settings)(victim, x, y, generator)
