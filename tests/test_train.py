@@ -20,7 +20,7 @@ from archgrad.evaluation import evaluate, evaluate_subset, load_weights
 from archgrad.operations.drop_path import DropPath
 from archgrad.randomness import derive, generator
 from archgrad.recipes import Recipe, recipe_of
-from archgrad.robustness.attacks import PGD
+from archgrad.robustness import PGD, Victim
 from archgrad.runs import Run
 from archgrad.train import _augmentation, _Training, train
 
@@ -328,7 +328,7 @@ def test_adversarial_training_learns_what_the_attack_leaves():
     batches = data.Batches(dataset.train, 16, seed=derive(5, "data"), shuffle=True, drop_last=True)
     for step, (x, y) in enumerate(batches.epoch(0)):
         numbers = generator(5, "attack", 0, step, 0)
-        attacked = attack(twin, x, y, bounds=None, generator=numbers)  # points, unlike images, have any size
+        attacked = attack(Victim(twin, bounds=None), x, y, numbers)  # points, unlike images, have any size
         assert (attacked - x).abs().max() == pytest.approx(0.5, abs=0.5)
         loss = nn.functional.cross_entropy(twin(attacked), y)
         for parameter, gradient in zip(

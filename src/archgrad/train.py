@@ -35,6 +35,7 @@ from archgrad.optim import clip, set_lr
 from archgrad.randomness import derive, generator, isolated
 from archgrad.recipes import Recipe, recipe_of
 from archgrad.robustness.attacks import Attack
+from archgrad.robustness.victim import Victim
 from archgrad.runs import Run
 from archgrad.tasks import Classification
 
@@ -239,10 +240,8 @@ class _Training(Loop):
     def attacked(self, attack: Attack, x: Any, y: Any) -> Tensor:
         """The batch as an attack on the network of this step leaves it."""
         numbers = generator(self.seed, "attack", self.epoch, self.step, self.world.rank)
-        bounds = (0.0, 1.0) if self.dataset.image_size else None  # inputs that are not images have any size
-        scale: dict[str, Any] = {"mean": self.dataset.mean, "std": self.dataset.std, "bounds": bounds}
         with self.world.autocast():
-            return attack(self.network, x, y, generator=numbers, **scale)
+            return attack(Victim.of(self.network, self.dataset), x, y, numbers)
 
     def evaluate(self, subset: Subset) -> Evaluation:
         return evaluate_subset(self.network, subset, self.dataset.task, self.world)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from archgrad.report.comparison import Standing, comparison, ordinal
+from archgrad.report.comparison import AmongRandom, comparison, ordinal
 from archgrad.report.rundata import RunData
 
 
@@ -23,15 +23,15 @@ from archgrad.report.rundata import RunData
     ],
 )
 def test_rank_and_percentile(found: float, others: tuple[float, ...], rank: int, percentile: float) -> None:
-    standing = Standing(found, others)
+    standing = AmongRandom(found, others)
     assert (standing.rank, standing.percentile, standing.size) == (rank, percentile, 5)
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:
-    standing = Standing(0.9, (0.8, 0.6))
+    standing = AmongRandom(0.9, (0.8, 0.6))
     assert standing.mean == pytest.approx(0.7)
     assert standing.std == pytest.approx(0.2 / math.sqrt(2))
-    assert Standing(0.9, (0.8,)).std is None
+    assert AmongRandom(0.9, (0.8,)).std is None
 
 
 def test_ordinals() -> None:
@@ -42,7 +42,7 @@ def test_ordinals() -> None:
 
 def test_planted_trainings_are_ranked_and_drawn_once_each(plant: Callable[..., Path]) -> None:
     data = RunData.read(plant(found=0.97, random=(0.96, 0.98, 0.97, 0.95)))
-    standing = Standing.of(data)
+    standing = AmongRandom.of(data)
     assert standing is not None
     assert (standing.rank, standing.percentile, standing.best) == (2, 62.5, 0.98)
     body = comparison(data).body
@@ -70,7 +70,7 @@ def test_a_training_in_progress_is_named_and_not_counted(plant: Callable[..., Pa
     directory = plant(random=(0.96, 0.99))
     (directory / "train/random-01/result.json").unlink()
     data = RunData.read(directory)
-    standing = Standing.of(data)
+    standing = AmongRandom.of(data)
     assert standing is not None
     assert standing.others == (0.96,)
     assert "Without a test accuracy yet: random-01." in comparison(data).body

@@ -16,9 +16,9 @@ from PIL import Image
 
 from archgrad import report
 from archgrad.errors import ArchgradError
+from archgrad.figures.markup import Markup
 from archgrad.genotype import Edge, Group
 from archgrad.report import page
-from archgrad.report.markup import Markup
 from archgrad.report.rundata import RunData
 
 Plant = Callable[..., Path]

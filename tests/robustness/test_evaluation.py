@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from archgrad import data
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import evaluate
+from archgrad.figures.files import alone
 from archgrad.randomness import generator
 from archgrad.robustness import CORRUPTIONS, FGSM, PGD, Attacked, Robustness, attack_of, corrupt, fgsm, hrs, robustness
 from archgrad.robustness.figures import accuracy_over_radius, corruption_table
@@ -117,9 +119,12 @@ def test_it_is_plain_data_and_can_be_drawn() -> None:
     plain = json.loads(json.dumps(found.to_dict()))
     assert plain["attacks"]["pgd-7"]["hrs"] == pytest.approx([hrs(0.9, 0.5), hrs(0.9, 0.1)])
     assert plain["corruption_error"] == 0.5
-    (panel,) = accuracy_over_radius({"a": found, "b": found}).axes
-    assert [line.get_xydata().tolist() for line in panel.lines] == [[[0, 90], [1, 50], [8, pytest.approx(10)]]] * 2
-    assert len(corruption_table(found).axes[0].texts) == 75
+    (chart,) = accuracy_over_radius("a", found.clean, {**found.attacks, "pgd-9": attacked})
+    assert chart.count('<path d="M') == 2
+    titles = [f"L∞ radius in 1/255 {x}\npgd-7  {y} %\npgd-9  {y} %" for x, y in ((0, 90), (1, 50), (8, 10))]
+    assert all(f"<title>{title}</title>" in chart for title in titles), "both attacks, from the clean accuracy on"
+    assert corruption_table(found).count('class="heat') == 75
+    ElementTree.fromstring(alone([chart, corruption_table(found)]).encode())  # raises where it is not well-formed
     with pytest.raises(ArchgradError, match="no corruption"):
         corruption_table(Robustness(0.9, 10, {}, {}))
 

@@ -58,10 +58,3 @@ def test_import_show_best(capsys: pytest.CaptureFixture[str], home: Path):
 def test_a_pattern_without_a_match_is_refused_by_name(home: Path):
     with pytest.raises(ArchgradError, match="unknown metric of the table 'small' 'cifar1O_\\*'"):
         commands.show("9930", "small.csv", "cifar1O_*")
-
-
-def test_listed_aligns_numbers_right_and_breaks_no_line():
-    shown = commands.listed(["name", "value"], [["a", "1.00"], ["long name", "10.00"]])
-    assert shown.splitlines() == ["name       value", "a           1.00", "long name  10.00"]
-    long = "x" * 300
-    assert commands.listed(["name"], [[long]]).splitlines()[1] == long

@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from archgrad.bench.figures import Cell, Spot, download, figure, heat_map, method_colours, pareto
+from archgrad.bench.figures import download, figure, method_colours
 from archgrad.bench.results import Results
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import natural
 from archgrad.bench.statistics.selection import selection
-from archgrad.report.charts import Series, line_chart
-from archgrad.report.markup import Child, Markup, element, join, table
-from archgrad.report.palette import legend
-from archgrad.report.section import Section, count, plain
+from archgrad.figures.heat_map import Tile, heat_map
+from archgrad.figures.lines import Series, line_chart
+from archgrad.figures.markup import Child, Markup, element, join, table
+from archgrad.figures.numbers import count, plain
+from archgrad.figures.palette import legend
+from archgrad.figures.scatter import Spot, pareto
+from archgrad.report.section import Section
 
 COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "parameters": ("parameters of the settled network", count),
@@ -99,9 +102,9 @@ def collapse(analysis: Analysis) -> Section | None:
         benchmarks = natural(set(known.benchmark))
         cells = [
             [
-                Cell("", None, f"{m}, {b}: unknown")
+                Tile("", None, f"{m}, {b}: unknown")
                 if math.isnan(value := float(shares.get((m, b), math.nan)))
-                else Cell(f"{100 * value:.0f} %", -value, f"{m}, {b}: {value:.1%} of the kept operations are skips")
+                else Tile(f"{100 * value:.0f} %", -value, f"{m}, {b}: {value:.1%} of the kept operations are skips")
                 for b in benchmarks
             ]
             for m in methods

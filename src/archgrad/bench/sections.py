@@ -11,17 +11,7 @@ import pandas as pd
 
 from archgrad.bench import tables
 from archgrad.bench.claims import claims
-from archgrad.bench.figures import (
-    Cell,
-    Interval,
-    bars,
-    critical_difference,
-    download,
-    figure,
-    heat_map,
-    intervals,
-    method_colours,
-)
+from archgrad.bench.figures import download, figure, method_colours
 from archgrad.bench.statistics.agreement import Agreement
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import deviation
@@ -38,8 +28,12 @@ from archgrad.bench.wording import (
     searches_text,
     setting_text,
 )
-from archgrad.report.markup import Child, Markup, details, element, join, table
-from archgrad.report.palette import legend
+from archgrad.figures.bars import bars
+from archgrad.figures.heat_map import Tile, heat_map
+from archgrad.figures.intervals import Interval, intervals
+from archgrad.figures.markup import Child, Markup, details, element, join, table
+from archgrad.figures.palette import legend
+from archgrad.figures.ranks import critical_difference
 from archgrad.report.section import Section, note
 
 CELLS_SHOWN = 3000  # rows of the table of all cells; more are in its file only
@@ -119,7 +113,7 @@ def benchmarks(analysis: Analysis) -> Section:
     k = len(cube.methods)
     cells = [
         [
-            Cell(
+            Tile(
                 f"{blocks[b, m]:.2f}",
                 _rank_shade(place[b, m], k),
                 f"{method}, {benchmark}: {blocks[b, m]:.3f}{deviation_text(spread[m, b])}, rank {place[b, m]:g} of {k}",
@@ -171,7 +165,7 @@ def settings(analysis: Analysis) -> Section | None:
     for b, benchmark in enumerate(cube.benchmarks):
         cells = [
             [
-                Cell(
+                Tile(
                     f"{place[m, b, h]:g}" if wide >= 20 and not math.isnan(place[m, b, h]) else "",
                     _rank_shade(place[m, b, h], k),
                     f"{method}, {benchmark}, setting {setting_text(analysis, setting)}: {cube.cells[m, b, h]:.2f}, "
@@ -216,7 +210,7 @@ def pairs(analysis: Analysis) -> Section | None:
         return None
     index = {name: m for m, name in enumerate(cube.methods)}
     k = len(cube.methods)
-    cells = [[Cell("", None, f"{name}") for _ in range(k)] for name in cube.methods]
+    cells = [[Tile("", None, f"{name}") for _ in range(k)] for name in cube.methods]
     for pair in analysis.pairs:
         i, j = index[pair.first], index[pair.second]
         stars = _stars(pair, analysis.alpha)
@@ -228,7 +222,7 @@ def pairs(analysis: Analysis) -> Section | None:
                 f"P({cube.methods[a]} beats {cube.methods[b]}) = {value:.3f}; mean difference {delta:+.2f} points; "
                 f"Holm-corrected p: benchmarks {p_text(pair.p_benchmarks)}, {cube.replicates} {p_text(pair.p_searches)}"
             )
-            cells[a][b] = Cell(f"{value:.2f}{stars}", 2 * value - 1, title, strong=bool(stars))
+            cells[a][b] = Tile(f"{value:.2f}{stars}", 2 * value - 1, title, strong=bool(stars))
     drawing = heat_map("Probability of improvement", cube.methods, cube.methods, cells, width=92, height=30)
     caption = (
         "Probability that the row beats the column. "
@@ -325,18 +319,18 @@ def _tau(analysis: Analysis, found: Agreement, name: str, words: str) -> Markup:
     halves = found.halves
     over = {"methods": "the methods as a sample of methods"}.get(found.over, f"the {found.over}")
 
-    def cell(i: int, j: int) -> Cell:
+    def cell(i: int, j: int) -> Tile:
         if i == j:
             if halves is None or math.isnan(halves[i, i]):
-                return Cell("", None, "itself")
+                return Tile("", None, "itself")
             title = f"{found.names[i]}: τ between two random halves of its {analysis.cube.replicates}"
-            return Cell(f"({halves[i, i]:.2f})".replace("-", "−"), None, title)
+            return Tile(f"({halves[i, i]:.2f})".replace("-", "−"), None, title)
         value = found.tau[i, j]
         text = "–" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
         title = f"{found.names[i]} and {found.names[j]}: τ {text}{range_text(found.low[i, j], found.high[i, j])}"
         narrow = math.isnan(found.low[i, j]) or size > 12
         second = "" if narrow else f"{found.low[i, j]:.1f}…{found.high[i, j]:.1f}".replace("-", "−")
-        return Cell(text, None if math.isnan(value) else float(value), title, second=second)
+        return Tile(text, None if math.isnan(value) else float(value), title, second=second)
 
     cells = [[cell(i, j) for j in range(size)] for i in range(size)]
     width = 88.0 if size <= 10 else max(22.0, 860 / size)

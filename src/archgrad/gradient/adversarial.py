@@ -14,6 +14,7 @@ from archgrad.gradient.first_order import FirstOrder
 from archgrad.gradient.plain import Plain
 from archgrad.objective import Objective
 from archgrad.robustness.attacks import PGD, Attack
+from archgrad.robustness.victim import Victim
 from archgrad.roles import ArchitectureGradient, WeightGradient
 from archgrad.supernet import Mixed
 
@@ -70,13 +71,7 @@ def attacked(
     with torch.no_grad():
         mixture = objective.mix(alphas)
     with objective.autocast():
-        found = attack(
-            Mixed(objective.supernet, mixture),
-            x,
-            y,
-            mean=scale.mean if scale else None,
-            std=scale.std if scale else None,
-            loss=objective.task.mean_loss,
-            generator=context.generator("attack"),
-        )
+        # The mean over the batch, as the step itself has it.
+        victim = Victim(Mixed(objective.supernet, mixture), scale, task=objective.task, loss=objective.task.mean_loss)
+        found = attack(victim, x, y, context.generator("attack"))
     return replace(objective, batch=(found, y))

@@ -1,8 +1,9 @@
 """The geometry of architecture spaces: neighbourhoods, paths, walks, optima and clusters."""
 
+from archgrad.figures.files import save
 from archgrad.landscape.clusters import Clustering, clustering
 from archgrad.landscape.embedding import embed
-from archgrad.landscape.figures import neighbour_histogram, path_profiles, save, space_map
+from archgrad.landscape.figures import neighbour_histogram, path_profiles, space_map
 from archgrad.landscape.neighbourhood import Neighbourhood, between, neighbourhood
 from archgrad.landscape.optima import Optima, local_optima
 from archgrad.landscape.paths import Paths, barrier, shortest_paths

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from archgrad import landscape, tables
+from archgrad.console import print_table
 from archgrad.errors import ArchgradError
 from archgrad.landscape.surface import METRIC
 from archgrad.tables import Column
-from archgrad.tables.commands import TABLE, listed
+from archgrad.tables.commands import TABLE
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ def neighbourhood(
         for name, s in summaries
     ]
     header = ["around", "radius", "cells", "neighbours", "own mean", *numbers[1:]]
-    print(listed(header, rows))
+    print_table(header, rows)
     _draw(out, lambda: landscape.neighbour_histogram(around, loaded, metric=metric, above=above))
 
 
@@ -92,7 +93,7 @@ def path(
         print(f"{name}: {len(found.steps)} shortest paths of {found.distance} edits, barrier {found.barrier:.2f}")
         steps = zip(found.mean, found.std, found.accuracies.min(0), found.accuracies.max(0), strict=True)
         rows = [[str(step), *(f"{value:.2f}" for value in values)] for step, values in enumerate(steps)]
-        print(listed(["edits", "mean", "std", "min", "max"], rows, left=()))
+        print_table(["edits", "mean", "std", "min", "max"], rows, left=())
     _draw(out, lambda: landscape.path_profiles(paths, ylabel=metric))
 
 
@@ -125,7 +126,7 @@ def optima(
     )
     entries = zip(found.index[:count].tolist(), found.accuracy, found.basin, strict=False)
     rows = [[str(i), f"{accuracy:.2f}", f"{basin:,}", loaded.text(loaded.row(i))] for i, accuracy, basin in entries]
-    print(listed(["index", metric, "basin", "architecture"], rows, left=(3,)))
+    print_table(["index", metric, "basin", "architecture"], rows, left=(3,))
     spread = landscape.clustering(loaded, top, metric=metric, merge=merge)
     print(
         f"best {spread.count:,}: from {spread.threshold:.2f} on, {spread.mean_distance:.2f} edits apart "

@@ -1,9 +1,8 @@
-"""Figures of a landscape; ``figure.savefig(path)`` writes them."""
+"""Figures of a landscape; `archgrad.figures.files.save` writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -88,17 +87,3 @@ def space_map(table: Table, *, metric: str = METRIC, method: str = "pca", seed: 
     bar.set_ticks(marks.tolist(), labels=[f"{v:.2f}" for v in np.percentile(accuracy[order], marks)])
     axes.set(xticks=[], yticks=[], title=f"{table.name}: {len(order):,} classes, {method}")
     return figure
-
-
-def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure in the format that the file's suffix names."""
-    path = Path(path)
-    formats = figure.canvas.get_supported_filetypes()
-    if path.suffix[1:] not in formats:
-        raise ArchgradError(f"{path}: figures are written as {', '.join(sorted(formats))}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise ArchgradError(f"{path}: cannot be written ({error.strerror})") from None
-    return path

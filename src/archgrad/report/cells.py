@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from archgrad.report.graph import Arrow, draw
-from archgrad.report.markup import Markup, element, join, table
-from archgrad.report.palette import chip, colours
+from archgrad.figures.cell import Arrow, draw
+from archgrad.figures.markup import Markup, element, join, table
+from archgrad.figures.palette import chip, colours
 from archgrad.report.rundata import GroupShape, RunData
 from archgrad.report.section import Section, note
 

@@ -8,23 +8,24 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archgrad.report.charts import ticks
-from archgrad.report.markup import Markup, element, join, table
+from archgrad.figures.axes import Scale, svg, ticks
+from archgrad.figures.markup import Markup, element, join, table
+from archgrad.figures.numbers import count, duration, percent
 from archgrad.report.rundata import RunData, Training
-from archgrad.report.section import Section, count, duration, note, percent
+from archgrad.report.section import Section, note
 
 LINE = 100  # characters of a genotype that a table shows
 
 
 @dataclass(frozen=True)
-class Standing:
+class AmongRandom:
     """The found test accuracy among random ones; accuracies are shares between 0 and 1."""
 
     found: float
     others: tuple[float, ...]
 
     @classmethod
-    def of(cls, data: RunData) -> Standing | None:
+    def of(cls, data: RunData) -> AmongRandom | None:
         """None where the found network or all random ones have no test accuracy yet."""
         others = tuple(t.test_accuracy for t in data.random if t.test_accuracy is not None)
         found = data.found.test_accuracy if data.found else None
@@ -78,14 +79,14 @@ def comparison(data: RunData) -> Section:
     )
     if not trained:
         return Section(title, note("No network has been trained yet. ", advice))
-    standing = Standing.of(data)
+    standing = AmongRandom.of(data)
     plot = strip_plot(trained, standing) if standing else note(advice)
     unfinished = [t.name for t in data.trainings if t.test_accuracy is None]
     waiting = note(f"Without a test accuracy yet: {', '.join(unfinished)}.") if unfinished else None
     return Section(title, join(plot, _remark(data, standing) if standing else None, waiting, _table(trained)))
 
 
-def _remark(data: RunData, standing: Standing) -> Markup:
+def _remark(data: RunData, standing: AmongRandom) -> Markup:
     better = standing.found - standing.mean
     text = (
         f"The found architecture is {abs(100 * better):.2f} percentage points "
@@ -98,56 +99,58 @@ def _remark(data: RunData, standing: Standing) -> Markup:
     return element("p", text + ".", class_="lead")
 
 
-def strip_plot(trained: Sequence[Training], standing: Standing) -> Markup:
+def strip_plot(trained: Sequence[Training], standing: AmongRandom) -> Markup:
     """Accuracies on one axis: random networks as dots, stacked where they would overlap, the found one as a diamond."""
     width, radius, top = 1040, 6.0, 34.0
     accuracies = [t.test_accuracy for t in trained if t.test_accuracy is not None]
-    marks = ticks(100 * min(accuracies), 100 * max(accuracies), 8)
-
-    def at(accuracy: float) -> float:
-        return 30 + (width - 60) * (100 * accuracy - marks[0]) / (marks[-1] - marks[0])
-
+    marks = [mark / 100 for mark in ticks(100 * min(accuracies), 100 * max(accuracies), 8)]
+    x = Scale(marks[0], marks[-1], 30, width - 30)
     dots = [t for t in trained if t.kind != "found"]
-    places = _stacked([at(standing.found), *(at(t.test_accuracy or 0.0) for t in dots)], 2 * radius + 3)[1:]
+    places = _stacked([x(standing.found), *(x(t.test_accuracy or 0.0) for t in dots)], 2 * radius + 3)[1:]
     reach = max(36.0, 14 + max(abs(offset) for _, offset in places))
-    middle, bottom, axis = top + reach, top + 2 * reach, top + 2 * reach + 6
-    parts = [element("line", x1=30, x2=width - 30, y1=axis, y2=axis, class_="axis")]
+    middle, axis = top + reach, top + 2 * reach + 6
+    parts = [element("line", x1=x.start, x2=x.end, y1=axis, y2=axis, class_="axis")]
     for mark in marks:
-        parts.append(element("line", x1=at(mark / 100), x2=at(mark / 100), y1=axis, y2=axis + 5, class_="axis"))
-        parts.append(element("text", f"{mark:g} %", x=at(mark / 100), y=axis + 20, class_="tick middle"))
-    low, high = standing.mean - (standing.std or 0), standing.mean + (standing.std or 0)
-    start, end = max(at(low), 10.0), min(at(high), width - 10.0)
-    spread = "" if standing.std is None else f" ± {100 * standing.std:.2f}"
-    parts.append(
-        element(
-            "g",
-            element("title", f"random: mean {100 * standing.mean:.2f}{spread} %"),
-            element("rect", x=start, y=top, width=max(end - start, 1.0), height=2 * reach, rx=6),
-            element("line", x1=at(standing.mean), x2=at(standing.mean), y1=top, y2=bottom),
-            class_="spread",
-        )
-    )
-    for training, (x, offset) in zip(dots, places, strict=True):
+        parts.append(element("line", x1=x(mark), x2=x(mark), y1=axis, y2=axis + 5, class_="axis"))
+        parts.append(element("text", f"{100 * mark:g} %", x=x(mark), y=axis + 20, class_="tick middle"))
+    parts.append(_spread(standing, x, top, reach, width))
+    for training, (place, offset) in zip(dots, places, strict=True):
         label = element("title", f"{training.name}: {percent(training.test_accuracy)}")
-        parts.append(element("circle", label, cx=x, cy=middle + offset, r=radius, class_=f"dot {training.kind}"))
-    x = at(standing.found)
-    anchor = "end" if x > 0.9 * width else "start" if x < 0.1 * width else "middle"
-    parts.append(
-        element(
-            "g",
-            element("title", f"found: {percent(standing.found)}"),
-            element("line", x1=x, x2=x, y1=24, y2=axis),
-            element("path", d=f"M{x:.1f} {middle - 10}l10 10l-10 10l-10 -10Z"),
-            element("text", f"found {percent(standing.found)}", x=x, y=18, class_=anchor),
-            class_="found",
-        )
-    )
+        parts.append(element("circle", label, cx=place, cy=middle + offset, r=radius, class_=f"dot {training.kind}"))
+    parts.append(_diamond(standing, x(standing.found), middle, axis, width))
     told = (
         f"found {percent(standing.found)}, rank {standing.rank} of {standing.size}; "
         f"random mean {percent(standing.mean)}, best {percent(standing.best)}"
     )
-    svg = element("svg", parts, viewBox=f"0 0 {width} {axis + 28:.0f}", role="img", aria_label=told, class_="strip")
-    return element("figure", element("figcaption", "Test accuracy"), element("div", svg, class_="scroll", tabindex="0"))
+    drawing = svg(told, parts, width, axis + 28, class_="strip")
+    scrolled = element("div", drawing, class_="scroll", tabindex="0")
+    return element("figure", element("figcaption", "Test accuracy"), scrolled)
+
+
+def _spread(standing: AmongRandom, x: Scale, top: float, reach: float, width: float) -> Markup:
+    """The mean of the random networks, and their standard deviation on both sides of it."""
+    low, high = standing.mean - (standing.std or 0), standing.mean + (standing.std or 0)
+    start, end = max(x(low), 10.0), min(x(high), width - 10.0)
+    deviation = "" if standing.std is None else f" ± {100 * standing.std:.2f}"
+    return element(
+        "g",
+        element("title", f"random: mean {100 * standing.mean:.2f}{deviation} %"),
+        element("rect", x=start, y=top, width=max(end - start, 1.0), height=2 * reach, rx=6),
+        element("line", x1=x(standing.mean), x2=x(standing.mean), y1=top, y2=top + 2 * reach),
+        class_="spread",
+    )
+
+
+def _diamond(standing: AmongRandom, x: float, middle: float, axis: float, width: float) -> Markup:
+    anchor = "end" if x > 0.9 * width else "start" if x < 0.1 * width else "middle"
+    return element(
+        "g",
+        element("title", f"found: {percent(standing.found)}"),
+        element("line", x1=x, x2=x, y1=24, y2=axis),
+        element("path", d=f"M{x:.1f} {middle - 10}l10 10l-10 10l-10 -10Z"),
+        element("text", f"found {percent(standing.found)}", x=x, y=18, class_=anchor),
+        class_="found",
+    )
 
 
 def _stacked(positions: Sequence[float], distance: float) -> list[tuple[float, float]]:

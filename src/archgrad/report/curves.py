@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from archgrad.report.charts import Series, line_chart
-from archgrad.report.markup import Markup, details, element, join, table
-from archgrad.report.palette import legend
+from archgrad.figures.lines import Series, line_chart
+from archgrad.figures.markup import Markup, details, element, join, table
+from archgrad.figures.numbers import percent, plain, share
+from archgrad.figures.palette import legend
 from archgrad.report.rundata import RunData, Training, number
-from archgrad.report.section import Section, note, percent, plain
+from archgrad.report.section import Section, note
 
 PARTS = {
     "train": ("training part (weight step)", "series-a"),
@@ -24,7 +25,7 @@ def curves(data: RunData) -> Section:
     if not present:
         return Section(title, note("No losses or accuracies are recorded yet (metrics.jsonl has none)."))
     figures = []
-    for measure, shown in (("loss", plain), ("accuracy", _percent)):
+    for measure, shown in (("loss", plain), ("accuracy", share)):
         lines = [Series(PARTS[part][0], _column(data.history, f"{part}_{measure}"), PARTS[part][1]) for part in present]
         figures.append(
             element(
@@ -60,7 +61,7 @@ def learning_curves(data: RunData) -> Section | None:
     longest = max(trainings, key=lambda training: len(training.history))
     figures = []
     for name in measured:
-        shown = plain if name == "train_loss" else _percent
+        shown = plain if name == "train_loss" else share
         lines = [_line(training, name, len(longest.history)) for training in trainings]
         caption = name.replace("_", " ").capitalize()
         chart = line_chart(caption, _epochs(longest.history), lines, shown=shown)
@@ -87,10 +88,6 @@ def _epochs(history: list[dict[str, Any]]) -> list[float]:
     """The epochs as numbers from 1, as everybody counts them who looks at a chart."""
     found = [number(record.get("epoch")) for record in history]
     return [i + 1 if epoch is None else epoch + 1 for i, epoch in enumerate(found)]
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.4g} %"
 
 
 def _table(history: list[dict[str, Any]], columns: list[str]) -> Markup:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from archgrad.report.charts import Series, line_chart
-from archgrad.report.markup import details, element, join, table
-from archgrad.report.palette import colours, legend
+from archgrad.figures.lines import Series, line_chart
+from archgrad.figures.markup import details, element, join, table
+from archgrad.figures.numbers import plain
+from archgrad.figures.palette import colours, legend
 from archgrad.report.rundata import RunData, number
-from archgrad.report.section import Section, plain
+from archgrad.report.section import Section
 
 PER_GROUP = {
     "alignment": "Layer alignment: how far the cells' gradients agree",

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import TypeVar
 
-from archgrad.report.markup import Markup, element, join
+from archgrad.figures.axes import style
+from archgrad.figures.markup import Markup, element, join
 from archgrad.report.section import Section, note
 
 Subject = TypeVar("Subject")
@@ -26,7 +27,9 @@ def document(title: str, kind: str, about: str, sections: Sequence[Section], foo
         for section, name in zip(sections, names, strict=True)
     ]
     shared = resources.files(__package__).joinpath("style.css").read_text()
-    head = join(element("title", f"{title} · archgrad"), element("style", Markup(shared), Markup(styles)))
+    head = join(
+        element("title", f"{title} · archgrad"), element("style", Markup(style()), Markup(shared), Markup(styles))
+    )
     header = element(
         "header",
         element("p", kind, class_="eyebrow"),

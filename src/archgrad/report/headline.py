@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from archgrad.report.comparison import Standing, ordinal
-from archgrad.report.markup import Markup, element, join
+from archgrad.figures.markup import Markup, element, join
+from archgrad.figures.numbers import count, duration, percent
+from archgrad.report.comparison import AmongRandom, ordinal
 from archgrad.report.rundata import RunData, number
-from archgrad.report.section import Section, count, duration, note, percent
+from archgrad.report.section import Section, note
 
 
 def headline(data: RunData) -> Section:
@@ -26,7 +27,7 @@ def seconds(data: RunData) -> float | None:
 
 def _tiles(data: RunData) -> Markup:
     tiles = []
-    if standing := Standing.of(data):
+    if standing := AmongRandom.of(data):
         spread = "" if standing.std is None else f" ± {100 * standing.std:.2f}"
         tiles += [
             _tile("Test accuracy", percent(standing.found), "of the found architecture"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from archgrad.report.charts import Series, line_chart
-from archgrad.report.markup import details, element, join, table
-from archgrad.report.palette import legend
+from archgrad.figures.lines import Series, line_chart
+from archgrad.figures.markup import details, element, join, table
+from archgrad.figures.numbers import count
+from archgrad.figures.palette import legend
 from archgrad.report.rundata import RunData, number
-from archgrad.report.section import Section, count, note
+from archgrad.report.section import Section, note
 
 SHOWN = 10
 

@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from archgrad.report.charts import Series, line_chart
-from archgrad.report.markup import Markup, element, join, table
-from archgrad.report.palette import legend
+from archgrad.figures.markup import Markup, element, join, table
+from archgrad.figures.numbers import percent
 from archgrad.report.rundata import RunData, number
-from archgrad.report.section import Section, note, percent
+from archgrad.report.section import Section, note
+from archgrad.robustness.evaluation import Attacked
+from archgrad.robustness.figures import accuracy_over_radius
 
 FILE = "robustness.json"
-COLOURS = ("series-found", "series-a", "series-b", "series-c", "series-random")
-UNITS = {"linf": (255.0, "radius in 1/255"), "l2": (1.0, "radius")}
 
 
 def robustness(data: RunData) -> Section | None:
@@ -47,42 +46,37 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _attacks(name: str, measured: Mapping[str, Any]) -> list[Markup]:
-    """A chart of the L∞ attacks of a network, and a table of all."""
-    attacks = {label: entry for label, entry in _mapping(measured, "attacks").items() if isinstance(entry, dict)}
-    if not attacks:
+    """A chart of the attacks of a network per norm, and a table of all."""
+    entries = {label: entry for label, entry in _mapping(measured, "attacks").items() if isinstance(entry, dict)}
+    if not entries:
         return []
     clean = number(measured.get("clean"))
-    bounded = {label: entry for label, entry in attacks.items() if entry.get("norm") == "linf"}
-    radii = [number(radius) for entry in list(bounded.values())[:1] for radius in entry.get("epsilons", [])]
-    parts = []
-    if radii and clean is not None:
-        colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(bounded)}
-        lines = [
-            Series(label, [clean, *map(number, entry.get("accuracies", []))], colours[label])
-            for label, entry in bounded.items()
-            if len(entry.get("accuracies", [])) == len(radii)
-        ]
-        x = [0.0, *(255 * radius for radius in radii if radius is not None)]
-        chart = line_chart(f"Accuracy of {name} under attack", x, lines, shown=_percent, x_name="L∞ radius in 1/255")
-        parts += [legend(colours), element("figure", element("figcaption", f"{name}: accuracy under attack"), chart)]
-    rows = [
-        [label, *row]
-        for label, entry in attacks.items()
-        for row in _rows(entry, UNITS.get(str(entry.get("norm")), UNITS["l2"]))
-    ]
-    head = ["Attack", "Norm", "Radius", "Accuracy", "HRS"]
+    figures = []
+    if clean is not None:
+        attacks = {label: _attacked(entry) for label, entry in entries.items()}
+        caption = element("figcaption", f"{name}: accuracy under attack")
+        figures = [element("figure", caption, chart) for chart in accuracy_over_radius(name, clean, attacks)]
+    rows = [[label, *row] for label, entry in entries.items() for row in _rows(entry)]
     images = number(measured.get("images"))
     of = "" if images is None else f" of {images:,.0f} test images"
-    parts += [
+    return [
+        element("div", figures, class_="pair"),
         element("p", f"{name}: clean accuracy {percent(clean)}{of}.", class_="lead"),
-        table(head, rows, numeric=(2, 3, 4)),
+        table(["Attack", "Norm", "Radius", "Accuracy", "HRS"], rows, numeric=(2, 3, 4)),
     ]
-    return parts
 
 
-def _rows(entry: Mapping[str, Any], unit: tuple[float, str]) -> list[list[str]]:
-    factor, _ = unit
+def _attacked(entry: Mapping[str, Any]) -> Attacked:
+    radii, accuracies = (
+        tuple(value for value in map(number, entry.get(key, [])) if value is not None)
+        for key in ("epsilons", "accuracies")
+    )
+    return Attacked("linf" if entry.get("norm") == "linf" else "l2", radii, accuracies)
+
+
+def _rows(entry: Mapping[str, Any]) -> list[list[str]]:
     norm = "L∞" if entry.get("norm") == "linf" else "L2"
+    factor = 255.0 if norm == "L∞" else 1.0
     columns = [entry.get(key, []) for key in ("epsilons", "accuracies", "hrs")]
     rows = []
     for radius, accuracy, score in zip(*(map(number, column) for column in columns), strict=False):
@@ -125,7 +119,3 @@ def _mapping(measured: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _mean(values: list[Any]) -> float | None:
     numbers = [value for value in map(number, values) if value is not None]
     return sum(numbers) / len(numbers) if numbers else None
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.4g} %"

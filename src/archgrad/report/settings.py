@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from archgrad.report.markup import element, table
+from archgrad.figures.markup import element, table
 from archgrad.report.rundata import RunData
 from archgrad.report.section import Section, note
 from archgrad.runs import CONFIG

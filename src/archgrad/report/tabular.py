@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from archgrad.errors import ArchgradError
+from archgrad.figures.lines import Series, line_chart
+from archgrad.figures.markup import Markup, element, join, table
+from archgrad.figures.palette import legend
 from archgrad.genotype import Genotype
-from archgrad.report.charts import Series, line_chart
-from archgrad.report.markup import Markup, element, join, table
-from archgrad.report.palette import legend
 from archgrad.report.rundata import RunData
 from archgrad.report.section import Section, note
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import softmax
 
-from archgrad.report.charts import Series, line_chart, ticks
-from archgrad.report.markup import Markup, details, element, join, table
-from archgrad.report.palette import colours, legend
+from archgrad.figures.axes import ticks
+from archgrad.figures.lines import Series, line_chart
+from archgrad.figures.markup import Markup, details, element, join, table
+from archgrad.figures.palette import colours, legend
 from archgrad.report.rundata import ALPHAS, Alphas, GroupShape, RunData
 from archgrad.report.section import Section, note
 from archgrad.supernet import EDGES
 
 
-def softmax(alphas: Alphas) -> Alphas:
-    """Over the last axis, in a form that cannot overflow; candidates at minus infinity get weight 0."""
+def shares(alphas: Alphas) -> Alphas:
+    """Softmax over the last axis; candidates at minus infinity get 0."""
     finite = np.nan_to_num(alphas, nan=-1e300, posinf=1e300, neginf=-1e300)
-    powers = np.exp(finite - finite.max(axis=-1, keepdims=True))
-    result: Alphas = powers / powers.sum(axis=-1, keepdims=True)
+    result: Alphas = softmax(finite, axis=-1)
     return result
 
 
@@ -33,7 +34,9 @@ def weights(data: RunData) -> Section:
         "softmax(α) of every edge after each epoch; 0 is the start. A dot marks the operations kept.",
         class_="lead",
     )
-    cells, single, unknown = [], {}, []
+    cells: list[Markup] = []
+    single: dict[str, Alphas] = {}
+    unknown: list[Markup] = []
     for name, alphas in data.alphas.items():
         if name.endswith(EDGES):
             cells += _edges(data.groups.get(name.removesuffix(EDGES)), name.removesuffix(EDGES), alphas)
@@ -42,20 +45,24 @@ def weights(data: RunData) -> Section:
         if group is None or not len(alphas) or alphas.shape[1:] != (len(group.edges), len(group.operations)):
             unknown.append(note(f"The weights of the group {name} cannot be shown: its edges are not recorded."))
         elif len(group.edges) == 1:
-            single[name] = softmax(alphas)
+            single[name] = shares(alphas)
         else:
-            values = softmax(alphas)
-            y_ticks = ticks(0.0, float(values.max()), 3)
-            panels = [
-                _panel(data, name, edge, f"{source} → {target}", values, y_ticks, colour)
-                for edge, (source, target) in enumerate(group.edges)
-            ]
-            cells += [element("h3", name), element("div", panels, class_="multiples"), _table(group, values[-1])]
+            cells += _group(data, name, group, shares(alphas), colour)
     if single:
         y_ticks = ticks(0.0, max(float(values.max()) for values in single.values()), 3)
         panels = [_panel(data, name, 0, name, values, y_ticks, colour) for name, values in single.items()]
         cells.append(element("div", panels, class_="multiples"))
     return Section(title, join(lead, legend(colour), cells, unknown))
+
+
+def _group(data: RunData, name: str, group: GroupShape, values: Alphas, colour: dict[str, str]) -> list[Markup]:
+    """One chart per edge, and a table of the last weights."""
+    y_ticks = ticks(0.0, float(values.max()), 3)
+    panels = [
+        _panel(data, name, edge, f"{source} → {target}", values, y_ticks, colour)
+        for edge, (source, target) in enumerate(group.edges)
+    ]
+    return [element("h3", name), element("div", panels, class_="multiples"), _table(group, values[-1])]
 
 
 def _edges(group: GroupShape | None, name: str, betas: Alphas) -> list[Markup]:
@@ -67,14 +74,14 @@ def _edges(group: GroupShape | None, name: str, betas: Alphas) -> list[Markup]:
     for node in dict.fromkeys(target for _, target in group.edges):
         edges = [number for number, (_, target) in enumerate(group.edges) if target == node]
         if len(edges) > 1:
-            shares = softmax(betas[:, edges, 0])
+            values = shares(betas[:, edges, 0])
             lines = [
-                Series(label := f"from {group.edges[edge][0]}", shares[:, place].tolist(), colour[label])
+                Series(label := f"from {group.edges[edge][0]}", values[:, place].tolist(), colour[label])
                 for place, edge in enumerate(edges)
             ]
-            y_ticks = ticks(0.0, float(shares.max()), 3)
+            y_ticks = ticks(0.0, float(values.max()), 3)
             chart = line_chart(
-                f"Edges into {node} of {name}", range(len(shares)), lines, y_ticks=y_ticks, size=(180, 112)
+                f"Edges into {node} of {name}", range(len(values)), lines, y_ticks=y_ticks, size=(180, 112)
             )
             panels.append(element("figure", element("figcaption", f"into {node}"), chart))
     return [element("h3", f"{name}: shares of the edges"), legend(colour), element("div", panels, class_="multiples")]

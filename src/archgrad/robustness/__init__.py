@@ -3,11 +3,22 @@
 `fgsm`, `pgd` and SPSA are our own; AutoAttack, Carlini and Wagner's attack and DeepFool need the extra ``robust``.
 """
 
-from archgrad.robustness.attacks import FGSM, PGD, Attack, fgsm, pgd
+from archgrad.robustness.attacks import (
+    ATTACKS,
+    FGSM,
+    PGD,
+    SPSA,
+    Attack,
+    AutoAttack,
+    CarliniWagner,
+    DeepFool,
+    attack_of,
+    fgsm,
+    pgd,
+)
 from archgrad.robustness.corruptions import CORRUPTIONS, GROUPS, SEVERITIES, corrupt
-from archgrad.robustness.evaluation import ATTACKS, Attacked, Robustness, attack_of, hrs, robustness
-from archgrad.robustness.library import AutoAttack, CarliniWagner, DeepFool
-from archgrad.robustness.spsa import SPSA
+from archgrad.robustness.evaluation import Attacked, Robustness, hrs, robustness
+from archgrad.robustness.victim import Victim
 
 __all__ = [
     "ATTACKS",
@@ -23,6 +34,7 @@ __all__ = [
     "CarliniWagner",
     "DeepFool",
     "Robustness",
+    "Victim",
     "attack_of",
     "corrupt",
     "fgsm",

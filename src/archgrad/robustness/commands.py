@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 from pathlib import Path
-
-from matplotlib.figure import Figure
-from rich.console import Console
-from rich.table import Table
+from typing import Any
 
 from archgrad import comparison
+from archgrad.console import print_table
+from archgrad.distributed import World
 from archgrad.errors import ArchgradError
+from archgrad.figures.files import alone
 from archgrad.robustness import figures
 from archgrad.robustness.corruptions import CORRUPTIONS
-from archgrad.robustness.evaluation import Robustness
+from archgrad.robustness.evaluation import RADII, Robustness
 from archgrad.robustness.evaluation import robustness as measure
 from archgrad.runs import Run, atomic_write
 
@@ -53,9 +51,7 @@ def robustness(
     chosen, wanted = _names(attacks), list(CORRUPTIONS) if corruptions == "all" else _names(corruptions)
     radii = [_radius(text) for text in _names(epsilons)]
     network = comparison.load(run)
-    directory = Path(run)
-    if Run.open(directory).config.get("command") == "search":
-        directory = directory / "train" / comparison.FOUND
+    directory = _training(Path(run))
     found = measure(
         network,
         comparison.dataset_of(directory) if data is None else data,
@@ -68,40 +64,49 @@ def robustness(
         device=device,
         progress=progress,
     )
-    if os.environ.get("RANK", "0") != "0":
+    if not World.start(device).main:
         return
-    settings = {"data": data, "epsilons": radii, "images": images, "seed": seed}
-    text = json.dumps({**found.to_dict(), "settings": settings}, indent=2)
-    atomic_write(directory / RESULT, (text + "\n").encode())
-    if found.attacks:
-        _save(figures.accuracy_over_radius({directory.name: found}), directory / "robustness.svg")
-    if found.corruptions:
-        _save(figures.corruption_table(found), directory / "corruptions.svg")
+    _write(found, directory, {"data": data, "epsilons": radii, "images": images, "seed": seed})
     show(found)
     print(f"written: {directory / RESULT}")
 
 
+def _training(run: Path) -> Path:
+    """The directory of a training: of a search, that of the network that it found."""
+    return run / "train" / comparison.FOUND if Run.open(run).config.get("command") == "search" else run
+
+
+def _write(found: Robustness, directory: Path, settings: dict[str, Any]) -> None:
+    """What was measured, and its figures."""
+    text = json.dumps({**found.to_dict(), "settings": settings}, indent=2)
+    atomic_write(directory / RESULT, (text + "\n").encode())
+    if found.attacks:
+        curves = figures.accuracy_over_radius(directory.name, found.clean, found.attacks)
+        atomic_write(directory / "robustness.svg", alone(curves).encode())
+    if found.corruptions:
+        atomic_write(directory / "corruptions.svg", alone([figures.corruption_table(found)]).encode())
+
+
 def show(found: Robustness) -> None:
     """Print what was measured as tables."""
-    console = Console()
     print(f"clean accuracy {found.clean:.2%} on {found.images:,} images")
-    for norm, unit in (("linf", 255.0), ("l2", 1.0)):
-        rows = {label: one for label, one in found.attacks.items() if one.norm == norm}
-        if not rows:
+    for norm, (unit, title) in RADII.items():
+        attacks = {label: one for label, one in found.attacks.items() if one.norm == norm}
+        if not attacks:
             continue
-        radii = next(iter(rows.values())).epsilons
-        title = "L∞ radius in 1/255" if norm == "linf" else "L2 radius"
-        table = Table(title, *(f"{unit * radius:.3g}" for radius in radii), "HRS at the last", box=None, pad_edge=False)
-        for label, one in rows.items():
+        radii = next(iter(attacks.values())).epsilons
+        rows = []
+        for label, one in attacks.items():
             score = f"{100 * found.hrs(label, radii[-1]):.2f}"
             median = "" if one.median is None else f" (median {unit * one.median:.3g})"
-            table.add_row(label + median, *(f"{accuracy:.2%}" for accuracy in one.accuracies), score)
-        console.print(table)
+            rows.append([label + median, *(f"{accuracy:.2%}" for accuracy in one.accuracies), score])
+        print_table([title, *(f"{unit * radius:.3g}" for radius in radii), "HRS at the last"], rows)
     if found.corruptions:
-        table = Table("corruption", *map(str, found.severities), "mean", box=None, pad_edge=False)
-        for name, row in found.corruptions.items():
-            table.add_row(name, *(f"{accuracy:.2%}" for accuracy in row), f"{sum(row) / len(row):.2%}")
-        console.print(table)
+        rows = [
+            [name, *(f"{accuracy:.2%}" for accuracy in row), f"{sum(row) / len(row):.2%}"]
+            for name, row in found.corruptions.items()
+        ]
+        print_table(["corruption", *map(str, found.severities), "mean"], rows)
         print(f"mean corruption error {found.corruption_error:.2%}")
 
 
@@ -117,9 +122,3 @@ def _radius(text: str) -> float:
     if not 0 <= radius <= 1:
         raise ArchgradError(f"robustness: epsilons must be numbers from 0 to 255 separated by commas, got {text!r}")
     return radius
-
-
-def _save(figure: Figure, path: Path) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:])
-    atomic_write(path, buffer.getvalue())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +21,14 @@ from archgrad.distributed import World
 from archgrad.errors import ArchgradError, unknown
 from archgrad.evaluation import load_shared, require_fitting
 from archgrad.randomness import generator
-from archgrad.robustness.attacks import FGSM, PGD, Attack, Norm, margin
+from archgrad.robustness.attacks import Attack, Minimal, attack_of
 from archgrad.robustness.corruptions import CORRUPTIONS, GROUPS, SEVERITIES, corrupt
-from archgrad.robustness.library import AutoAttack, CarliniWagner, DeepFool, Minimal, distance
-from archgrad.robustness.spsa import SPSA
+from archgrad.robustness.victim import Norm, Victim
 
-ATTACKS: dict[str, type[Attack]] = {
-    "fgsm": FGSM,
-    "pgd": PGD,
-    "autoattack": AutoAttack,
-    "carlini_wagner": CarliniWagner,
-    "deepfool": DeepFool,
-    "spsa": SPSA,
-}
 EPSILONS = tuple(e / 255 for e in (1, 2, 4, 8))
 L2_RADII = (0.25, 0.5, 1.0)
-
-
-def attack_of(attack: str | Attack) -> Attack:
-    """An attack by its name, ``pgd-K`` for K steps of PGD, or as it is."""
-    if isinstance(attack, Attack):
-        return attack
-    if match := re.fullmatch(r"pgd-(\d+)", attack):
-        return PGD(steps=int(match[1]))
-    if attack not in ATTACKS:
-        raise unknown("attack", attack, [*ATTACKS, "pgd-7"])
-    return ATTACKS[attack]()
+RADII: dict[Norm, tuple[float, str]] = {"linf": (255.0, "L∞ radius in 1/255"), "l2": (1.0, "L2 radius")}
+"""How people write radii: by what they are multiplied, and what they are then called."""
 
 
 def hrs(clean: float, robust: float) -> float:
@@ -153,12 +136,11 @@ def robustness(
     ``epsilons``, those of L2 attacks ``l2_radii``, in pixel units. Images that are misclassified without an attack
     are not attacked. Every radius is attacked anew, so that an accuracy that rises with the radius, a sign of masked
     gradients, shows. ``images``: only so many, drawn by ``seed`` with the share of every class. The network is moved
-    to the device, and evaluated in evaluation mode; it keeps its mode.
+    to the device and evaluated in evaluation mode; it keeps its own.
 
     Raises ArchgradError where the data are not images, and for unknown names.
     """
-    chosen = [attack_of(attack) for attack in attacks]
-    wanted = list(corruptions)
+    chosen, wanted = [attack_of(attack) for attack in attacks], list(corruptions)
     for name in wanted:
         if name not in CORRUPTIONS:
             raise unknown("corruption", name, CORRUPTIONS)
@@ -169,79 +151,64 @@ def robustness(
             f"robustness: {dataset.name} has inputs of shape {list(dataset.shape)}, which are no images"
         )
     require_fitting(network, dataset)
-    modes = [(module, module.training) for module in network.modules()]
-    network.to(world.device).eval()
-    measure = _Measure(network, dataset, _some(dataset.test, images, seed), batch_size, seed, world.device)
-    jobs: list[tuple[str, Any, Any]] = []
-    for attack in chosen:
-        radii = tuple(epsilons) if attack.norm == "linf" else tuple(l2_radii)
-        jobs += [("smallest", attack, radii)] if isinstance(attack, Minimal) else [("attack", attack, e) for e in radii]
-    jobs += [("corruption", name, severity) for name in wanted for severity in severities]
     console = Console(stderr=True)
-    found: dict[str, list[float]] = {}
-    medians: dict[str, float] = {}
-    try:
-        shown = track(
-            jobs, "robustness", console=console, disable=not (progress and world.main and console.is_terminal)
+    shown = partial(track, console=console, disable=not (progress and world.main and console.is_terminal))
+    with _evaluating(network, world.device):
+        subset = _some(dataset.test, images, seed)
+        measure = _Measure(Victim.of(network, dataset), subset, batch_size, seed, world.device)
+        radii = {"linf": tuple(epsilons), "l2": tuple(l2_radii)}
+        return Robustness(
+            measure.clean,
+            measure.count,
+            {attack.label: measure.attacked(attack, radii[attack.norm]) for attack in shown(chosen, "attacks")},
+            {name: tuple(measure.corrupted(name, s) for s in severities) for name in shown(wanted, "corruptions")},
+            tuple(severities),
         )
-        for kind, what, strength in shown:
-            if kind == "corruption":
-                found.setdefault(what, []).append(measure.corrupted(what, strength))
-            elif kind == "attack":
-                found.setdefault(what.label, []).append(measure.attacked(what, strength))
-            else:
-                found[what.label], medians[what.label] = measure.smallest(what, strength)
+
+
+@contextmanager
+def _evaluating(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """The network on the device and in evaluation mode; afterwards in its own."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.to(device).eval()
+    try:
+        yield
     finally:
         for module, mode in modes:
             module.training = mode
-    return Robustness(
-        measure.clean,
-        measure.count,
-        {
-            attack.label: Attacked(
-                attack.norm,
-                tuple(epsilons) if attack.norm == "linf" else tuple(l2_radii),
-                tuple(found[attack.label]),
-                medians.get(attack.label),
-                {f.name: getattr(attack, f.name) for f in fields(attack) if f.name != "epsilon"},
-            )
-            for attack in chosen
-        },
-        {name: tuple(found[name]) for name in wanted},
-        tuple(severities),
-    )
 
 
 class _Measure:
-    """The images, and which of them the network classifies rightly."""
+    """The images, and which of them the victim classifies rightly."""
 
-    def __init__(
-        self, network: nn.Module, dataset: Dataset, subset: Subset, batch_size: int, seed: int, device: torch.device
-    ) -> None:
-        self.network, self.dataset, self.seed = network, dataset, seed
+    def __init__(self, victim: Victim, subset: Subset, batch_size: int, seed: int, device: torch.device) -> None:
+        self.victim, self.normalisation, self.seed = victim, subset.normalisation, seed
         self.normalised = Batches(subset, batch_size, device=device)
         self.pixels = Batches(replace(subset, normalisation=None), batch_size, device=device)
         self.count = len(subset)
         self.right = [self._right(x, y) for x, y in self.normalised.epoch()]
         self.clean = self._share(self.right)
 
-    def attacked(self, attack: Attack, epsilon: float) -> float:
-        """Accuracy under an attack."""
-        attack, left = replace(attack, epsilon=epsilon), []
-        for x, y, draw in self._attackable(attack):
-            found = attack(self.network, x, y, mean=self.dataset.mean, std=self.dataset.std, generator=draw)
-            left.append(self._right(found, y))
-        return self._share(left)
+    def attacked(self, attack: Attack, radii: tuple[float, ...]) -> Attacked:
+        """Accuracy under an attack; every radius is attacked anew, or the smallest perturbations sought once."""
+        settings = {f.name: getattr(attack, f.name) for f in fields(attack) if f.name != "epsilon"}
+        if isinstance(attack, Minimal):
+            return Attacked(attack.norm, radii, *self._smallest(attack, radii), settings)
+        left = [
+            [self._right(at(self.victim, x, y, draw), y) for x, y, draw in self._attackable(attack)]
+            for at in (replace(attack, epsilon=epsilon) for epsilon in radii)
+        ]
+        return Attacked(attack.norm, radii, tuple(map(self._share, left)), settings=settings)
 
-    def smallest(self, attack: Minimal, radii: Sequence[float]) -> tuple[list[float], float]:
+    def _smallest(self, attack: Minimal, radii: Sequence[float]) -> tuple[tuple[float, ...], float]:
         """Accuracy per radius, and the median size of the smallest perturbations."""
         sizes = []
         for x, y, draw in self._attackable(attack):
-            found = attack.smallest(self.network, x, y, mean=self.dataset.mean, std=self.dataset.std, generator=draw)
-            size = distance(found, x, self.dataset.std, attack.norm)
+            found = attack.unbounded(self.victim, x, y, draw)
+            size = self.victim.distance(found, x, attack.norm)
             sizes.append(torch.where(self._right(found, y), torch.inf, size))
         every = torch.cat(sizes).cpu().double()
-        accuracies = [int((every > radius).sum()) / self.count for radius in radii]
+        accuracies = tuple(int((every > radius).sum()) / self.count for radius in radii)
         return accuracies, float(every.median()) if len(every) else 0.0
 
     def corrupted(self, name: str, severity: int) -> float:
@@ -249,8 +216,7 @@ class _Measure:
         right = []
         for number, (pixels, y) in enumerate(self.pixels.epoch()):
             x = corrupt(pixels, name, severity, generator(self.seed, "corruption", name, number))
-            normalisation = self.dataset.test.normalisation
-            right.append(self._right(x if normalisation is None else normalisation(x), y))
+            right.append(self._right(x if self.normalisation is None else self.normalisation(x), y))
         return self._share(right)
 
     def _attackable(self, attack: Attack) -> Iterable[tuple[Tensor, Tensor, torch.Generator]]:
@@ -260,7 +226,7 @@ class _Measure:
                 yield x[right], y[right], generator(self.seed, "attack", attack.label, number)
 
     def _right(self, x: Tensor, y: Tensor) -> Tensor:
-        return margin(self.network, x, y) < 0
+        return self.victim.margin(x, y) < 0
 
     def _share(self, right: list[Tensor]) -> float:
         return sum(int(hits.sum()) for hits in right) / self.count

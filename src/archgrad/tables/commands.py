@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from archgrad import tables
+from archgrad.console import print_table
 from archgrad.errors import unknown
 
 TABLE = "nasbench201"
@@ -50,7 +51,7 @@ def show(architecture: str, table: str = TABLE, metrics: str = "*") -> None:
     print(f"{loaded.index[row]}  {loaded.text(row)}")
     found = loaded.show(int(loaded.index[row]), chosen)
     rows = [[m, f"{s.value:.2f}", f"{s.rank:,} of {s.of:,}", f"{s.percentile:.1f}"] for m, s in found.items()]
-    print(listed(["metric", "value", "rank", "percentile"], rows))
+    print_table(["metric", "value", "rank", "percentile"], rows)
 
 
 def best(metric: str = METRIC, table: str = TABLE, count: int = 10, lowest: bool = False) -> None:
@@ -64,19 +65,7 @@ def best(metric: str = METRIC, table: str = TABLE, count: int = 10, lowest: bool
     """
     entries = tables.load(table).best(metric, count, lowest=lowest)
     rows = [[str(e.index), f"{e.value:.2f}", e.architecture] for e in entries]
-    print(listed(["index", metric, "architecture"], rows, left=(2,)))
+    print_table(["index", metric, "architecture"], rows, left=(2,))
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {"import": import_, "show": show, "best": best}
-
-
-def listed(header: Sequence[str], rows: Iterable[Sequence[str]], left: Iterable[int] = (0,)) -> str:
-    """Columns under their names, aligned right but for those ``left``; no line is broken, which programs like."""
-    lines = [list(header), *map(list, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    lefts = set(left)
-    shown = [
-        "  ".join(text.ljust(width) if i in lefts else text.rjust(width) for i, (text, width) in enumerate(pairs))
-        for pairs in (list(zip(line, widths, strict=True)) for line in lines)
-    ]
-    return "\n".join(line.rstrip() for line in shown)

@@ -19,13 +19,15 @@ from planted_suite import METHODS, planted_suite
 
 from archgrad.bench import diagnostics, tables
 from archgrad.bench.claims import claims
-from archgrad.bench.figures import Spot, critical_difference, front_of, method_colours
+from archgrad.bench.figures import method_colours
 from archgrad.bench.report import render, write
 from archgrad.bench.report_command import report
 from archgrad.bench.results import Results, Unit
 from archgrad.bench.statistics import analyse
 from archgrad.bench.statistics.selection import selection
 from archgrad.errors import ArchgradError
+from archgrad.figures.ranks import critical_difference
+from archgrad.figures.scatter import Spot, front_of
 
 VOID = {"meta"}
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from archgrad import spaces
-from archgrad.report.graph import Arrow, draw, lanes
+from archgrad.figures.cell import Arrow, draw, lanes
 
 EDGE = re.compile(r'data-edge="(\d+)-(\d+)" data-operation="(\w+)"')
 BOX = re.compile(r'<rect x="([-\d.]+)" y="([-\d.]+)" width="([\d.]+)" height="([\d.]+)"')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from archgrad.report.markup import Markup, element
+from archgrad.figures.markup import Markup, element
 
 KINDS = {"skip": "skip", "identity": "skip", "max_pool": "max", "avg_pool": "avg", "none": "none", "zero": "none"}
 OTHERS = 8  # colours in style.css for operations of other kinds

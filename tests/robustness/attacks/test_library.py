@@ -11,8 +11,7 @@ from torch import nn
 
 from archgrad import data
 from archgrad.errors import ArchgradError
-from archgrad.robustness import AutoAttack, CarliniWagner, DeepFool, library
-from archgrad.robustness.attacks import PGD, margin
+from archgrad.robustness import PGD, AutoAttack, CarliniWagner, DeepFool, Victim
 
 
 def _has(name: str) -> bool:
@@ -26,7 +25,7 @@ needs_libraries = pytest.mark.skipif(
 
 def batch(digits: data.Dataset, count: int = 16):
     x, y = next(data.Batches(digits.test, count).epoch())
-    return x, y, {"mean": digits.mean, "std": digits.std}
+    return x, y
 
 
 @needs_libraries
@@ -34,36 +33,38 @@ def batch(digits: data.Dataset, count: int = 16):
     "attack", [AutoAttack(0.1, queries=20), DeepFool(0.3), CarliniWagner(2.0, steps=50, searches=3)]
 )
 def test_results_are_images_within_the_radius_and_leave_no_trace(attack, trained: nn.Module, digits: data.Dataset):
-    x, y, scale = batch(digits)
+    x, y = batch(digits)
+    victim = Victim.of(trained, digits)
     before = {name: value.clone() for name, value in trained.state_dict().items()}
     state = torch.get_rng_state()
     trained.train()
     try:
-        found = attack(trained, x, y, **scale)
+        found = attack(victim, x, y)
         assert trained.training
     finally:
         trained.eval()
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
     assert all(weight.requires_grad for weight in trained.parameters())
-    assert (library.distance(found, x, digits.std, attack.norm) <= attack.epsilon + 1e-6).all()
+    assert (victim.distance(found, x, attack.norm) <= attack.epsilon + 1e-6).all()
     pixels = found * digits.std[0] + digits.mean[0]
     assert pixels.min() >= -1e-6
     assert pixels.max() <= 1 + 1e-6
-    assert (margin(trained, found, y) > 0).sum() > (margin(trained, x, y) > 0).sum()
+    assert (victim.margin(found, y) > 0).sum() > (victim.margin(x, y) > 0).sum()
     changed = (found != x).flatten(1).any(1)
     if not isinstance(attack, AutoAttack):
-        assert (margin(trained, found, y)[changed] >= 0).all(), "a smallest perturbation fools, or there is none"
-    assert torch.equal(found, attack(trained, x, y, **scale))
+        assert (victim.margin(found, y)[changed] >= 0).all(), "a smallest perturbation fools, or there is none"
+    assert torch.equal(found, attack(victim, x, y))
 
 
 @pytest.mark.slow
 @needs_libraries
 def test_autoattack_is_at_least_as_strong_as_pgd(trained: nn.Module, digits: data.Dataset):
-    x, y, scale = batch(digits, 24)
+    x, y = batch(digits, 24)
+    victim = Victim.of(trained, digits)
 
     def left(attack) -> int:
-        return int((margin(trained, attack(trained, x, y, **scale), y) < 0).sum())
+        return int((victim.margin(attack(victim, x, y), y) < 0).sum())
 
     assert left(AutoAttack(0.08, queries=20)) <= left(PGD(0.08, steps=20))
 
@@ -74,9 +75,9 @@ def test_with_few_classes_autoattack_leaves_out_what_is_not_defined():
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)).eval()
     x = torch.rand(8, 3, 2, 2)
     y = model(x).argmax(1)
-    found = AutoAttack(0.5, queries=20)(model, x, y)
+    found = AutoAttack(0.5, queries=20)(Victim(model), x, y)
     assert (found - x).abs().max() <= 0.5 + 1e-6
-    assert (margin(model, found, y) > 0).any()
+    assert (Victim(model).margin(found, y) > 0).any()
 
 
 @needs_libraries
@@ -86,8 +87,9 @@ def test_images_and_networks_stored_channels_last_are_attacked_alike(attack):
     model = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(32, 10))
     x = torch.rand(4, 3, 10, 10)
     y = model(x).argmax(1)
-    found = attack(model, x, y)
-    last = attack(model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last), y)
+    found = attack(Victim(model), x, y)
+    last = Victim(model.to(memory_format=torch.channels_last))
+    last = attack(last, x.contiguous(memory_format=torch.channels_last), y)
     torch.testing.assert_close(found, last, rtol=0, atol=0.02)
     assert (found != x).any()
 
@@ -98,12 +100,12 @@ def test_deepfool_finds_the_distance_to_the_plane_of_a_linear_model():
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).double().eval()
     x = 0.3 + 0.4 * torch.rand(8, 3, 2, 2, dtype=torch.float64)
     y = model(x).argmax(1)
-    weight = model[1].weight.detach()
-    exact = -margin(model, x, y) / (weight[1] - weight[0]).abs().sum()
-    found = DeepFool(1.0).smallest(model, x, y)
+    victim, weight = Victim(model), model[1].weight.detach()
+    exact = -victim.margin(x, y) / (weight[1] - weight[0]).abs().sum()
+    found = DeepFool(1.0).unbounded(victim, x, y)
     inside = exact < 0.25  # where the range of pixels does not stand in the way
     assert inside.any()
-    size = library.distance(found, x, None, "linf")
+    size = victim.distance(found, x, "linf")
     torch.testing.assert_close(size[inside], 1.02 * exact[inside], rtol=2e-3, atol=1e-3)
 
 
@@ -112,9 +114,9 @@ def test_deepfool_finds_the_distance_to_the_plane_of_a_linear_model():
 )
 def test_without_the_library_it_is_one_line(attack, name: str, trained: nn.Module, digits: data.Dataset, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
-    x, y, scale = batch(digits, 4)
+    x, y = batch(digits, 4)
     with pytest.raises(ArchgradError, match=rf"{type(attack).__name__} needs {name}.*pip install 'archgrad\[robust\]'"):
-        attack(trained, x, y, **scale)
+        attack(Victim.of(trained, digits), x, y)
     assert all(weight.requires_grad for weight in trained.parameters())
 
 

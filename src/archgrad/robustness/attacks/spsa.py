@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from archgrad.errors import require_positive
-from archgrad.robustness.attacks import Attack, Ball, Bounds, Images, Labels, Loss, margin, untouched
+from archgrad.robustness.attacks.attack import Attack
+from archgrad.robustness.victim import Images, Labels, Victim
 
 
 @dataclass(frozen=True)
@@ -34,39 +34,24 @@ class SPSA(Attack):
         super().__post_init__()
         require_positive("SPSA", steps=self.steps, samples=self.samples, delta=self.delta, lr=self.lr)
 
-    def __call__(
-        self,
-        network: nn.Module,
-        x: Images,
-        y: Labels,
-        *,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-        bounds: Bounds = (0.0, 1.0),
-        loss: Loss | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Images:
-        generator = generator or torch.Generator().manual_seed(0)
-        ball = Ball.around(x.detach(), self.epsilon, mean, std, bounds)
-        found = x.detach()
-        first, second = torch.zeros_like(found), torch.zeros_like(found)
-        with untouched(network, generator):
-            for number in range(1, self.steps + 1):
-                g = self._estimate(network, found, y, ball, generator)
-                first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g**2
-                slope = (second / (1 - 0.999**number)).sqrt() + 1e-8
-                found = ball.project(found + self.lr * ball.unit * first / (1 - 0.9**number) / slope)
+    def perturb(self, victim: Victim, x: Images, y: Labels, generator: torch.Generator) -> Images:
+        ball, found, step = victim.ball(x, self.epsilon), x, torch.zeros_like(x)
+        adam = torch.optim.Adam([step], lr=self.lr, maximize=True)
+        for _ in range(self.steps):
+            step.zero_().grad = self._estimate(victim, found, y, generator)
+            adam.step()  # from zero: what Adam leaves is its step, in pixel units
+            found = ball.project(victim.moved(found, step))
         return found
 
-    def _estimate(self, network: nn.Module, x: Images, y: Labels, ball: Ball, generator: torch.Generator) -> Tensor:
+    def _estimate(self, victim: Victim, x: Images, y: Labels, generator: torch.Generator) -> Tensor:
         """The gradient of the margin of a wrong class, per unit of pixels."""
         total = torch.zeros_like(x)
         pairs = max(1, self.samples // 2)
         for _ in range(pairs):
             coin = torch.randint(2, x.shape, generator=generator, device=generator.device)
             direction = (2 * coin - 1).to(x)
-            shift = self.delta * ball.unit * direction
-            up, down = margin(network, torch.cat([x + shift, x - shift]), torch.cat([y, y])).chunk(2)
+            ends = torch.cat([victim.moved(x, sign * self.delta * direction) for sign in (1, -1)])
+            up, down = victim.margin(ends, torch.cat([y, y])).chunk(2)
             slope = ((up - down) / (2 * self.delta)).to(x)
             total += slope.view(-1, *[1] * (x.dim() - 1)) * direction
         return total / pairs

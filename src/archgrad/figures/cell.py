@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archgrad.report.markup import Markup, element
+from archgrad.figures.axes import LETTER, svg
+from archgrad.figures.markup import Markup, element
 
 NODE_WIDTH, NODE_HEIGHT = 62.0, 40.0
 LANE = 40.0
-LABEL_HEIGHT, CHARACTER = 24.0, 7.3  # of the monospaced label
+LABEL_HEIGHT = 24.0
 CORNER = 12.0
 LONGEST = 26  # characters of a label
 
@@ -64,31 +65,14 @@ def draw(title: str, states: Sequence[int], inputs: int, outputs: Sequence[int],
     highest, lowest = max([0, *lane]), min([0, *lane]) - joined
     row = 6 + NODE_HEIGHT / 2 + LANE * highest + (14 if highest else 0)
     height = row + NODE_HEIGHT / 2 + 6 - LANE * lowest + (14 if lowest else 0)
-
-    def level(number: int) -> float:
-        """The height of a lane; the first ones keep clear of the states."""
-        return row - LANE * number - (0 if number == 0 else 14 if number > 0 else -14)
-
-    leaving = _ports(spans, lane, end=0)
-    arriving = _ports(spans, lane, end=1)
+    leaving, arriving = _ports(spans, lane, end=0), _ports(spans, lane, end=1)
     parts: list[Markup] = []
     if joined:
-        parts.append(_rail([left[place[s]] for s in outputs], left[-1], row, level(lowest)))
-    for i, arrow in enumerate(arrows):
-        start, end = spans[i]
+        parts.append(_rail([left[place[s]] for s in outputs], left[-1], row, _level(row, lowest)))
+    for i, (arrow, (start, end)) in enumerate(zip(arrows, spans, strict=True)):
         x1, x2 = left[start] + NODE_WIDTH / 2 + leaving[i], left[end] + NODE_WIDTH / 2 - arriving[i]
-        middle = left[gap[i]] + NODE_WIDTH + room[gap[i]] / 2
-        if lane[i] == 0:
-            path, tip = f"M{left[start] + NODE_WIDTH:.1f} {row}H{left[end] - 6:.1f}", (left[end] - 1, row, 0)
-        else:
-            side = 1 if lane[i] > 0 else -1
-            edge, y = row - side * NODE_HEIGHT / 2, level(lane[i])
-            path = (
-                f"M{x1:.1f} {edge:.1f}V{y + side * CORNER:.1f}Q{x1:.1f} {y:.1f} {x1 + CORNER:.1f} {y:.1f}"
-                f"H{x2 - CORNER:.1f}Q{x2:.1f} {y:.1f} {x2:.1f} {y + side * CORNER:.1f}V{edge - side * 6:.1f}"
-            )
-            tip = (x2, edge - side, 90 * side)
-        parts.append(_arrow(arrow, path, tip, middle, level(lane[i])))
+        path, tip = _straight(left[start], left[end], row) if lane[i] == 0 else _bent(x1, x2, row, lane[i])
+        parts.append(_arrow(arrow, path, tip, left[gap[i]] + NODE_WIDTH + room[gap[i]] / 2, _level(row, lane[i])))
     for i, state in enumerate(states):
         ends = not joined and state in outputs
         parts.append(_node(left[i], row, str(state), "input" if i < inputs else "output" if ends else ""))
@@ -96,16 +80,29 @@ def draw(title: str, states: Sequence[int], inputs: int, outputs: Sequence[int],
         parts.append(_node(left[-1], row, "concat", "output"))
     width = left[-1] + NODE_WIDTH + 4
     told = ", ".join(f"{a.source} to {a.target} {a.operation}" for a in arrows)
-    svg = element(
-        "svg",
-        parts,
-        viewBox=f"0 0 {width:.0f} {height:.0f}",
-        width=f"{width:.0f}",
-        role="img",
-        aria_label=f"{title}: {told}",
-        class_="cell",
+    drawing = svg(f"{title}: {told}", parts, width, height, width=f"{width:.0f}", class_="cell")
+    return element("div", drawing, class_="scroll", tabindex="0")
+
+
+def _level(row: float, lane: int) -> float:
+    """The height of a lane; the first ones keep clear of the states."""
+    return row - LANE * lane - (0 if lane == 0 else 14 if lane > 0 else -14)
+
+
+def _straight(start: float, end: float, row: float) -> tuple[str, tuple[float, float, float]]:
+    """The line between neighbouring states, and where its tip is and points to."""
+    return f"M{start + NODE_WIDTH:.1f} {row}H{end - 6:.1f}", (end - 1, row, 0)
+
+
+def _bent(x1: float, x2: float, row: float, lane: int) -> tuple[str, tuple[float, float, float]]:
+    """The line along a lane, and where its tip is and points to."""
+    side = 1 if lane > 0 else -1
+    edge, y = row - side * NODE_HEIGHT / 2, _level(row, lane)
+    path = (
+        f"M{x1:.1f} {edge:.1f}V{y + side * CORNER:.1f}Q{x1:.1f} {y:.1f} {x1 + CORNER:.1f} {y:.1f}"
+        f"H{x2 - CORNER:.1f}Q{x2:.1f} {y:.1f} {x2:.1f} {y + side * CORNER:.1f}V{edge - side * 6:.1f}"
     )
-    return element("div", svg, class_="scroll", tabindex="0")
+    return path, (x2, edge - side, 90 * side)
 
 
 def _gaps(spans: Sequence[tuple[int, int]], needed: Sequence[float], columns: int) -> tuple[list[int], list[float]]:
@@ -137,7 +134,7 @@ def _ports(spans: Sequence[tuple[int, int]], lane: Sequence[int], end: int) -> l
 
 
 def _label_width(arrow: Arrow) -> float:
-    return CHARACTER * len(arrow.label) + 18
+    return LETTER * len(arrow.label) + 18
 
 
 def _arrow(arrow: Arrow, path: str, tip: tuple[float, float, float], x: float, y: float) -> Markup:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from archgrad import data
+from archgrad.data import Normalisation
 from archgrad.errors import ArchgradError
-from archgrad.robustness import FGSM, PGD, SPSA, fgsm, pgd
-from archgrad.robustness.attacks import Ball, margin
+from archgrad.robustness import FGSM, PGD, SPSA, Attack, Victim, fgsm, pgd
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
+CIFAR = Normalisation(MEAN, STD)
 
 
 def linear(classes: int = 2, dtype: torch.dtype = torch.float64) -> nn.Module:
@@ -54,7 +56,8 @@ def test_the_margin_falls_by_epsilon_times_the_l1_norm() -> None:
     model, (pixels, y), epsilon = linear(), images(), 3 / 255
     weight = model[1].weight.detach()
     found = fgsm(model, pixels, y, epsilon=epsilon)
-    rise = margin(model, found, y) - margin(model, pixels, y)
+    victim = Victim(model)
+    rise = victim.margin(found, y) - victim.margin(pixels, y)
     expected = epsilon * (weight[1] - weight[0]).abs().sum()
     torch.testing.assert_close(rise, expected.expand(len(y)), rtol=1e-10, atol=0)
 
@@ -64,7 +67,9 @@ def test_pgd_with_one_step_and_no_random_start_is_fgsm(trained: nn.Module, digit
     scale = {"mean": digits.mean, "std": digits.std}
     one = pgd(trained, x, y, epsilon=0.1, step=0.1, steps=1, random_start=False, **scale)
     assert torch.equal(one, fgsm(trained, x, y, epsilon=0.1, **scale))
-    assert torch.equal(one, FGSM(0.1)(trained, x, y, **scale))
+    victim = Victim.of(trained, digits)
+    assert torch.equal(one, FGSM(0.1)(victim, x, y))
+    assert torch.equal(one, PGD(0.1, step=0.1, steps=1, random_start=False)(victim, x, y))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -91,7 +96,7 @@ def test_wrong_units_would_be_another_ball() -> None:
 
 def test_an_image_outside_the_range_is_not_moved_further_out() -> None:
     x = torch.tensor([[[[-0.5, 1.5], [0.0, 1.0]]]], dtype=torch.float64)
-    ball = Ball.around(x, 0.1)
+    ball = Victim(nn.Identity()).ball(x, 0.1)
     assert ball.low.flatten().tolist() == pytest.approx([-0.5, 1.4, 0.0, 0.9])
     assert ball.high.flatten().tolist() == pytest.approx([-0.4, 1.5, 0.1, 1.0])
 
@@ -110,7 +115,8 @@ def test_the_network_and_the_random_numbers_stay_as_they_were(attack, training: 
     before = {name: value.clone() for name, value in model.state_dict().items()}
     grads = [weight.grad.clone() for weight in model.parameters()]
     state, numbers = torch.get_rng_state(), torch.Generator().manual_seed(7)
-    first = attack(model, x, y, mean=MEAN, std=STD, generator=numbers)
+    victim = Victim(model, CIFAR)
+    first = attack(victim, x, y, numbers)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(torch.equal(w.grad, g) for w, g in zip(model.parameters(), grads, strict=True))
@@ -118,7 +124,7 @@ def test_the_network_and_the_random_numbers_stay_as_they_were(attack, training: 
     assert (model.training, model[1].training) == (training, False)
     assert not first.requires_grad
     torch.randn(3)
-    again = attack(model, x, y, mean=MEAN, std=STD, generator=torch.Generator().manual_seed(7))
+    again = attack(victim, x, y, torch.Generator().manual_seed(7))
     assert torch.equal(first, again), "the generator alone decides"
 
 
@@ -127,7 +133,7 @@ def test_accuracy_never_rises_with_radius_or_steps(trained: nn.Module, digits: d
 
     def accuracy(**options) -> float:
         found = pgd(trained, x, y, mean=digits.mean, std=digits.std, **options)
-        return float((margin(trained, found, y) < 0).float().mean())
+        return float((Victim(trained).margin(found, y) < 0).float().mean())
 
     by_radius = [accuracy(epsilon=e, steps=10) for e in (0, 0.02, 0.05, 0.1, 0.2, 0.4)]
     assert by_radius == sorted(by_radius, reverse=True)
@@ -146,29 +152,30 @@ def test_restarts_keep_the_worst_of_each_image(trained: nn.Module, digits: data.
     several = pgd(trained, x, y, restarts=3, generator=torch.Generator().manual_seed(5), **scale)
     numbers = torch.Generator().manual_seed(5)
     torch.randint(2**62, (), generator=numbers)  # what the network's own random numbers are seeded by
-    ball = Ball.around(x, 0.1, digits.mean, digits.std)
+    victim = Victim.of(trained, digits)
+    ball = victim.ball(x, 0.1)
     starts = [ball.random(numbers) for _ in range(3)]
     found = []
     for start in starts:
         for _ in range(2):
             at = start.clone().requires_grad_()
             (slope,) = torch.autograd.grad(nn.functional.cross_entropy(trained(at), y, reduction="sum"), at)
-            start = ball.project(start + 0.025 * ball.unit * slope.sign())
-        found.append(margin(trained, start, y))
-    torch.testing.assert_close(margin(trained, several, y), torch.stack(found).amax(0))
+            start = ball.project(victim.moved(start, 0.025 * slope.sign()))
+        found.append(victim.margin(start, y))
+    torch.testing.assert_close(victim.margin(several, y), torch.stack(found).amax(0))
 
 
 def test_epsilon_zero_changes_nothing(trained: nn.Module, digits: data.Dataset) -> None:
     x, y = next(data.Batches(digits.test, 8).epoch())
     for attack in (FGSM(0.0), PGD(0.0), SPSA(0.0, steps=1, samples=2)):
-        assert torch.equal(attack(trained, x, y, mean=digits.mean, std=digits.std), x)
+        assert torch.equal(attack(Victim.of(trained, digits), x, y), x)
 
 
 def test_spsa_finds_the_corner_of_a_linear_model_without_a_gradient() -> None:
     model, (pixels, y) = linear(), images(3)
     weight = model[1].weight.detach().view(2, 3, 4, 4)
     difference = weight[1 - y] - weight[y]
-    found = SPSA(4 / 255, steps=20, samples=256)(model, pixels, y)
+    found = SPSA(4 / 255, steps=20, samples=256)(Victim(model), pixels, y)
     large = difference.abs() > 0.05
     assert large.float().mean() > 0.5
     expected = pixels + 4 / 255 * difference.sign()
@@ -196,3 +203,35 @@ def test_labels_say_what_was_done() -> None:
     labels = [attack.label for attack in (FGSM(), PGD(), PGD(steps=7), PGD(steps=20, restarts=5), SPSA())]
     assert labels == ["fgsm", "pgd-20", "pgd-7", "pgd-20x5", "spsa"]
     assert all(a != b for a, b in itertools.combinations(labels, 2))
+
+
+def test_a_new_attack_is_a_formula_and_the_rest_is_done_for_it() -> None:
+    @dataclass(frozen=True)
+    class Bright(Attack):
+        """Everything as bright as it can be: far out of the ball and of the range of pixels."""
+
+        def perturb(self, victim: Victim, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+            seen.append((torch.is_grad_enabled() and x.requires_grad, [w.requires_grad for w in model.parameters()]))
+            return victim.moved(x, 100.0)
+
+    seen: list[tuple[bool, list[bool]]] = []
+    model, (pixels, y) = linear(), images()
+    x = normalised(pixels).requires_grad_()
+    victim = Victim(model, CIFAR)
+    torch.testing.assert_close(pixels_of(Bright(0.1)(victim, x, y)), pixels + 0.1)
+    torch.testing.assert_close(pixels_of(Bright(0.9)(victim, x, y)), torch.ones_like(pixels))  # no brighter than white
+    assert seen == [(False, [False, False])] * 2, "no gradient leads into the attack, or out of its network"
+    assert torch.equal(Bright(0.0)(victim, x, y), x)
+    assert len(seen) == 2, "nothing is computed for a radius of zero"
+    assert Bright().label == "bright"
+
+
+def test_the_victim_decides_what_is_raised_and_what_a_pixel_is() -> None:
+    model, (pixels, y) = linear(), images()
+    other = Victim(model, loss=lambda logits, labels: -nn.functional.cross_entropy(logits, labels))
+    torch.testing.assert_close(FGSM(0.1)(other, pixels, y) - pixels, pixels - FGSM(0.1)(Victim(model), pixels, y))
+    x = normalised(pixels)
+    seen = Victim(model, CIFAR)
+    torch.testing.assert_close(pixels_of(seen.moved(x, 0.25)), pixels + 0.25)
+    torch.testing.assert_close(seen.distance(seen.moved(x, 0.25), x, "linf"), torch.full((6,), 0.25).double())
+    torch.testing.assert_close(seen.distance(seen.moved(x, 0.25), x, "l2"), torch.full((6,), 0.25 * 48**0.5).double())
