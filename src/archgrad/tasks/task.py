@@ -71,16 +71,15 @@ class Task:
             object.__setattr__(self, name, value)
 
     def _direction(self, primary: str) -> bool:
-        if self.higher_is_better is not None:
-            return self.higher_is_better
         if primary == "loss":
             return False
         if primary not in self.metrics:
             return self._names()[primary]
-        known: bool | None = self.metrics[primary]().higher_is_better
-        if known is None:
+        known = self.metrics[primary]().higher_is_better
+        direction: bool | None = self.higher_is_better if known is None else known
+        if direction is None:
             raise ArchgradError(f"{self}: say higher_is_better, since metric {primary!r} does not")
-        return known
+        return direction
 
     def __str__(self) -> str:
         return type(self).__name__
