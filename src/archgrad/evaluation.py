@@ -46,9 +46,10 @@ class Evaluation:
         """The metric that counts."""
         return self.loss if self.primary == "loss" else self.metrics[self.primary]
 
-    def better(self, other: Evaluation) -> bool:
-        """Whether the metric that counts is better than in another evaluation."""
-        return self.score > other.score if self.task.higher_is_better else self.score < other.score
+    @property
+    def merit(self) -> float:
+        """The metric that counts, negated where less is better."""
+        return self.task.merit(self.score)
 
     def record(self) -> dict[str, float]:
         """All numbers by name, as runs record them."""

@@ -143,6 +143,10 @@ class Task:
         """Sums over a batch of what is averaged in every step of an epoch, beside the loss."""
         return {self.correctness: self.correct(outputs, targets).sum()} if self.correctness else {}
 
+    def merit(self, value: float) -> float:
+        """A value of the primary metric such that more is better: negated where less is."""
+        return value if self.higher_is_better else -value
+
     def written(self, name: str, value: float) -> str:
         """The value of a metric for people: `93.21%` where it is a share, else four digits."""
         own = self.metrics.get(name)
