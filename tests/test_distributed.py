@@ -14,11 +14,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torchmetrics import SpearmanCorrCoef
 
 from archgrad import data
 from archgrad.distributed import SyncBatchNorm, World, _AllSum, synchronise_batch_norm
 from archgrad.errors import ArchgradError
+from archgrad.evaluation import evaluate_subset
 from archgrad.recipes import Recipe
+from archgrad.tasks import Classification, MultiLabel, NextToken, Regression, Segmentation
 from archgrad.train import train
 
 
@@ -134,6 +137,41 @@ def test_training_does_not_depend_on_the_number_of_processes(tmp_path: Path):
         for a, b in zip(half, whole, strict=True):
             torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
     assert (tmp_path / "run" / "weights.safetensors").is_file()
+
+
+def evaluated(world: World) -> list[dict[str, float]]:
+    """Every task, and a metric that keeps all it saw, on inputs that two processes cannot share evenly."""
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(7, 4, 3, 3, generator=draw)
+    classes, masks = torch.arange(7) % 4, torch.randint(0, 4, (7, 3, 3), generator=draw)
+    masks[:3, 0] = 255
+    tokens = x.flatten(2).mT
+    cases = [
+        (x.mean((2, 3)), classes, Classification(4, class_weights=[1.0, 2.0, 3.0, 4.0])),
+        (x.mean((2, 3)), x[:, :, 0, 0] > 0, MultiLabel()),
+        (x.mean((2, 3)), x[:, :, 0, 0], Regression(metrics={"spearman": FirstSpearman})),
+        (x, masks, Segmentation(4)),
+        (tokens, masks.flatten(1) % 4, NextToken(4, ignored=3)),
+    ]
+    found = []
+    for inputs, targets, task in cases:
+        dataset = data.from_tensors(inputs, targets, inputs, targets, task=task)
+        found.append(evaluate_subset(nn.Identity(), dataset.test, dataset.task, world, batch_size=6).record())
+    return found
+
+
+class FirstSpearman(SpearmanCorrCoef):
+    """Of the first output."""
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        super().update(outputs[:, 0], targets[:, 0])
+
+
+def test_metrics_do_not_depend_on_the_number_of_processes(tmp_path: Path):
+    whole = evaluated(World(0, 1, torch.device("cpu")))
+    for half in on_two_processes(tmp_path, evaluated):
+        for mine, theirs in zip(half, whole, strict=True):
+            assert mine == pytest.approx(theirs, rel=1e-6)
 
 
 def helpers(world: World) -> dict[str, Any]:

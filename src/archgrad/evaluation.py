@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -17,7 +18,7 @@ from archgrad.data import Batches, Dataset, Subset
 from archgrad.data.dataset import shape_text
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
-from archgrad.nested import called, mapped
+from archgrad.nested import called, leaves, mapped
 from archgrad.tasks import Task
 from archgrad.tasks import widened as widened  # which others import from here
 
@@ -46,9 +47,10 @@ class Evaluation:
         """The metric that counts."""
         return self.loss if self.primary == "loss" else self.metrics[self.primary]
 
-    def better(self, other: Evaluation) -> bool:
-        """Whether the metric that counts is better than in another evaluation."""
-        return self.score > other.score if self.task.higher_is_better else self.score < other.score
+    @property
+    def merit(self) -> float:
+        """The metric that counts, negated where less is better."""
+        return self.task.merit(self.score)
 
     def record(self) -> dict[str, float]:
         """All numbers by name, as runs record them."""
@@ -114,18 +116,37 @@ def evaluate_subset(network: nn.Module, subset: Subset, task: Task, world: World
     training = network.training
     network.eval()
     batches = Batches(subset, -(-batch_size // world.size), device=world.device, rank=world.rank, world=world.size)
-    sums = torch.zeros(2, device=world.device, dtype=torch.float32 if world.device.type == "mps" else torch.float64)
-    metrics = task.make_metrics(world.device)
+    tally = Tally(task, world)
     for x, y in batches.epoch():
         with world.autocast():
             outputs = called(network, x)
-        sums += torch.stack(task.summed_loss(outputs, y))
-        task.update(metrics, outputs, y)
+        tally.add(outputs, y)
     network.train(training)
-    world.sum([sums])
-    loss, weight = sums.tolist()
-    mean = loss / weight if weight else math.nan
-    return Evaluation(mean, task.computed(metrics), len(subset), task)
+    return tally.evaluation()
+
+
+class Tally:
+    """Adds up batches, which several processes may share, to an evaluation."""
+
+    def __init__(self, task: Task, world: World) -> None:
+        self.task, self.world = task, world
+        self.metrics = task.make_metrics(world.device)
+        precise = torch.float32 if world.device.type == "mps" else torch.float64
+        self.sums = torch.zeros(3, device=world.device, dtype=precise)  # of losses, of their weights, of inputs
+
+    def add(self, outputs: Any, targets: Any) -> None:
+        """Count a batch."""
+        loss, weight = self.task.summed_loss(outputs, targets)
+        self.sums += torch.stack([loss, weight, torch.full_like(loss, len(leaves(targets)[0]))])
+        self.task.update(self.metrics, outputs, targets)
+
+    def evaluation(self) -> Evaluation:
+        """What all processes have counted together."""
+        sums = self.sums.clone()
+        self.world.sum([sums])
+        loss, weight, count = sums.tolist()
+        mean = loss / weight if weight else math.nan
+        return Evaluation(mean, self.task.computed(self.metrics), int(count), self.task)
 
 
 def load_shared(data: str | Path | Dataset, world: World, image_size: int | None = None) -> Dataset:

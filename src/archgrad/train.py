@@ -201,7 +201,7 @@ class _Training(Loop):
         if self.held_out is not None:
             found = self.evaluate(self.held_out)
             record |= {"validation_loss": found.loss, f"validation_{found.primary}": found.score}
-            if self.best is None or found.better(Evaluation.of(self.best["record"], self.task)):
+            if self.best is None or found.merit > Evaluation.of(self.best["record"], self.task).merit:
                 weights = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
                 self.best = {"epoch": self.epoch, "record": found.record(), "weights": weights}
         if self.test_every and (self.epoch + 1) % self.test_every == 0:

@@ -202,7 +202,9 @@ def test_settings_of_a_task_are_checked(make: object, message: str) -> None:
 def test_a_task_of_ones_own() -> None:
     task = archgrad.Task(loss=F.mse_loss, metrics={"r2": R2Score, "mae": MeanAbsoluteError})
     assert (task.primary, task.higher_is_better) == ("r2", True)
-    assert not replace(task, primary="mae", higher_is_better=None).higher_is_better
+    assert not replace(task, primary="mae").higher_is_better
+    assert not replace(Classification(3), primary="loss").higher_is_better
+    assert Task(loss=F.mse_loss, metrics={"m": UNDECIDED}, higher_is_better=True).higher_is_better
     assert Task(loss=F.mse_loss).primary == "loss"
     with pytest.raises(ArchgradError, match="data: the task's loss must be one number, the mean over a batch"):
         Task(loss=lambda outputs, y: outputs - y).require_outputs(draw(2, 1), draw(2, 1), "data")

@@ -71,16 +71,15 @@ class Task:
             object.__setattr__(self, name, value)
 
     def _direction(self, primary: str) -> bool:
-        if self.higher_is_better is not None:
-            return self.higher_is_better
         if primary == "loss":
             return False
         if primary not in self.metrics:
             return self._names()[primary]
-        known: bool | None = self.metrics[primary]().higher_is_better
-        if known is None:
+        known = self.metrics[primary]().higher_is_better
+        direction: bool | None = self.higher_is_better if known is None else known
+        if direction is None:
             raise ArchgradError(f"{self}: say higher_is_better, since metric {primary!r} does not")
-        return known
+        return direction
 
     def __str__(self) -> str:
         return type(self).__name__
@@ -143,6 +142,10 @@ class Task:
     def running(self, outputs: Any, targets: Any) -> dict[str, Tensor]:
         """Sums over a batch of what is averaged in every step of an epoch, beside the loss."""
         return {self.correctness: self.correct(outputs, targets).sum()} if self.correctness else {}
+
+    def merit(self, value: float) -> float:
+        """A value of the primary metric such that more is better: negated where less is."""
+        return value if self.higher_is_better else -value
 
     def written(self, name: str, value: float) -> str:
         """The value of a metric for people: `93.21%` where it is a share, else four digits."""
