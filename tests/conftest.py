@@ -7,8 +7,37 @@ longer than they compute. Sums are then also added in one order everywhere, as b
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
+import pytest
 import torch
+from torch import nn
+
+from archgrad import data
+from archgrad.recipes import quick
+from archgrad.train import train
 
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # for the programs that tests start
+
+
+def _network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Flatten(), nn.Linear(64, 10),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def digits() -> data.Dataset:
+    """The embedded data set."""
+    return data.load("digits")
+
+
+@pytest.fixture(scope="session")
+def trained(digits: data.Dataset) -> nn.Module:
+    """A tiny network trained on digits, to be attacked and corrupted."""
+    recipe = replace(quick(), epochs=4)
+    return train(_network(), digits, recipe=recipe, device="cpu", progress=False).network.eval()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from archgrad.attacks import PGD, Attack
 from archgrad.errors import ArchgradError, require_not_negative, require_number, require_positive, unknown
 from archgrad.optim import cosine
-from archgrad.robustness.attacks import PGD, Attack
 
 
 @dataclass(frozen=True)

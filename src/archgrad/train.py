@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import data as datasets
+from archgrad.attacks import Attack
+from archgrad.attacks.victim import Victim
 from archgrad.data import Augmentation, Batches, Dataset, Subset
 from archgrad.distributed import World, synchronise_batch_norm
 from archgrad.errors import ArchgradError
@@ -34,8 +36,6 @@ from archgrad.operations.drop_path import DropPath
 from archgrad.optim import clip, set_lr
 from archgrad.randomness import derive, generator, isolated
 from archgrad.recipes import Recipe, recipe_of
-from archgrad.robustness.attacks import Attack
-from archgrad.robustness.victim import Victim
 from archgrad.runs import Run
 from archgrad.tasks import Classification
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from archgrad import spaces
+from archgrad.attacks import FGSM, PGD
 from archgrad.context import Clock, Context
 from archgrad.data import Normalisation
 from archgrad.errors import ArchgradError
@@ -17,7 +18,6 @@ from archgrad.gradient import FirstOrder, Fixed, FlatMinima, LayerAlignment, Pla
 from archgrad.gradient.adversarial import Adversarial, RobustValidation
 from archgrad.method import Method
 from archgrad.objective import Descent, Objective
-from archgrad.robustness.attacks import FGSM, PGD
 from archgrad.supernet import Supernet
 
 Make = Callable[..., Objective]

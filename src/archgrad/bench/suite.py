@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from archgrad import methods, spaces
+from archgrad.attacks import Attack
 from archgrad.bench.definition import (
     DEFAULT,
     NAME,
@@ -30,7 +31,6 @@ from archgrad.bench.lookup import LookUp
 from archgrad.errors import ArchgradError, require_number, require_whole, unknown
 from archgrad.method import ROLES, AlphaOptimiser, Method, WeightOptimiser
 from archgrad.recipes import Recipe
-from archgrad.robustness.attacks import Attack
 from archgrad.schedules import WarmUp
 from archgrad.spaces import Size, Space
 

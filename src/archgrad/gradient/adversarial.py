@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from archgrad.attacks import PGD, Attack
+from archgrad.attacks.victim import Victim
 from archgrad.context import Alphas, Context
 from archgrad.data import Normalisation
 from archgrad.errors import ArchgradError
 from archgrad.gradient.first_order import FirstOrder
 from archgrad.gradient.plain import Plain
 from archgrad.objective import Objective
-from archgrad.robustness.attacks import PGD, Attack
-from archgrad.robustness.victim import Victim
 from archgrad.roles import ArchitectureGradient, WeightGradient
 from archgrad.supernet import Mixed
 

@@ -3,7 +3,7 @@
 `fgsm`, `pgd` and SPSA are our own; AutoAttack, Carlini and Wagner's attack and DeepFool need the extra ``robust``.
 """
 
-from archgrad.robustness.attacks import (
+from archgrad.attacks import (
     ATTACKS,
     FGSM,
     PGD,
@@ -16,9 +16,9 @@ from archgrad.robustness.attacks import (
     fgsm,
     pgd,
 )
+from archgrad.attacks.victim import Victim
 from archgrad.robustness.corruptions import CORRUPTIONS, GROUPS, SEVERITIES, corrupt
 from archgrad.robustness.evaluation import Attacked, Robustness, hrs, robustness
-from archgrad.robustness.victim import Victim
 
 __all__ = [
     "ATTACKS",

@@ -16,14 +16,14 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from archgrad import data as datasets
+from archgrad.attacks import Attack, Minimal, attack_of
+from archgrad.attacks.victim import Norm, Victim
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, unknown
 from archgrad.evaluation import load_shared, require_fitting
 from archgrad.randomness import generator
-from archgrad.robustness.attacks import Attack, Minimal, attack_of
 from archgrad.robustness.corruptions import CORRUPTIONS, GROUPS, SEVERITIES, corrupt
-from archgrad.robustness.victim import Norm, Victim
 
 EPSILONS = tuple(e / 255 for e in (1, 2, 4, 8))
 L2_RADII = (0.25, 0.5, 1.0)

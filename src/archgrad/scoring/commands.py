@@ -10,8 +10,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as Rich
 
-from archgrad import landscape, spaces, tables
+from archgrad import spaces, tables
 from archgrad.errors import ArchgradError
+from archgrad.figures.files import save
 from archgrad.genotype import Genotype
 from archgrad.proxies import library
 from archgrad.runs import default_directory
@@ -124,7 +125,7 @@ def correlate(
         names = list(scored.columns) if proxies == "all" else library.parse(proxies)
     study = study_of(scored, measured, dataset=dataset, proxies=names, bootstrap=bootstrap, seed=seed)
     file = study.write(_made(directory) / "correlation.csv")
-    picture = landscape.save(heat_map(study), directory / "correlation.png")
+    picture = save(heat_map(study), directory / "correlation.png")
     console = Console()
     (console if console.is_terminal else Console(width=WIDTH)).print(_shown(study))
     print(f"{study.cells:,} cells; all targets: {file}   figure: {picture}")

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from archgrad.attacks.attack import Attack
+from archgrad.attacks.victim import Bounds, Images, Labels, Loss, Victim, chosen
 from archgrad.data.augmentation import Normalisation
 from archgrad.errors import ArchgradError, require_positive
-from archgrad.robustness.attacks.attack import Attack
-from archgrad.robustness.victim import Bounds, Images, Labels, Loss, Victim, chosen
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from archgrad.attacks.attack import Attack
+from archgrad.attacks.victim import Images, Labels, Victim
 from archgrad.errors import require_positive
-from archgrad.robustness.attacks.attack import Attack
-from archgrad.robustness.victim import Images, Labels, Victim
 
 
 @dataclass(frozen=True)

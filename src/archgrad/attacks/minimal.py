@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import torch
 
+from archgrad.attacks.attack import Attack
+from archgrad.attacks.library import Pixels, load
+from archgrad.attacks.victim import Images, Labels, Norm, Victim, chosen
 from archgrad.errors import require_positive
-from archgrad.robustness.attacks.attack import Attack
-from archgrad.robustness.attacks.library import Pixels, load
-from archgrad.robustness.victim import Images, Labels, Norm, Victim, chosen
 
 
 @dataclass(frozen=True)

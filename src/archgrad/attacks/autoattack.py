@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import torch
 
+from archgrad.attacks.attack import Attack
+from archgrad.attacks.library import Pixels, load
+from archgrad.attacks.victim import Images, Labels, Victim
 from archgrad.errors import ArchgradError, require_positive, unknown
-from archgrad.robustness.attacks.attack import Attack
-from archgrad.robustness.attacks.library import Pixels, load
-from archgrad.robustness.victim import Images, Labels, Victim
 
 STANDARD = ("apgd-ce", "apgd-t", "fab-t", "square")
 """The four attacks of AutoAttack's standard version."""

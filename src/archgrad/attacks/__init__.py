@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
+from archgrad.attacks.attack import Attack
+from archgrad.attacks.autoattack import AutoAttack
+from archgrad.attacks.minimal import CarliniWagner, DeepFool, Minimal
+from archgrad.attacks.pgd import FGSM, PGD, fgsm, pgd
+from archgrad.attacks.spsa import SPSA
 from archgrad.errors import unknown
-from archgrad.robustness.attacks.attack import Attack
-from archgrad.robustness.attacks.autoattack import AutoAttack
-from archgrad.robustness.attacks.minimal import CarliniWagner, DeepFool, Minimal
-from archgrad.robustness.attacks.pgd import FGSM, PGD, fgsm, pgd
-from archgrad.robustness.attacks.spsa import SPSA
 
 ATTACKS: dict[str, type[Attack]] = {
     "fgsm": FGSM,

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archgrad.attacks.victim import Images, Victim
 from archgrad.errors import ArchgradError
-from archgrad.robustness.victim import Images, Victim
 
 
 class Pixels(nn.Module):

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import torch
 
+from archgrad.attacks.victim import Images, Labels, Norm, Victim
 from archgrad.errors import ArchgradError
-from archgrad.robustness.victim import Images, Labels, Norm, Victim
 
 
 @dataclass(frozen=True)
