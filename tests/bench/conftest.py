@@ -1,8 +1,9 @@
-"""The smallest campaign: 8×8 digits, four channels, one cell, one epoch."""
+"""The smallest campaign: 8×8 digits, four channels, one cell, one epoch; the published runs; planted results."""
 
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,13 @@ import pytest
 import yaml
 
 from archgrad.bench import Campaign
-from archgrad.bench.executors import Executor, Outcome, Task
-from archgrad.bench.units import attempt
+from archgrad.bench.protocol.compute import attempt
+from archgrad.bench.protocol.workers import Job, Outcome, Workers
+from archgrad.bench.statistics.results import Results
 
+sys.path.insert(0, str(Path(__file__).parent))  # where the planted results are
+
+PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "data" / "benchsuite" / "published_runs.csv"
 TINY: dict[str, Any] = {
     "name": "tiny",
     "data": {"name": "digits", "limit": 128},
@@ -35,11 +40,11 @@ TINY: dict[str, Any] = {
 }
 
 
-class Inline(Executor):
+class Inline(Workers):
     """Computes tasks in this process, one after the other."""
 
     def __init__(self, stop_after: int | None = None):
-        self.tasks: list[Task] = []
+        self.tasks: list[Job] = []
         self.seen: list[str] = []
         self.stop_after = stop_after
 
@@ -47,7 +52,7 @@ class Inline(Executor):
     def capacity(self) -> int:
         return 1
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Job) -> None:
         self.tasks.append(task)
 
     def wait(self, seconds: float) -> list[Outcome]:
@@ -102,3 +107,10 @@ def inline_executor() -> type[Inline]:
 @pytest.fixture(name="content")
 def content_of_a_campaign() -> Callable[[Campaign], dict[str, Any]]:
     return content
+
+
+@pytest.fixture(scope="session")
+def published() -> Results:
+    if not PUBLISHED.is_file():
+        pytest.skip(f"{PUBLISHED} is not here: the published runs of arXiv 2507.16533 as one CSV file")
+    return Results.load(PUBLISHED)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from archgrad import cli
-from archgrad.bench import Campaign, commands, executors
+from archgrad.bench import Campaign, commands
+from archgrad.bench.protocol import workers
 from archgrad.errors import ArchgradError
 
 Make = Callable[..., Campaign]
@@ -23,7 +24,7 @@ def typed(*arguments: str) -> None:
 @pytest.fixture
 def file(make: Make, tmp_path: Path, Inline: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     make(seeds=1, settings=[1])
-    monkeypatch.setattr(executors, "get", lambda name, **options: Inline())
+    monkeypatch.setattr(workers, "get", lambda name, **options: Inline())
     return str(tmp_path / "campaign.yaml")
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from archgrad.bench.results import Results
 from archgrad.bench.statistics.aggregates import Aggregate, aggregates
 from archgrad.bench.statistics.agreement import Agreement, between_benchmarks, between_settings
 from archgrad.bench.statistics.bootstrap import Bootstrap
@@ -15,6 +14,7 @@ from archgrad.bench.statistics.cube import Cube
 from archgrad.bench.statistics.pairwise import Pair, pairs, smallest_p
 from archgrad.bench.statistics.power import TopTwo, top_two
 from archgrad.bench.statistics.ranks import Ranks, average_ranks
+from archgrad.bench.statistics.results import Results
 from archgrad.bench.statistics.spread import Spread, best_settings, spread
 from archgrad.errors import ArchgradError
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from archgrad.bench.results import Results
+from archgrad.bench.statistics.results import Results
 from archgrad.errors import ArchgradError
 
 LISTED = 6  # names that a remark gives before it only counts
