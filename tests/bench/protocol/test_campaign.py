@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from archgrad.bench import Campaign
-from archgrad.bench.protocol.unit import Unit
+from archgrad.bench.protocol.unit import Trial, Unit
 from archgrad.errors import ArchgradError
 from archgrad.schedules import Diagnose
 
@@ -20,19 +21,44 @@ Make = Callable[..., Campaign]
 def test_units_are_methods_and_baselines_times_benchmarks_seeds_and_settings(make: Make) -> None:
     campaign = make(methods=["darts", "gdas"], seeds=3)
     assert list(campaign.methods) == ["darts", "gdas", "random_genotype", "random_search"]
-    units = list(campaign.units())
-    assert len(campaign) == len(units) == len({u.id for u in units}) == 4 * 3 * (1 + 2)
-    assert units[1].id == "train/one/darts/seed-0/setting-1"
-    assert units[1].needs == (units[0].id,) == ("search/one/darts/seed-0",)
-    assert {u.seed for u in units} == {0, 1, 2}
+    planned = list(campaign.planned({}))
+    assert len(campaign) == len(planned) == 4 * 3 * (1 + 2)
+    searches = [unit for _, _, unit in planned if unit]
+    assert len(searches) == len({unit.id for unit in searches}) == 4 * 3
+    assert searches[0].id == "search/one/darts/seed-0"
+    assert {unit.seed for unit in searches} == {0, 1, 2}
+    assert [setting for _, setting, _ in planned[:4]] == ["", "1", "2", ""]
+
+
+def found(seed: int, genotype: str, loss: float | None = None) -> dict[str, dict[str, Any]]:
+    unit = Unit("one", seed, "darts")
+    return {unit.id: {"unit": unit.id, **unit._asdict(), "genotype": genotype, "loss": loss}}
+
+
+def test_a_training_is_named_by_what_is_trained_and_how(make: Make) -> None:
+    """Two searches that find the same share its training, but for its seed."""
+    campaign = make(seeds=2)
+    records = {**found(0, "|a|"), **found(1, "|b|")}
+    units = [unit for trial, setting, unit in campaign.planned(records) if setting and trial.method == "darts" and unit]
+    assert units[1] == Unit("one", 0, genotype="|a|", setting="2")
+    assert re.fullmatch(r"train/one/[0-9a-f]{16}/setting-2/seed-0", units[1].id)
+    assert len({unit.id for unit in units}) == 4
+    twin = Trial("one", "twin", (0,))
+    assert twin.trainings({"genotype": "|a|"}, campaign.settings) == units[:2]
 
 
 def test_only_the_best_of_several_searches(make: Make) -> None:
     campaign = make(seeds=3, genotypes="lowest_validation_loss")
-    trained = [unit for unit in campaign.units() if unit.kind == "train"]
-    assert len(campaign) == 3 * 3 + 3 * 2
-    assert trained[0].id == "train/one/darts/best-of-0-1-2/setting-1"
-    assert trained[0].needs == tuple(f"search/one/darts/seed-{s}" for s in range(3))
+    assert len(campaign) == len(list(campaign.planned({}))) == 3 * 3 + 3 * 2
+    trial = next(campaign.trials())
+    assert trial == Trial("one", "darts", (0, 1, 2))
+    records = {**found(0, "|a|", 0.5), **found(2, "|c|", 0.25)}
+    assert trial.chosen(records) is None
+    assert trial.chosen({**records, "search/one/darts/seed-1": {"problem": "failed"}}) is None
+    chosen = trial.chosen(records | found(1, "|b|", 0.25))
+    assert chosen is not None
+    assert chosen["genotype"] == "|b|", "the first of equal ones"
+    assert [unit.seed for unit in trial.trainings(chosen, ["1"])] == [0], "whichever was chosen"
 
 
 def test_the_directory_says_all_of_it_again(make: Make) -> None:
@@ -171,4 +197,4 @@ def test_a_suite_stands_beside_the_campaign_and_the_directory_is_named_after_it(
     campaign = Campaign.load(tmp_path / "mine.yaml")
     assert campaign.suite.name == "tiny"
     assert campaign.directory == Path("campaigns/mine")
-    assert next(campaign.units()) == Unit("one", "darts", 0)
+    assert next(campaign.planned({}))[2] == Unit("one", 0, "darts")

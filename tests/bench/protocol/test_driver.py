@@ -14,7 +14,6 @@ import pytest
 
 from archgrad.bench import Campaign
 from archgrad.bench.protocol import collect
-from archgrad.bench.protocol import driver as drivers
 from archgrad.bench.protocol.driver import run
 from archgrad.bench.protocol.merge import merge
 from archgrad.bench.protocol.store import Driver
@@ -23,6 +22,7 @@ from archgrad.errors import ArchgradError
 
 Make = Callable[..., Campaign]
 Content = Callable[[Campaign], dict[str, Any]]
+Units = Callable[[Campaign], dict[tuple[str, int, str], Unit]]
 
 
 def go(campaign: Campaign, executor: Any, **options: Any) -> Any:
@@ -51,11 +51,13 @@ def undisturbed(whole: list[Path], make: Make, Inline: Any) -> Campaign:
     return Campaign.open(directory)
 
 
-def test_every_unit_is_one_complete_directory_and_is_computed_once(undisturbed: Campaign, Inline: Any) -> None:
+def test_every_unit_is_one_complete_directory_and_is_computed_once(
+    undisturbed: Campaign, Inline: Any, units_of: Units
+) -> None:
     again = Inline()
     assert go(undisturbed, again).computed == 0
     assert again.seen == []
-    for unit in undisturbed.units():
+    for unit in units_of(undisturbed).values():
         record = completed(undisturbed.directory / unit.id)
         assert record is not None
         assert record["unit"] == unit.id
@@ -63,14 +65,14 @@ def test_every_unit_is_one_complete_directory_and_is_computed_once(undisturbed: 
     assert not list((undisturbed.directory / "claims").iterdir())
 
 
-def test_results_are_those_of_the_runs(undisturbed: Campaign) -> None:
+def test_results_are_those_of_the_runs(undisturbed: Campaign, units_of: Units) -> None:
     found = collect.results(undisturbed)
     assert len(found) == 3 * 2 * 2
     assert found.title == "tiny · digits"
     assert not any("not complete" in remark for remark in found.remarks)
     assert set(found.frame.method) == {"darts", "random_genotype", "random_search"}
     row = found.frame[(found.frame.method == "darts") & (found.frame.seed == 1) & (found.frame.setting == "2")].iloc[0]
-    directory = undisturbed.directory / "train/one/darts/seed-1/setting-2"
+    directory = undisturbed.directory / units_of(undisturbed)["darts", 1, "2"].id
     result = json.loads((directory / "result.json").read_text())
     assert row.score == 100 * result["test"]["accuracy"]
     assert row.parameters == result["parameters"]
@@ -115,14 +117,14 @@ def test_records_lost_between_a_unit_and_its_line_are_taken_from_the_unit(
 
 
 def test_bad_units_are_one_line_each_and_the_rest_goes_on(
-    undisturbed: Campaign, make: Make, Inline: Any, content: Content, monkeypatch: pytest.MonkeyPatch
+    undisturbed: Campaign, make: Make, Inline: Any, content: Content, units_of: Units, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file in place of a directory, a damaged record, a full disk, foreign files."""
     campaign = make()
     campaign.save()
     root = campaign.directory
     blocked, damaged, full, foreign = (
-        root / f"train/one/random_genotype/seed-{seed}/setting-{setting}" for seed in (0, 1) for setting in (1, 2)
+        root / units_of(undisturbed)["random_genotype", seed, setting].id for seed in (0, 1) for setting in ("1", "2")
     )
     for path in (blocked.parent, foreign, damaged, full.parent):
         path.mkdir(parents=True, exist_ok=True)
@@ -139,12 +141,12 @@ def test_bad_units_are_one_line_each_and_the_rest_goes_on(
     monkeypatch.setattr(os, "replace", on_a_full_disk)
     tally = go(campaign, Inline())
     assert len(tally.lines) == len(tally.problems) == 4
-    problems = {Path(unit).parent.name + Path(unit).name: text for unit, text in tally.problems.items()}
-    assert "Not a directory" in problems["seed-0setting-1"]
-    assert "cannot read" in problems["seed-0setting-2"]
-    assert "delete" in problems["seed-0setting-2"]
-    assert "No space left on device" in problems["seed-1setting-1"]
-    assert "holds other files (thesis.tex" in problems["seed-1setting-2"]
+    problems = {root / unit: text for unit, text in tally.problems.items()}
+    assert "Not a directory" in problems[blocked]
+    assert "cannot read" in problems[damaged]
+    assert "delete" in problems[damaged]
+    assert "No space left on device" in problems[full]
+    assert "holds other files (thesis.tex" in problems[foreign]
     assert not any("\n" in line for line in tally.lines)
     assert len(collect.status(campaign).problems) == 4
     missing = collect.results(campaign)
@@ -192,14 +194,15 @@ def test_a_full_disk_loses_nothing(make: Make, Inline: Any, monkeypatch: pytest.
 
 
 def test_equal_trainings_are_computed_once(make: Make, Inline: Any) -> None:
-    """Two methods that are the same find the same; every one of their trainings has one record of its own."""
+    """Two methods that are the same find the same, and share its trainings."""
     methods = ["darts", {"name": "twin", "method": "darts"}]
     campaign = make(methods=methods, seeds=1)
     campaign.save()
     executor = Inline()
     tally = go(campaign, executor)
-    assert tally.copied == 2
-    assert sum("train/one/darts" in unit or "train/one/twin" in unit for unit in executor.seen) == 2
+    assert tally.shared == 2
+    assert len(executor.seen) == len(set(executor.seen)) == len(campaign) - 2
+    assert collect.status(campaign).done.total() == len(campaign)
     found = collect.results(campaign)
     one, two = (found.only(method=name).frame for name in ("darts", "twin"))
     assert list(one.score) == list(two.score)
@@ -220,9 +223,9 @@ def test_a_campaign_extended_by_a_method_and_a_seed_computes_what_is_new(
     assert content(campaign) == content(undisturbed)
     Campaign.open(campaign.directory).with_more(methods=["single_level"]).save()
     third = Inline()
-    copied = go(campaign, third).copied
-    assert all("/single_level/" in unit for unit in third.seen)
-    assert len(third.seen) + copied == 2 * 3
+    shared = go(campaign, third).shared
+    assert not set(third.seen) & before.keys()
+    assert len(third.seen) + shared == 2 * 3
     assert before.items() <= content(campaign).items()
 
 
@@ -256,11 +259,11 @@ def test_parts_of_two_machines_are_one_campaign_and_merging_twice_changes_nothin
 
 
 def test_a_merge_keeps_its_own_where_results_differ_and_refuses_other_campaigns(
-    undisturbed: Campaign, make: Make, tmp_path: Path
+    undisturbed: Campaign, make: Make, units_of: Units, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     shutil.copytree(undisturbed.directory, other)
-    unit = "train/one/darts/seed-0/setting-1"
+    unit = units_of(undisturbed)["darts", 0, "1"].id
     (records,) = (other / "records").glob("*.jsonl")
     changed = [json.loads(line) for line in records.read_text().splitlines()]
     for record in changed:
@@ -276,68 +279,56 @@ def test_a_merge_keeps_its_own_where_results_differ_and_refuses_other_campaigns(
         merge(undisturbed, tmp_path / "longer")
 
 
-def test_as_published_the_search_with_the_lowest_validation_loss_goes_on(make: Make, Inline: Any) -> None:
+def test_as_published_the_search_with_the_lowest_validation_loss_goes_on(
+    make: Make, Inline: Any, units_of: Units
+) -> None:
     campaign = make(genotypes="lowest_validation_loss", seeds=3)
     campaign.save()
     go(campaign, Inline())
     records = campaign.store.records()
     losses = {seed: records[f"search/one/darts/seed-{seed}"]["loss"] for seed in range(3)}
     best = min(losses, key=lambda seed: losses[seed])
-    trained = records["train/one/darts/best-of-0-1-2/setting-1"]
+    trained = records[units_of(campaign)["darts", 0, "1"].id]
     assert trained["genotype"] == records[f"search/one/darts/seed-{best}"]["genotype"]
-    assert trained["training_seed"] == 0
     found = collect.results(campaign)
     assert len(found) == 3 * 2
+    assert set(found.frame.training_seed) == {0}, "whichever search was chosen"
+    assert set(found.only(method="darts").frame.seed) == {best}
     assert "lowest supernet validation loss of 3 searches" in found.remarks[0]
     campaign.with_more(seeds=1).save()
     more = Inline()
-    go(campaign, more)
-    chosen = Campaign.open(campaign.directory).store.records()
-    for method in campaign.methods:
-        one, other = (chosen[f"train/one/{method}/best-of-{seeds}/setting-1"] for seeds in ("0-1-2", "0-1-2-3"))
-        again = f"train/one/{method}/best-of-0-1-2-3/setting-1" in more.seen
-        assert again == (one["genotype"] != other["genotype"]), "the same training is not computed again"
-    assert any("same_as" in record for record in chosen.values())
+    shared = go(campaign, more).shared
+    new = {unit for unit in more.seen if unit.startswith("train/")}
+    assert not new & set(records), "the same training is not computed again"
+    trainings = {unit.id for (_, _, setting), unit in units_of(Campaign.open(campaign.directory)).items() if setting}
+    assert len(trainings) == 3 * 2 - shared
+    assert trainings <= set(records) | new
 
 
-def test_two_drivers_do_not_compute_the_same_training(make: Make, Inline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second one starts while the first computes, waits for it, and takes its result for another unit."""
+def test_two_drivers_do_not_compute_the_same_training(make: Make, Inline: Any, units_of: Units) -> None:
+    """The second one starts while the first computes, leaves it what it computes, and does all that is left."""
     campaign = make(methods=["darts", {"name": "twin", "method": "darts"}], seeds=1, settings=[1])
     campaign.save()
     first, second = Inline(), Inline()
-    run_one = first.wait
+    first_waits, second_waits = first.wait, second.wait
 
-    def wait(seconds: float) -> Any:
-        task = first.tasks[0]
-        if task.unit.setting and task.unit.method == "darts" and not second.seen:
-            other = Campaign.open(campaign.directory)
-            with monkeypatch.context() as patch:
-                patch.setattr(drivers, "Driver", Second)
-                with pytest.raises(KeyboardInterrupt):
-                    run(other, Waiting(second), progress=False, say=lambda text: None)
-        return run_one(seconds)
+    def first_wait(seconds: float) -> Any:
+        if first.jobs[0].unit.kind == "train" and not second.seen:
+            with pytest.raises(KeyboardInterrupt):
+                run(Campaign.open(campaign.directory), second, progress=False, say=lambda text: None)
+        return first_waits(seconds)
 
-    class Second(Driver):
-        def __init__(self, store: Any):
-            super().__init__(store)
-            self.name += "-second"
+    def second_wait(seconds: float) -> Any:
+        if not second.jobs:
+            raise KeyboardInterrupt  # nothing to do but to wait for the first
+        return second_waits(seconds)
 
-    class Waiting:
-        capacity = 1
-
-        def __init__(self, inner: Any):
-            self.submit, self.inner = inner.submit, inner
-
-        def wait(self, seconds: float) -> Any:
-            if not self.inner.tasks:
-                raise KeyboardInterrupt  # nothing to do but to wait for the first
-            return self.inner.wait(seconds)
-
-    monkeypatch.setattr(first, "wait", wait)
-    go(campaign, first)
-    trained = [unit for unit in first.seen + second.seen if unit.startswith("train/one/")]
-    assert sum("/darts/" in unit or "/twin/" in unit for unit in trained) == 1
-    assert set(campaign.store.records()) == {unit.id for unit in campaign.units()}
+    first.wait, second.wait = first_wait, second_wait
+    tally = go(campaign, first)
+    assert second.seen
+    assert not tally.problems
+    assert sorted(first.seen + second.seen) == sorted({unit.id for unit in units_of(campaign).values()})
+    assert set(campaign.store.records()) == {unit.id for unit in units_of(campaign).values()}
 
 
 def test_a_merge_leaves_settings_and_running_units_of_the_target_alone(
@@ -388,9 +379,9 @@ def test_a_process_that_dies_is_started_again_and_then_given_up(make: Make, Inli
 
     class Deadly(Inline):
         def wait(self, seconds: float) -> list[Outcome]:
-            unit: Unit = self.tasks[0].unit if self.tasks else Unit("", "", 0)
+            unit: Unit = self.jobs[0].unit if self.jobs else Unit("", 0)
             if unit.method == "darts" and unit.kind == "search":
-                self.tasks.pop(0)
+                self.jobs.pop(0)
                 tries.append(unit.id)
                 return [Outcome(unit, None, "its process was killed by SIGKILL", died=True)]
             return super().wait(seconds)
@@ -402,10 +393,10 @@ def test_a_process_that_dies_is_started_again_and_then_given_up(make: Make, Inli
     assert tally.computed == 4
 
 
-def test_checkpoints_and_weights_stay_as_asked(make: Make, Inline: Any) -> None:
+def test_checkpoints_and_weights_stay_as_asked(make: Make, Inline: Any, units_of: Units) -> None:
     for keep, expected in (("results", (False, False)), ("checkpoints", (True, True))):
         campaign = make(keep, keep=keep, seeds=1, settings=[1])
         campaign.save()
         go(campaign, Inline(stop_after=None))
-        directory = campaign.directory / "train/one/darts/seed-0/setting-1"
+        directory = campaign.directory / units_of(campaign)["darts", 0, "1"].id
         assert ((directory / "weights.safetensors").exists(), (directory / "checkpoints").exists()) == expected

@@ -52,7 +52,7 @@ def found_there(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_search_has_the_scores_of_its_genotype(make: Make, Inline: Any, tmp_path: Path) -> None:
     campaign = make(suite=SUITE)
-    assert len(campaign) == len(list(campaign.units())) == 3 * 2, "searches only"
+    assert len(campaign) == len(list(campaign.planned({}))) == 3 * 2, "searches only"
     assert driver.run(campaign, Inline(), progress=False).computed == 6
     results = collect.results(campaign)
     assert len(results) == 6 * 2 * 2

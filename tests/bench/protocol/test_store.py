@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
-import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from archgrad.bench import Campaign
-from archgrad.bench.protocol import store as stores
 from archgrad.bench.protocol.collect import status
 from archgrad.bench.protocol.store import Driver, Store
 
+UNIT = "search/one/darts/seed-0"
+NO_LOCKS = [None, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK]
 
-def test_one_of_two_drivers_gets_a_unit(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+
+@pytest.fixture(params=NO_LOCKS, ids=["locks", *(errno.errorcode[number] for number in NO_LOCKS if number)])
+def disk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file system with locks, and some without that say so in different ways."""
+    if request.param is not None:
+
+        def refuse(*_: Any) -> None:
+            raise OSError(request.param, "no locks here")
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
+    return tmp_path
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_one_of_two_drivers_gets_a_unit(disk: Path) -> None:
+    store = Store(disk)
     with Driver(store) as one:
-        two = Driver(store)
-        two.name = "two"
-        with two:
-            assert one.claim("search/a")
-            assert not two.claim("search/a")
-            assert not one.claim("search/a"), "not even twice by the same"
-            assert store.claims() == {"search/a": one.name}
-            one.release("search/a")
-            assert two.claim("search/a")
-        assert store.claims() == {}, "a driver that ends lets go of everything"
-    assert not list((tmp_path / "claims").iterdir())
-    assert not list((tmp_path / "drivers").iterdir())
+        with Driver(store) as two:
+            assert one.claim(UNIT)
+            assert not two.claim(UNIT)
+            assert not one.claim(UNIT), "not even twice by the same"
+            two.release(UNIT)
+            assert not two.claim(UNIT), "nobody lets go of what another one has"
+            assert store.running() == {UNIT}
+            one.release(UNIT)
+            assert store.running() == set()
+            assert two.claim(UNIT)
+            assert not one.claim(UNIT)
+        assert store.running() == set(), "a driver that ends lets go of everything"
+        assert one.claim(UNIT)
+        one.release(UNIT, complete=True)
+        assert not list((disk / "claims").iterdir()), "of a complete unit nothing is left"
+        assert one.claim(UNIT)
 
 
 def test_claims_of_a_killed_driver_are_taken_over(tmp_path: Path) -> None:
@@ -39,46 +63,37 @@ def test_claims_of_a_killed_driver_are_taken_over(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         driver = Driver(Store(tmp_path)).__enter__()
-        os.write(theirs, b"1" if driver.claim("u") else b"0")
+        os.write(theirs, b"1" if driver.claim(UNIT) else b"0")
         time.sleep(60)
         os._exit(0)
     assert os.read(ready, 1) == b"1"
     with Driver(Store(tmp_path)) as driver:
-        assert not driver.claim("u")
+        assert not driver.claim(UNIT)
+        assert Store(tmp_path).running() == {UNIT}
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        assert Store(tmp_path).claims() == {}
-        assert driver.claim("u")
-        assert Store(tmp_path).claims() == {"u": driver.name}
-        assert len(list((tmp_path / "drivers").iterdir())) == 2
-    with Driver(Store(tmp_path)):
-        assert len(list((tmp_path / "drivers").iterdir())) == 1, "the sign of the killed one goes"
+        assert Store(tmp_path).running() == set()
+        assert driver.claim(UNIT)
+        assert Store(tmp_path).running() == {UNIT}
 
 
-def test_a_driver_elsewhere_lives_while_it_gives_signs(tmp_path: Path) -> None:
-    with Driver(Store(tmp_path)) as driver:
-        sign = tmp_path / "drivers" / "far.json"
-        sign.write_text(json.dumps({"host": "elsewhere", "pid": 1, "started": "1"}))
-        (tmp_path / "claims" / "u").write_text("far")
-        assert not driver.claim("u")
-        old = time.time() - stores.STALE - 5
-        os.utime(sign, (old, old))
-        assert driver.claim("u")
-
-
-def test_a_process_of_the_same_number_is_not_the_driver(tmp_path: Path) -> None:
-    with Driver(Store(tmp_path)) as driver:
-        about = {"host": socket.gethostname(), "pid": os.getpid(), "started": "0"}
-        (tmp_path / "drivers" / "gone.json").write_text(json.dumps(about))
-        (tmp_path / "claims" / "u").write_text("gone")
-        assert driver.claim("u")
+def test_a_program_that_a_driver_starts_does_not_keep_its_claims(tmp_path: Path) -> None:
+    """Workers may outlive their driver for a moment."""
+    one = Driver(Store(tmp_path))
+    with one:
+        assert one.claim(UNIT)
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+    with Driver(Store(tmp_path)) as two:
+        assert two.claim(UNIT)
+        assert child.poll() is None
+    child.communicate(b"\n")
 
 
 def test_torn_and_foreign_lines_are_passed_over_and_complete_units_win(tmp_path: Path) -> None:
     store = Store(tmp_path)
     folder = tmp_path / "records"
     folder.mkdir()
-    b = {"unit": "b", "benchmark": "x", "method": "m", "seed": 0, "setting": "1", "genotype": "g", "score": 1}
+    b = {"unit": "b", "benchmark": "x", "method": "", "seed": 0, "setting": "1", "genotype": "g", "score": 1}
     lines = [
         {"unit": "a", "problem": "first", "finished": 1},
         {"unit": "a", "problem": "second", "finished": 2},
@@ -108,12 +123,17 @@ def test_the_status_of_100_000_units_takes_at_most_three_seconds(
     campaign = make(suite=suite, methods=methods, seeds=50)
     campaign.save()
     assert len(campaign) == 100_000
-    half = []
-    for number, unit in enumerate(campaign.units()):
-        record = {"unit": unit.id, **unit._asdict(), "genotype": "|skip_connect~0|" * 6, "seconds": 36.0}
-        record |= {"score": 90.0, "top5": 99.0, "parameters": 123456, "flops": 1234567, "host": "machine"}
-        half.append({"unit": unit.id, "problem": "none", "finished": 1.0} if number % 100 == 0 else record)
-    campaign.store.add("all", half)
+    records = {}
+    for number, trial in enumerate(campaign.trials()):
+        (search,) = trial.searches
+        shared = {"genotype": f"|skip_connect~0|none~{number}|" * 3, "seconds": 36.0, "host": "machine"}
+        records[search.id] = {"unit": search.id, **search._asdict(), **shared, "loss": 1.0}
+        for unit in trial.trainings(records[search.id], campaign.settings):
+            whole = {"score": 90.0, "top5": 99.0, "parameters": 123456, "flops": 1234567}
+            failed = unit.setting == "9" and number % 10 == 0
+            rest = {"problem": "none", "finished": 1.0} if failed else shared | whole
+            records[unit.id] = {"unit": unit.id, **unit._asdict(), **rest}
+    campaign.store.add("all", records.values())
     started = time.process_time()  # of this process: the machine may be busy
     found = status(Campaign.load(campaign.directory))
     seconds = time.process_time() - started

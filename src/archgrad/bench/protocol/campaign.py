@@ -16,7 +16,7 @@ from archgrad.bench.protocol import suite as suites
 from archgrad.bench.protocol.document import NAME, mapping, overlaid, read
 from archgrad.bench.protocol.store import Store
 from archgrad.bench.protocol.suite import SEARCH, Suite
-from archgrad.bench.protocol.unit import Unit
+from archgrad.bench.protocol.unit import Record, Trial, Unit
 from archgrad.distributed import require_precision
 from archgrad.errors import ArchgradError, require_not_negative, unknown
 from archgrad.runs import atomic_write
@@ -91,25 +91,27 @@ class Campaign:
 
     # Units
 
-    def units(self) -> Iterator[Unit]:
-        """All units, in the order in which they are worth computing: every seed completes one table."""
-        for seed in self.seeds:
+    def trials(self) -> Iterator[Trial]:
+        """All trials, in the order in which they are worth computing: every seed completes one table."""
+        for seeds in [(seed,) for seed in self.seeds] if self.genotypes == "all" else [self.seeds]:
             for benchmark in self.benchmarks:
                 for method in self.methods:
-                    yield Unit(benchmark, method, seed)
-                    if self.genotypes == "all":
-                        for setting in self.settings:
-                            yield Unit(benchmark, method, seed, setting)
-        if self.genotypes != "all":
-            for benchmark in self.benchmarks:
-                for method in self.methods:
-                    for setting in self.settings:
-                        yield Unit(benchmark, method, self.seeds[0], setting, self.seeds)
+                    yield Trial(benchmark, method, seeds)
+
+    def planned(self, records: Mapping[str, Record]) -> Iterator[tuple[Trial, str, Unit | None]]:
+        """Every search, and every training with its setting; its unit is None until its search is complete."""
+        for trial in self.trials():
+            for search in trial.searches:
+                yield trial, "", search
+            chosen = trial.chosen(records)
+            units = trial.trainings(chosen, self.settings) if chosen else [None] * len(self.settings)
+            for setting, unit in zip(self.settings, units, strict=True):
+                yield trial, setting, unit
 
     def __len__(self) -> int:
-        searches = len(self.benchmarks) * len(self.methods)
-        trained = len(self.seeds) if self.genotypes == "all" else 1
-        return searches * (len(self.seeds) + trained * len(self.settings))
+        pairs = len(self.benchmarks) * len(self.methods)
+        trials = len(self.seeds) if self.genotypes == "all" else 1
+        return pairs * (len(self.seeds) + trials * len(self.settings))
 
     def entry(self, method: str) -> Mapping[str, Any]:
         """What the campaign changes in a method."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from archgrad.bench.protocol.campaign import Campaign
 from archgrad.bench.protocol.lookup import PRIMARY, LookUp
-from archgrad.bench.protocol.store import Record
-from archgrad.bench.protocol.unit import Unit, completed, lowest_loss, training_seed
+from archgrad.bench.protocol.unit import Record, completed
 from archgrad.bench.statistics.results import KEY, Result, Results
 from archgrad.errors import ArchgradError
 
@@ -26,10 +26,9 @@ class Status:
     """``search`` and ``train`` → complete units."""
     planned: Counter[str] = field(default_factory=Counter)
     cells: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    """(method, benchmark) → complete and planned units."""
+    """(method, benchmark) → complete and planned units; one that several methods share counts for each."""
     problems: dict[str, str] = field(default_factory=dict)
-    running: dict[str, str] = field(default_factory=dict)
-    """Unit → driver."""
+    running: set[str] = field(default_factory=set)
     seconds: float = 0.0
     """Of computing, in all complete units."""
 
@@ -37,13 +36,14 @@ class Status:
 def status(campaign: Campaign) -> Status:
     """How far a campaign is; of 100,000 units in seconds."""
     records = campaign.store.records()
-    found = Status(len(campaign))
-    for unit in campaign.units():
-        kind, name = unit.kind, unit.id
-        record = records.get(name)
-        cell = found.cells.setdefault((unit.method, unit.benchmark), [0, 0])
+    found, counted = Status(len(campaign)), set()
+    for trial, setting, unit in campaign.planned(records):
+        kind = "train" if setting else "search"
+        cell = found.cells.setdefault((trial.method, trial.benchmark), [0, 0])
         found.planned[kind] += 1
         cell[1] += 1
+        name = unit.id if unit else ""
+        record = records.get(name)
         if record is None:
             continue
         if "problem" in record:
@@ -51,8 +51,10 @@ def status(campaign: Campaign) -> Status:
             continue
         found.done[kind] += 1
         cell[0] += 1
-        found.seconds += 0 if "same_as" in record else record.get("seconds") or 0
-    found.running = campaign.store.claims()
+        if name not in counted:
+            counted.add(name)
+            found.seconds += record.get("seconds") or 0
+    found.running = campaign.store.running()
     return found
 
 
@@ -79,45 +81,44 @@ def results(campaign: Campaign) -> Results:
 
 
 def _trained(campaign: Campaign) -> tuple[list[Result], int]:
-    """The rows of all trainings that were computed or failed, and how many there are to be."""
+    """The results of all trainings that were computed or failed, and how many there are to be."""
     records = campaign.store.records()
     known = _known(campaign.directory / RESULTS)
-    diagnostics: dict[str, dict[str, Any]] = {}
-    rows, planned = [], 0
-    for unit in campaign.units():
-        planned += unit.kind == "train"
-        if unit.kind == "train" and (record := records.get(unit.id)) is not None:
-            search = _chosen(unit, records, record)
-            rows.append(_row(campaign, unit, record, search, known, diagnostics))
-    return rows, planned
+    found: list[Result] = []
+    planned = 0
+    for trial in campaign.trials():
+        planned += len(campaign.settings)
+        if (search := trial.chosen(records)) is None:
+            continue
+        diagnostics = cache(partial(_extra, campaign, search["unit"]))
+        for unit in trial.trainings(search, campaign.settings):
+            if (record := records.get(unit.id)) is not None:
+                key = (trial.method, trial.benchmark, unit.setting, search["seed"], unit.seed)
+                extra = known.get(key)
+                if extra is None and "problem" not in record:
+                    extra = _extra(campaign, unit.id) | diagnostics() | {"search_loss": search.get("loss")}
+                found.append(_result(key, record, search, extra or {}))
+    return found, planned
 
 
 def _looked_up(campaign: Campaign, scores: LookUp) -> tuple[list[Result], int]:
-    """The rows of what searches found, from the table, and how many there are to be."""
+    """The results of what searches found, from the table, and how many there are to be."""
     records = campaign.store.records()
     several = len(campaign.suite.benchmarks) > 1
-    found: dict[tuple[str, str], list[Record]] = {}
-    for unit in campaign.units():
-        here = found.setdefault((unit.benchmark, unit.method), [])
-        if (record := records.get(unit.id)) is not None and "problem" not in record:
-            here.append(record)
-    rows: list[Result] = []
-    for (benchmark, method), searches in found.items():
-        chosen = searches
-        if campaign.genotypes != "all":
-            chosen = [lowest_loss(searches)] if len(searches) == len(campaign.seeds) else []
-        for search in chosen:
-            extra = _directory_record(campaign, search["unit"]).get("extra", {}) | {"search_loss": search.get("loss")}
-            rows += scores.units(
-                method,
+    found: list[Result] = []
+    planned = 0
+    for trial in campaign.trials():
+        planned += len(scores.values)
+        if (search := trial.chosen(records)) is not None:
+            found += scores.results(
+                trial.method,
                 search["seed"],
                 search["genotype"],
-                of=f"{benchmark}-" if several else "",
+                of=f"{trial.benchmark}-" if several else "",
                 search_seconds=_number(search.get("seconds")),
-                extra=extra,
+                extra=_extra(campaign, search["unit"]) | {"search_loss": search.get("loss")},
             )
-    scored = len(found) * (len(campaign.seeds) if campaign.genotypes == "all" else 1)
-    return rows, scored * len(scores.values)
+    return found, planned
 
 
 def write_results(campaign: Campaign) -> Path:
@@ -135,56 +136,26 @@ def scored(campaign: Campaign) -> Results:
     return found
 
 
-def _row(
-    campaign: Campaign,
-    unit: Unit,
-    record: Record,
-    search: Record | None,
-    known: dict[tuple[Any, ...], dict[str, Any]],
-    diagnostics: dict[str, dict[str, Any]],
-) -> Result:
-    seed = search["seed"] if search else unit.seed
-    key: dict[str, Any] = {
-        "method": unit.method,
-        "benchmark": unit.benchmark,
-        "setting": unit.setting,
-        "seed": seed,
-        "training_seed": training_seed(unit),
-    }
+def _result(key: tuple[str, str, str, int, int], record: Record, search: Record, extra: dict[str, Any]) -> Result:
     if "problem" in record:
-        return Result(**key, extra={"problem": record["problem"]})
-    extra: Any = known.get(tuple(key[name] for name in KEY))
-    if extra is None:
-        whole = _directory_record(campaign, record.get("same_as", unit.id))
-        extra = dict(whole.get("extra", {}))
-        if search is not None:
-            if search["unit"] not in diagnostics:
-                diagnostics[search["unit"]] = _directory_record(campaign, search["unit"]).get("extra", {})
-            extra |= diagnostics[search["unit"]]
-            extra["search_loss"] = search.get("loss")
+        return Result(*key, extra={"problem": record["problem"]})
     return Result(
-        **key,
+        *key,
         score=record["score"],
         top5=record.get("top5", float("nan")),
         parameters=_number(record.get("parameters")),
         flops=_number(record.get("flops")),
-        search_seconds=_number(search.get("seconds") if search else None),
+        search_seconds=_number(search.get("seconds")),
         train_seconds=_number(record.get("seconds")),
         genotype=record["genotype"],
         extra=extra,
     )
 
 
-def _chosen(unit: Unit, records: dict[str, Record], record: Record) -> Record | None:
-    """The search whose genotype a training trained."""
-    searches = [records[needed] for needed in unit.needs if "problem" not in records.get(needed, {"problem": ""})]
-    same = [search for search in searches if search["genotype"] == record.get("genotype")]
-    return next(iter(same or searches), None)
-
-
-def _directory_record(campaign: Campaign, unit: str) -> Record:
+def _extra(campaign: Campaign, unit: str) -> dict[str, Any]:
+    """The curves and diagnostics that a unit's directory holds, where it is."""
     try:
-        return completed(campaign.directory / unit) or {}
+        return dict((completed(campaign.directory / unit) or {}).get("extra", {}))
     except ArchgradError:
         return {}
 
@@ -215,6 +186,3 @@ def _remark(campaign: Campaign) -> str:
         f"Only the genotype with the lowest supernet validation loss of {len(campaign.seeds)} searches was "
         f"{'trained' if scores is None else 'looked up'}: the spread of a method's searches does not show."
     )
-
-
-__all__ = ["RESULTS", "Status", "results", "scored", "status", "write_results"]

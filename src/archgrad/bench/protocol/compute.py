@@ -16,7 +16,7 @@ from typing import Any
 
 from archgrad import comparison
 from archgrad.bench.protocol.campaign import Campaign
-from archgrad.bench.protocol.unit import DONE, Record, Unit, completed, training_seed
+from archgrad.bench.protocol.unit import DONE, Record, Unit, completed
 from archgrad.bench.statistics.results import POINTS, thinned
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
@@ -29,25 +29,21 @@ SIGNS = ("eigenvalue", "discretisation_gap")
 SHOWN = 200  # characters of an unexpected error that a status line shows
 
 
-def execute(campaign: Campaign, unit: Unit, genotype: str = "", device: str | None = None) -> Record:
+def execute(campaign: Campaign, unit: Unit, device: str | None = None) -> Record:
     """Compute a unit, or continue it where it was interrupted; one that is complete is only read.
 
-    ``genotype``: what a training trains. The record is plain data; it also stands in the unit's directory.
+    The record is plain data; it also stands in the unit's directory.
     """
     directory = campaign.directory / unit.id
     record = completed(directory)
     if record is not None:
         return record
     started = time.time()
-    record = (
-        _search(campaign, unit, directory, device)
-        if unit.kind == "search"
-        else _train(campaign, unit, directory, genotype, device)
-    )
+    compute = _search if unit.kind == "search" else _train
     record = {
         "unit": unit.id,
         **unit._asdict(),
-        **record,
+        **compute(campaign, unit, directory, device),
         "host": socket.gethostname(),
         "finished": time.time(),
         "wall": time.time() - started,
@@ -112,16 +108,16 @@ def _diagnostics(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, li
     return found
 
 
-def _train(campaign: Campaign, unit: Unit, directory: Path, genotype: str, device: str | None) -> Record:
+def _train(campaign: Campaign, unit: Unit, directory: Path, device: str | None) -> Record:
     suite, benchmark = campaign.suite, campaign.suite.benchmark(unit.benchmark)
     result = comparison.train_genotype(
         benchmark.space,
-        genotype,
+        unit.genotype,
         suite.data.training(),
         channels=benchmark.channels,
         cells=benchmark.cells,
         recipe=suite.setting(unit.setting).recipe,
-        seed=training_seed(unit),
+        seed=unit.seed,
         out=directory,
         device=device,
         mixed_precision=campaign.mixed_precision,
@@ -129,8 +125,6 @@ def _train(campaign: Campaign, unit: Unit, directory: Path, genotype: str, devic
         checkpoint_seconds=campaign.checkpoint_seconds,
     )
     return {
-        "genotype": genotype,
-        "training_seed": training_seed(unit),
         "score": 100 * result.test.accuracy,
         "top5": 100 * result.test.metrics.get("top5", 1.0),  # one of five classes at most is always among them
         "test_loss": result.test.loss,
@@ -159,15 +153,13 @@ def _tidy(directory: Path, keep: str) -> None:
         (directory / WEIGHTS).unlink(missing_ok=True)
 
 
-def attempt(
-    directory: Path | str, unit: Unit, genotype: str = "", device: str | None = None
-) -> tuple[Record | None, str]:
-    """`execute` as an executor wants it: the record, or one line on why there is none."""
+def attempt(directory: Path | str, unit: Unit, device: str | None = None) -> tuple[Record | None, str]:
+    """`execute` as workers want it: the record, or one line on why there is none."""
     try:
         campaign = Campaign.open(directory)
         if campaign.processes > 1:
-            return _together(campaign, unit, genotype, device), ""
-        return execute(campaign, unit, genotype, device), ""
+            return _together(campaign, unit, device), ""
+        return execute(campaign, unit, device), ""
     except ArchgradError as error:
         return None, str(error)
     except MemoryError:
@@ -179,13 +171,13 @@ def attempt(
         return None, f"unexpected {type(error).__name__}: {first}"
 
 
-def _together(campaign: Campaign, unit: Unit, genotype: str, device: str | None) -> Record:
+def _together(campaign: Campaign, unit: Unit, device: str | None) -> Record:
     """Compute a unit by several processes, which torchrun starts and accelerate joins."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
     command += [str(campaign.processes), "-m", "archgrad.bench.protocol.compute"]
-    task = json.dumps([str(campaign.directory), unit, genotype, device])
+    job = json.dumps([str(campaign.directory), unit, device])
     outcome = subprocess.run(
-        [*command, task], capture_output=True, text=True, env={**os.environ, "TORCHELASTIC_ERROR_FILE": os.devnull}
+        [*command, job], capture_output=True, text=True, env={**os.environ, "TORCHELASTIC_ERROR_FILE": os.devnull}
     )
     record = completed(campaign.directory / unit.id)
     if record is None:
@@ -195,13 +187,11 @@ def _together(campaign: Campaign, unit: Unit, genotype: str, device: str | None)
     return record
 
 
-def _main(task: str) -> None:
+def _main(job: str) -> None:
     """One of several processes of a unit."""
-    directory, fields, genotype, device = json.loads(task)
-    benchmark, method, seed, setting, among = fields
-    unit = Unit(benchmark, method, seed, setting, tuple(among))
+    directory, unit, device = json.loads(job)
     try:
-        execute(Campaign.open(directory), unit, genotype, device)
+        execute(Campaign.open(directory), Unit(*unit), device)
     except ArchgradError as error:
         print(f"archgrad: {error}", file=sys.stderr)
         sys.exit(2)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import sys
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from archgrad.bench.protocol.campaign import Campaign
-from archgrad.bench.protocol.store import TWINS, Driver, Record
-from archgrad.bench.protocol.unit import Unit, completed, lowest_loss, training_seed
+from archgrad.bench.protocol.store import Driver
+from archgrad.bench.protocol.unit import Record, Trial, Unit, completed
 from archgrad.bench.protocol.workers import Job, Outcome, Workers
 from archgrad.errors import ArchgradError
 
@@ -28,8 +28,8 @@ class Tally:
     """How a run went."""
 
     computed: int = 0
-    copied: int = 0
-    """Trainings of the same genotype in the same way, of which one was computed."""
+    shared: int = 0
+    """Trainings that another trial wanted as well, since its search found the same genotype."""
     problems: dict[str, str] = field(default_factory=dict)
     """Unit → one line."""
     blocked: int = 0
@@ -38,7 +38,7 @@ class Tally:
 
 def run(
     campaign: Campaign,
-    executor: Workers,
+    workers: Workers,
     *,
     device: str | None = None,
     deaths: int = 3,
@@ -54,14 +54,14 @@ def run(
     campaign.save()
     say = say or (lambda text: print(f"archgrad: {text}", file=sys.stderr))
     with Driver(campaign.store) as driver, _Meter(campaign, progress) as meter:
-        return _Run(campaign, executor, driver, device, deaths, retry, meter, say).go()
+        return _Run(campaign, workers, driver, device, deaths, retry, meter, say).go()
 
 
 class _Run:
     def __init__(
         self,
         campaign: Campaign,
-        executor: Workers,
+        workers: Workers,
         driver: Driver,
         device: str | None,
         deaths: int,
@@ -69,101 +69,83 @@ class _Run:
         meter: _Meter,
         say: Callable[[str], None],
     ):
-        self.campaign, self.executor, self.driver, self.device = campaign, executor, driver, device
+        self.campaign, self.workers, self.driver, self.device = campaign, workers, driver, device
         self.deaths, self.retry, self.meter, self.say = deaths, retry, meter, say
         self.tally = Tally()
-        self.ready: list[tuple[int, Unit]] = []
-        self.order: dict[Unit, int] = {}
-        self.waiting: dict[str, list[Unit]] = {}
-        self.missing: dict[Unit, int] = {}
+        self.records = campaign.store.records()
+        self.trials: dict[str, tuple[int, Trial]] = {}
+        """Search → the trial that it belongs to, and its number."""
+        self.order: dict[Unit, tuple[int, int]] = {}
+        """Unit → the number of the trial that wanted it first, and its place within that trial."""
+        self.ready: list[tuple[tuple[int, int], Unit]] = []
         self.elsewhere: deque[Unit] = deque()
         self.flying: set[Unit] = set()
-        self.twins: dict[tuple[str, ...], Record] = {}
-        self.learned = 0
-        self.busy: dict[tuple[str, ...], list[Unit]] = {}
-        self.died: dict[Unit, int] = {}
+        self.died: Counter[Unit] = Counter()
         self.done: dict[str, Record] = {}
 
     def go(self) -> Tally:
-        records = self.campaign.store.records()
-        self._learn(records)
-        for number, unit in enumerate(self.campaign.units()):
-            self.order[unit] = number
-            record = records.get(unit.id)
-            if record is not None and "problem" not in record:
-                self._note(unit, record)
-            elif record is not None and not self.retry:
-                self._give_up(unit, record["problem"], known=True)
-            elif not (needed := [search for search in unit.needs if search not in self.done]):
-                self._queue(unit)
-            else:
-                self.missing[unit] = len(needed)
-                for search in needed:
-                    self.waiting.setdefault(search, []).append(unit)
-        self.meter.start(len(self.done))
+        for number, trial in enumerate(self.campaign.trials()):
+            self.trials |= {search.id: (number, trial) for search in trial.searches}
+            self._want(number, 0, trial.searches)
+        self.meter.start()
         while self.ready or self.flying or self.elsewhere:
-            while self.ready and len(self.flying) < self.executor.capacity:
+            while self.ready and len(self.flying) < self.workers.capacity:
                 self._start(heapq.heappop(self.ready)[1])
             self.meter.show(len(self.flying), len(self.tally.problems))
             if self.flying or self.elsewhere:
-                for outcome in self.executor.wait(POLL if self.elsewhere else 30.0):
+                for outcome in self.workers.wait(POLL if self.elsewhere else 30.0):
                     self._finish(outcome)
             if self.elsewhere and not self.ready:
                 self._look_around()
-        self.tally.blocked = sum(1 for unit in self.missing if self.missing[unit] > 0)
+        left = sum(trial.chosen(self.done) is None for trial in self.campaign.trials())
+        self.tally.blocked = left * len(self.campaign.settings)
         return self.tally
 
-    def _queue(self, *units: Unit) -> None:
+    def _want(self, number: int, place: int, units: Sequence[Unit]) -> None:
+        """See to it that the units of a trial are computed, once for all trials."""
         for unit in units:
-            heapq.heappush(self.ready, (self.order[unit], unit))
+            place += 1
+            if unit in self.order:
+                self.tally.shared += 1
+                self.meter.advance()
+                continue
+            self.order[unit] = number, place
+            record = self.records.get(unit.id)
+            if record is not None and "problem" not in record:
+                self._note(unit, record)
+            elif record is not None and not self.retry:
+                self.tally.problems[unit.id] = record["problem"]
+            else:
+                self._queue(unit)
+
+    def _queue(self, unit: Unit) -> None:
+        heapq.heappush(self.ready, (self.order[unit], unit))
 
     def _start(self, unit: Unit) -> None:
-        """Claim a unit and hand it to the executor; or take its result from where it already is."""
+        """Claim a unit and hand it to the workers, unless it is complete by now."""
         try:
-            genotype = self._genotype(unit)
-            key = _key(unit, genotype)
-            if unit.setting and key in self.busy:
-                self.busy[key].append(unit)
-                return
             if not self.driver.claim(unit.id):
                 self.elsewhere.append(unit)
                 return
-            if unit.setting and not self.driver.claim(_twin(key)):  # another driver computes the same for another unit
-                self.driver.release(unit.id)
-                self.elsewhere.append(unit)
-                return
             record = completed(self.campaign.directory / unit.id)
-            if record is None and self._others():
-                records = self.campaign.store.records()
-                self._learn(records)
-                record = records.get(unit.id)
-                record = None if record is None or "problem" in record else record
-            if record is None and unit.setting and key in self.twins:
-                twin = self.twins[key]
-                record = {**twin, "unit": unit.id, **unit._asdict(), "same_as": twin.get("same_as", twin["unit"])}
-                self.tally.copied += 1
             if record is not None:
                 self._keep(unit, record)
                 return
-            self.executor.submit(Job(self.campaign.directory, unit, genotype, self.device))
+            self.workers.submit(Job(self.campaign.directory, unit, self.device))
         except ArchgradError as error:
             self._give_up(unit, str(error))
             return
         self.flying.add(unit)
-        if unit.setting:
-            self.busy[key] = []
 
     def _finish(self, outcome: Outcome) -> None:
         unit = outcome.unit
         self.flying.discard(unit)
-        if unit.setting:
-            self._queue(*self.busy.pop(_key(unit, self._genotype(unit)), []))
         if outcome.record is not None:
             self.tally.computed += 1
             self._keep(unit, outcome.record)
-        elif outcome.died and self.died.get(unit, 0) < self.deaths:
-            self.died[unit] = self.died.get(unit, 0) + 1
-            self._release(unit)
+        elif outcome.died and self.died[unit] < self.deaths:
+            self.died[unit] += 1
+            self.driver.release(unit.id)
             self._queue(unit)
         else:
             self._give_up(unit, outcome.problem)
@@ -174,87 +156,42 @@ class _Run:
             self.driver.record({key: value for key, value in record.items() if key != "extra"})
         except ArchgradError as error:  # the unit's own directory has the record: nothing is lost
             self._say(unit, str(error))
-        self._release(unit)
+        self.driver.release(unit.id, complete=True)
         self._note(unit, record)
-        self.meter.advance()
 
     def _note(self, unit: Unit, record: Record) -> None:
-        """Let what waited for a unit go on."""
+        """A unit is complete: its trial may go on."""
         self.done[unit.id] = record
-        if unit.setting:
-            self.twins[_key(unit, record["genotype"])] = record
-            return
-        for dependent in self.waiting.pop(unit.id, []):
-            self.missing[dependent] -= 1
-            if not self.missing[dependent]:
-                del self.missing[dependent]
-                self._queue(dependent)
+        self.meter.advance()
+        if unit.kind == "search":
+            number, trial = self.trials[unit.id]
+            if (chosen := trial.chosen(self.done)) is not None:
+                self._want(number, len(trial.seeds), trial.trainings(chosen, self.campaign.settings))
 
-    def _give_up(self, unit: Unit, problem: str, known: bool = False) -> None:
+    def _give_up(self, unit: Unit, problem: str) -> None:
         problem = " ".join(problem.split())
-        self.tally.problems[unit.id] = problem
-        if known:
-            return
         self._say(unit, problem)
-        try:
+        with suppress(ArchgradError):  # a full disk: the next run tries the unit again
             self.driver.record({"unit": unit.id, **unit._asdict(), "problem": problem, "finished": time.time()})
-            self._release(unit)
-        except (ArchgradError, OSError):
-            return  # the disk is full; the next run tries the unit again
-
-    def _release(self, unit: Unit) -> None:
         self.driver.release(unit.id)
-        if unit.setting:
-            self.driver.release(_twin(_key(unit, self._genotype(unit))))
-
-    def _learn(self, records: dict[str, Record]) -> None:
-        """Remember all trainings that have been computed, of whatever unit, for others that are the same."""
-        if len(records) > self.learned:
-            self.learned = len(records)
-            for record in records.values():
-                if "problem" not in record and record["setting"]:
-                    self.twins.setdefault(_key(unit_of(record), record["genotype"]), record)
 
     def _say(self, unit: Unit, problem: str) -> None:
-        self.tally.problems.setdefault(unit.id, problem)
+        self.tally.problems[unit.id] = problem
         if len(self.tally.problems) <= LINES:
             self.say(f"{unit.id}: {problem}")
         elif len(self.tally.problems) == LINES + 1:
             self.say("further problems are not shown: archgrad bench status lists them")
 
-    def _genotype(self, unit: Unit) -> str:
-        """What a training trains: that of its search, or of the search with the lowest validation loss."""
-        if not unit.setting:
-            return ""
-        return str(lowest_loss([self.done[search] for search in unit.needs])["genotype"])
-
     def _look_around(self) -> None:
-        """See what other drivers have done; take over what dead ones left."""
-        records = self.campaign.store.records()
+        """See what other drivers have done, and try again to get what they have not: they may be dead."""
+        self.records = self.campaign.store.records()
         for _ in range(len(self.elsewhere)):
             unit = self.elsewhere.popleft()
-            record = records.get(unit.id)
+            record = self.records.get(unit.id)
             if record is not None and "problem" not in record:
                 self._note(unit, record)
-                self.meter.advance()
-            elif self.driver.claim(unit.id):
-                self.driver.release(unit.id)
-                self._queue(unit)
             else:
-                self.elsewhere.append(unit)
-
-    def _others(self) -> bool:
-        return sum(1 for _ in (self.campaign.directory / "drivers").glob("*.json")) > 1
-
-
-def _key(unit: Unit, genotype: str) -> tuple[str, ...]:
-    """Trainings of the same key have the same result."""
-    return (unit.benchmark, genotype, unit.setting, str(training_seed(unit)))
-
-
-def _twin(key: tuple[str, ...]) -> str:
-    """The claim of a training as such, whichever unit it is for."""
-    return f"{TWINS}/{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}"
+                self._queue(unit)
 
 
 class _Meter:
@@ -283,9 +220,9 @@ class _Meter:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def start(self, done: int) -> None:
-        self.done = self.first = done
-        self.bar.update(self.task, completed=done)
+    def start(self) -> None:
+        """From here on time is measured; what was done before took none."""
+        self.first = self.done
 
     def advance(self) -> None:
         self.done += 1
@@ -302,10 +239,3 @@ class _Meter:
                 f"about {left / 3600:.1f} h left",
                 file=sys.stderr,
             )
-
-
-def unit_of(record: Record) -> Unit:
-    """The unit of a record."""
-    return Unit(
-        record["benchmark"], record["method"], record["seed"], record["setting"], tuple(record.get("among", ()))
-    )

@@ -49,7 +49,7 @@ class LookUp:
             for setting in self.settings
         }
 
-    def units(
+    def results(
         self, method: str, seed: int, genotype: Genotype | str | int, *, of: str = "", **known: Any
     ) -> Iterator[Result]:
         """The scores of what a search found. ``of``: put before the benchmarks' names. ``known``: further fields."""
@@ -83,5 +83,5 @@ def from_table(
     """
     columns = metrics if isinstance(metrics, Mapping) else {name: name for name in metrics}
     look = LookUp(table, columns, tuple(map(str, settings)))
-    units = (unit for method, seed, genotype in found for unit in look.units(method, seed, genotype))
-    return Results.of(units, title=title or f"Searches in the table {look.table.name}", primary=PRIMARY)
+    every = (result for method, seed, genotype in found for result in look.results(method, seed, genotype))
+    return Results.of(every, title=title or f"Searches in the table {look.table.name}", primary=PRIMARY)

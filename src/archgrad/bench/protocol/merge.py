@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from archgrad.bench.protocol.campaign import Campaign
-from archgrad.bench.protocol.store import Driver, Record
-from archgrad.bench.protocol.unit import completed
+from archgrad.bench.protocol.store import Driver
+from archgrad.bench.protocol.unit import Record, completed
 from archgrad.errors import ArchgradError
 from archgrad.runs import CONFIG
 
@@ -44,7 +44,7 @@ def merge(campaign: Campaign, source: Path | str) -> Merged:
     together.require_methods()
     together.save()
     ours, theirs, result = campaign.store.records(), other.store.records(), Merged()
-    claimed = other.store.claims()
+    claimed = other.store.running()
     new: list[Record] = []
     with Driver(campaign.store) as driver:
         for unit, record in theirs.items():
@@ -59,7 +59,7 @@ def merge(campaign: Campaign, source: Path | str) -> Merged:
             elif any(known.get(key) != record.get(key) for key in SAME):
                 result.differing.append(unit)
         complete = {unit for unit, record in ours.items() if "problem" not in record}
-        for unit in sorted(_directories(other.directory) - set(theirs) - complete - set(claimed)):
+        for unit in sorted(_directories(other.directory) - set(theirs) - complete - claimed):
             if not (campaign.directory / unit).exists() and _brought(driver, other.directory, unit, result):
                 result.unfinished += 1
     if new:
@@ -83,7 +83,7 @@ def _brought(driver: Driver, part: Path, unit: str, result: Merged) -> bool:
     """Copy a unit's directory, whole or not at all, over an unfinished one of ours; whether its record may count."""
     source, target = part / unit, driver.directory / unit
     if not source.is_dir():
-        return True  # the result of an equal training, or a part without its directories
+        return True  # a part without its directories
     if not driver.claim(unit):
         result.problems[unit] = "it is being computed here"
         return False

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from archgrad.bench.protocol.campaign import Campaign
 from archgrad.bench.protocol.suite import Benchmark
+from archgrad.bench.protocol.unit import Record, Trial, Unit
 from archgrad.data import Dataset, from_tensors
+from archgrad.discretise import Strongest
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.method import Method
@@ -58,36 +60,46 @@ def plan(campaign: Campaign, probe: bool = True, device: str | None = None) -> E
     timed on a small network. Evaluations, downloads and starting up are left out.
     """
     records = campaign.store.records()
-    complete = {unit for unit, record in records.items() if "problem" not in record}
-    units = list(campaign.units())
-    searches = [unit for unit in units if unit.kind == "search"]
+    everything = [
+        _Planned(trial, setting, _is_complete(unit, records)) for trial, setting, unit in campaign.planned(records)
+    ]
+    searches = sum(not each.setting for each in everything)
     found = Estimate(
-        len(searches),
-        len(units) - len(searches),
-        sum(unit.id in complete for unit in units),
+        searches,
+        len(everything) - searches,
+        sum(each.complete for each in everything),
         str(World.start(device).device),
     )
     for name in campaign.benchmarks:
         benchmark = campaign.suite.benchmark(name)
         weights, settled = _weights(benchmark, campaign)
-        here = [unit for unit in units if unit.benchmark == name]
-        trained = sum(unit.kind == "train" for unit in here)
+        here = [each for each in everything if each.trial.benchmark == name]
+        trained = sum(bool(each.setting) for each in here)
         kept = {"results": 0, "weights": settled, "checkpoints": 5 * settled}[campaign.keep]
         found.storage += len(here) * FIXED + trained * kept
         if campaign.keep == "checkpoints":
             found.storage += (len(here) - trained) * 4 * weights
         found.working = max(found.working, 4 * weights)  # two checkpoints of weights and their momentum
     if probe:
-        _estimate(campaign, found, device, complete)
+        _estimate(campaign, found, device, [each for each in everything if not each.complete])
     return found
 
 
-def _estimate(campaign: Campaign, found: Estimate, device: str | None, complete: Iterable[str]) -> None:
+class _Planned(NamedTuple):
+    trial: Trial
+    setting: str
+    complete: bool
+
+
+def _is_complete(unit: Unit | None, records: Mapping[str, Record]) -> bool:
+    return unit is not None and "problem" not in records.get(unit.id, {"problem": "none yet"})
+
+
+def _estimate(campaign: Campaign, found: Estimate, device: str | None, left: Sequence[_Planned]) -> None:
     world, suite = World.start(device), campaign.suite
     halves = suite.data.search(), suite.data.training()
     ratios = _ratios(campaign, device)
     size = max(halves[0].image_size or (32,))
-    left = [unit for unit in campaign.units() if unit.id not in set(complete)]
     for name in campaign.benchmarks:
         benchmark = suite.benchmark(name)
         methods = {method: suite.method(method, benchmark, entry) for method, entry in campaign.methods.items()}
@@ -96,23 +108,19 @@ def _estimate(campaign: Campaign, found: Estimate, device: str | None, complete:
         step = step_cost(benchmark.space, batch_size=batch, image_size=size, device=device, **_size(benchmark))
         found.largest_step = max(found.largest_step, round(step.peak * largest / batch))
         images = round(len(halves[0].train) * suite.train_fraction)
+        here = [each for each in left if each.trial.benchmark == name]
         hours = 0.0
-        here = [unit for unit in left if unit.benchmark == name]
-        for unit in here:
-            if unit.kind == "search":
-                method = methods[unit.method]
-                steps = method.epochs * (images // method.batch_size)
-                took = steps * step.seconds * method.batch_size / batch * ratios[unit.method] / 3600
-                found.by_method[unit.method] = found.by_method.get(unit.method, 0.0) + took
-                hours += took
-        trained = [unit for unit in here if unit.kind == "train"]
-        if trained:
+        for who in (each.trial.method for each in here if not each.setting):
+            steps = methods[who].epochs * (images // methods[who].batch_size)
+            took = steps * step.seconds * methods[who].batch_size / batch * ratios[who] / 3600
+            found.by_method[who] = found.by_method.get(who, 0.0) + took
+            hours += took
+        if trained := [suite.setting(each.setting).recipe for each in here if each.setting]:
             largest = max(setting.recipe.batch_size for setting in suite.settings)
             second = _training_second(benchmark, halves[1], world, largest)
-            for unit in trained:
-                took = suite.setting(unit.setting).recipe.epochs * len(halves[1].train) * second / 3600
-                found.training_hours += took
-                hours += took
+            took = sum(recipe.epochs for recipe in trained) * len(halves[1].train) * second / 3600
+            found.training_hours += took
+            hours += took
         found.hours[name] = hours
 
 
@@ -161,10 +169,6 @@ def _ratios(campaign: Campaign, device: str | None) -> dict[str, float]:
 
 def _steps(space: Any, method: Method, dataset: Dataset, device: str | None) -> float:
     """Seconds of an epoch of the probe after the first one."""
-    from dataclasses import replace
-
-    from archgrad.discretise import Strongest
-
     short = replace(method, epochs=3, batch_size=4, discretisation=Strongest(), schedules=())
     history = search(
         space, short, dataset, channels=4, cells=3, progress=False, device=device, checkpoint_seconds=1e9, diagnose=0

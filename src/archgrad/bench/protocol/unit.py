@@ -1,10 +1,12 @@
-"""The units of a campaign: one search, or one training of what a search found; each is one run directory."""
+"""The units of a campaign, each of which has a run directory: searches, and trainings of what they found."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,17 +19,13 @@ Record = dict[str, Any]
 
 
 class Unit(NamedTuple):
-    """One search (without ``setting``), or one training.
-
-    ``seed``: of the search, and of the training with it. ``among``: where only one of several searches goes on, their
-    seeds; the seed of the training is then that of the first.
-    """
+    """One search by a ``method``, or one training of a ``genotype`` in a ``setting``, whichever searches found it."""
 
     benchmark: str
-    method: str
     seed: int
+    method: str = ""
+    genotype: str = ""
     setting: str = ""
-    among: tuple[int, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -37,27 +35,41 @@ class Unit(NamedTuple):
     @property
     def id(self) -> str:
         """The path of the unit's directory in the campaign's."""
-        if not self.setting:
-            return f"search/{self.benchmark}/{self.method}/seed-{self.seed}"
-        whose = f"best-of-{'-'.join(map(str, self.among))}" if self.among else f"seed-{self.seed}"
-        return f"train/{self.benchmark}/{self.method}/{whose}/setting-{self.setting}"
+        if self.setting:
+            return f"train/{self.benchmark}/{_short(self.genotype)}/setting-{self.setting}/seed-{self.seed}"
+        return f"search/{self.benchmark}/{self.method}/seed-{self.seed}"
+
+
+@lru_cache(maxsize=100_000)
+def _short(genotype: str) -> str:
+    """A genotype's notation is too long for the name of a directory."""
+    return hashlib.sha256(genotype.encode()).hexdigest()[:16]
+
+
+class Trial(NamedTuple):
+    """One repetition of a method on a benchmark: of its searches, one per seed, one is chosen and trained."""
+
+    benchmark: str
+    method: str
+    seeds: tuple[int, ...]
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        """The searches that must be done before."""
-        if not self.setting:
-            return ()
-        return tuple(Unit(self.benchmark, self.method, seed).id for seed in self.among or (self.seed,))
+    def searches(self) -> list[Unit]:
+        """Its searches."""
+        return [Unit(self.benchmark, seed, self.method) for seed in self.seeds]
 
+    def chosen(self, records: Mapping[str, Record]) -> Record | None:
+        """The search with the lowest supernet validation loss, the first of equal ones; None while one is missing."""
+        found = [records.get(search.id) for search in self.searches]
+        complete = [record for record in found if record is not None and "problem" not in record]
+        if len(complete) < len(found):
+            return None
+        return min(complete, key=lambda record: math.inf if record.get("loss") is None else record["loss"])
 
-def lowest_loss(searches: Sequence[Record]) -> Record:
-    """The search with the lowest supernet validation loss, the first of equal ones."""
-    return min(searches, key=lambda record: math.inf if record.get("loss") is None else record["loss"])
-
-
-def training_seed(unit: Unit) -> int:
-    """The seed of a training: of a choice among searches it must not depend on which of them was chosen."""
-    return min(unit.among) if unit.among else unit.seed
+    def trainings(self, search: Record, settings: Sequence[str]) -> list[Unit]:
+        """The trainings of what the chosen search found; their seed does not depend on which one was chosen."""
+        genotype, seed = search["genotype"], min(self.seeds)
+        return [Unit(self.benchmark, seed, genotype=genotype, setting=setting) for setting in settings]
 
 
 def completed(directory: Path) -> Record | None:

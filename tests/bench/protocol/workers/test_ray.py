@@ -88,7 +88,7 @@ def test_nodes_that_do_not_share_the_directory_send_their_files(
     from archgrad.bench.protocol.workers.ray import _compute
     from archgrad.bench.protocol.workers.workers import Job
 
-    unit = next(campaign.units())
+    unit = next(campaign.trials()).searches[0]
     text = (campaign.directory / "campaign.yaml").read_text()
     _, problem, files = _compute(Job(tmp_path / "nowhere", unit), text, 1)
     assert problem == ""

@@ -22,10 +22,10 @@ MOST = 16  # workers that are started unasked, lest a large machine runs out of 
 
 
 class _Worker:
-    """One process, and the task that it computes."""
+    """One process, and the job that it computes."""
 
     def __init__(self, threads: int, environment: dict[str, str]):
-        self.task: Job | None = None
+        self.job: Job | None = None
         context: Any = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
         if sys.platform != "win32":  # one process imports torch once; every worker is a copy of it
             context.set_forkserver_preload(["archgrad.bench.protocol.compute", "archgrad.bench.protocol.campaign"])
@@ -59,24 +59,24 @@ class Local(Workers):
 
     @property
     def capacity(self) -> int:
-        """One task per worker."""
+        """One job per worker."""
         return len(self._workers)
 
-    def submit(self, task: Job) -> None:
-        """Give a task to an idle worker."""
-        number = next(n for n, worker in enumerate(self._workers) if worker.task is None)
+    def submit(self, job: Job) -> None:
+        """Give a job to an idle worker."""
+        number = next(n for n, worker in enumerate(self._workers) if worker.job is None)
         worker = self._workers[number]
         try:
-            worker.connection.send(task)
+            worker.connection.send(job)
         except OSError:  # killed while it was idle
             worker.end()
             worker = self._workers[number] = _Worker(self.threads, self._environments[number])
-            worker.connection.send(task)
-        worker.task = task
+            worker.connection.send(job)
+        worker.job = job
 
     def wait(self, seconds: float) -> list[Outcome]:
         """The outcomes of workers that have finished or died; dead ones are replaced."""
-        busy = {worker.connection: number for number, worker in enumerate(self._workers) if worker.task is not None}
+        busy = {worker.connection: number for number, worker in enumerate(self._workers) if worker.job is not None}
         if not busy:
             time.sleep(seconds)
             return []
@@ -84,8 +84,8 @@ class Local(Workers):
 
     def _outcome(self, number: int) -> Outcome:
         worker = self._workers[number]
-        assert worker.task is not None
-        unit = worker.task.unit
+        assert worker.job is not None
+        unit = worker.job.unit
         try:
             record, problem = worker.connection.recv()
         except (EOFError, OSError):
@@ -95,7 +95,7 @@ class Local(Workers):
             self._workers[number] = _Worker(self.threads, self._environments[number])
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
             return Outcome(unit, None, f"its process {how}", died=True)
-        worker.task = None
+        worker.job = None
         return Outcome(unit, record, problem)
 
     def close(self) -> None:
@@ -120,15 +120,15 @@ def _share(devices: list[str], number: int, gpus: int) -> dict[str, str]:
 
 
 def _serve(connection: Connection, threads: int, environment: dict[str, str]) -> None:
-    """The life of a worker: tasks until the driver closes the connection or dies."""
+    """The life of a worker: jobs until the driver closes the connection or dies."""
     os.environ.update(environment, OMP_NUM_THREADS=str(threads))
     torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver is interrupted, and then ends its workers
     threading.Thread(target=_end_with_driver, daemon=True).start()
     while True:
         try:
-            task: Job = connection.recv()
-            connection.send(attempt(*task))
+            job: Job = connection.recv()
+            connection.send(attempt(*job))
         except (EOFError, OSError):
             return
 

@@ -18,17 +18,17 @@ from archgrad.bench.protocol.workers.workers import Job, Outcome, Workers, proce
 from archgrad.errors import ArchgradError
 from archgrad.runs import CHECKPOINTS, atomic_write
 
-AHEAD = 2  # tasks in flight per one that can run: the queue of a node never runs dry, and never grows
+AHEAD = 2  # jobs in flight per one that can run: the queue of a node never runs dry, and never grows
 
 Answer = tuple[Record | None, str, dict[str, bytes]]
 
 
 class Ray(Workers):
-    """Every unit is a task that takes ``threads`` processors and ``gpus`` accelerators of some node.
+    """Every unit is a job that takes ``threads`` processors and ``gpus`` accelerators of some node.
 
     ``address``: a cluster, as `ray.init` takes it (``auto``, ``host:port``, ``ray://host:port``); without one, a
     cluster of this machine alone is started on 127.0.0.1 with ``workers``·``threads`` processors, and ends with the
-    driver. A task whose process or node dies is started again up to ``retries`` times, on whatever node there is, and
+    driver. A job whose process or node dies is started again up to ``retries`` times, on whatever node there is, and
     continues from its last checkpoint where the nodes share the campaign's directory.
 
     Nodes that do not share it compute in a temporary directory and send the files back.
@@ -74,7 +74,7 @@ class Ray(Workers):
 
     @property
     def capacity(self) -> int:
-        """A few more tasks than fit on the nodes that are there now."""
+        """A few more jobs than fit on the nodes that are there now."""
         if time.monotonic() - self._counted > 5:
             total = self.ray.cluster_resources()
             fit = total.get("CPU", 0) // self.threads
@@ -83,16 +83,16 @@ class Ray(Workers):
             self._capacity, self._counted = AHEAD * max(1, int(fit)), time.monotonic()
         return self._capacity
 
-    def submit(self, task: Job) -> None:
-        """Hand a task to the cluster."""
-        directory = task.directory.resolve()
+    def submit(self, job: Job) -> None:
+        """Hand a job to the cluster."""
+        directory = job.directory.resolve()
         if directory not in self._snapshots:
             self._snapshots[directory] = (directory / SNAPSHOT).read_text()
-        absolute = task._replace(directory=directory)
-        self._running[self._task.remote(absolute, self._snapshots[directory], self.threads)] = task
+        absolute = job._replace(directory=directory)
+        self._running[self._task.remote(absolute, self._snapshots[directory], self.threads)] = job
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """The outcomes of tasks that have ended."""
+        """The outcomes of jobs that have ended."""
         if not self._running:
             time.sleep(seconds)
             return []
@@ -102,20 +102,20 @@ class Ray(Workers):
         return [self._outcome(reference) for reference in ready]
 
     def _outcome(self, reference: Any) -> Outcome:
-        task = self._running.pop(reference)
+        job = self._running.pop(reference)
         try:
             record, problem, files = self.ray.get(reference)
         except Exception as error:  # the node or the process died too often, or the cluster did
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            return Outcome(task.unit, None, f"{type(error).__name__}: {first}")
+            return Outcome(job.unit, None, f"{type(error).__name__}: {first}")
         for name, data in files.items():
-            path = task.directory / task.unit.id / name
+            path = job.directory / job.unit.id / name
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 atomic_write(path, data)
             except (OSError, ArchgradError) as error:
-                return Outcome(task.unit, None, str(error))
-        return Outcome(task.unit, record, problem)
+                return Outcome(job.unit, None, str(error))
+        return Outcome(job.unit, record, problem)
 
     def close(self) -> None:
         """Cancel what still runs, and end the cluster if it was started here."""
@@ -137,16 +137,16 @@ def _require_reachable(address: str) -> None:
         raise ArchgradError(f"executor ray: no cluster at {address}: {reason}") from None
 
 
-def _compute(task: Job, snapshot: str, threads: int) -> Answer:
-    """One task on a node."""
+def _compute(job: Job, snapshot: str, threads: int) -> Answer:
+    """One job on a node."""
     torch.set_num_threads(threads)
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    if _shared(task.directory, snapshot):
-        return (*attempt(*task), {})
+    if _shared(job.directory, snapshot):
+        return (*attempt(*job), {})
     with tempfile.TemporaryDirectory(prefix="archgrad-") as folder:
         atomic_write(Path(folder) / SNAPSHOT, snapshot.encode())
-        record, problem = attempt(folder, *task[1:])
-        made = Path(folder) / task.unit.id
+        record, problem = attempt(folder, *job[1:])
+        made = Path(folder) / job.unit.id
         files = {
             str(path.relative_to(made)): path.read_bytes()
             for path in made.rglob("*")

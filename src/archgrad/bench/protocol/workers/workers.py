@@ -1,4 +1,4 @@
-"""What every executor answers."""
+"""What all workers answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ class Job(NamedTuple):
 
     directory: Path
     unit: Unit
-    genotype: str = ""
     device: str | None = None
 
 
@@ -30,16 +29,16 @@ class Outcome(NamedTuple):
 
 
 class Workers(ABC):
-    """Computes tasks, a few at a time."""
+    """Those who compute jobs, a few at a time: a pool of processes, or a cluster."""
 
     @property
     @abstractmethod
     def capacity(self) -> int:
-        """How many tasks it wants at once; the rest waits with the driver."""
+        """How many jobs they want at once; the rest waits with the driver."""
 
     @abstractmethod
-    def submit(self, task: Job) -> None:
-        """Start a task; there is room for it."""
+    def submit(self, job: Job) -> None:
+        """Start a job; there is room for it."""
 
     @abstractmethod
     def wait(self, seconds: float) -> list[Outcome]:
