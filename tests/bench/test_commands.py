@@ -100,7 +100,7 @@ def test_mistakes_are_one_line(file: str) -> None:
         (lambda: commands.extend(file), "say what is added"),
         (lambda: commands.extend(file, seeds=-1), "seeds must be 0 or more, got -1"),
         (lambda: commands.extend(file, methods=["dart"]), "unknown method 'dart'"),
-        (lambda: commands.extend(file, settings=["7"]), "unknown setting of .*'7'"),
+        (lambda: commands.extend(file, settings=["7"]), "campaign: unknown setting '7'"),
         (lambda: commands.run(file, address="auto"), "--address belongs to --executor ray"),
         (lambda: commands.merge(file, "nowhere"), "nowhere is not the directory of a campaign"),
         (lambda: commands.reported(file), "nothing has a score yet: archgrad bench run .*campaign computes them"),

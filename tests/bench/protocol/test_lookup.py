@@ -95,10 +95,10 @@ def test_mistakes_are_one_line(make: Make) -> None:
     training = {"epochs": 1, "batch_size": 16, "lr": 0.1}
     for changes, message in (
         ({"training": training}, "from 'training' or from a 'table', not from both"),
-        ({"table": {}}, "a suite needs 'table', a mapping"),
-        ({"table": {"name": "counts"}}, "table needs a name, and columns"),
+        ({"table": {}}, "suite: table needs name, columns"),
+        ({"table": {"name": "counts"}}, "suite: table needs columns"),
         ({"table": {**SUITE["table"], "metric": "x"}}, "unknown setting of table"),
-        ({"table": {**SUITE["table"], "settings": 200}}, "settings of table must be a list, got 200"),
+        ({"table": {**SUITE["table"], "settings": 200}}, "table.settings must be a list, got 200"),
         ({"table": {**SUITE["table"], "name": "count"}}, "unknown table 'count'"),
         ({"table": {**SUITE["table"], "settings": [3]}}, "unknown metric of the table 'counts' 'skip_3'"),
         ({"subspaces": {"one": {"space": "darts"}}}, "'counts' is of the space nasbench201: one is of darts"),

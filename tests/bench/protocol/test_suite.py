@@ -142,16 +142,16 @@ def test_halves_are_disjoint_fixed_and_whole(monkeypatch: pytest.MonkeyPatch) ->
     def numbers(halves: Halves) -> list[list[int]]:
         return [part.train.inputs[:, 0, 0, 0].tolist() for part in (halves.search(), halves.training())]
 
-    assert numbers(Halves("a", halves="order")) == [list(range(20)), list(range(20, 40))]
-    first, second = numbers(Halves("a"))
+    assert numbers(Halves(name="a", halves="order")) == [list(range(20)), list(range(20, 40))]
+    first, second = numbers(Halves(name="a"))
     assert sorted(first + second) == list(range(40))
-    assert numbers(Halves("a")) == [first, second]
+    assert numbers(Halves(name="a")) == [first, second]
     assert [sum(i % 4 == c for i in first) for c in range(4)] == [5, 5, 5, 5]
-    few = numbers(Halves("a", limit=16))
+    few = numbers(Halves(name="a", limit=16))
     assert len(set(few[0] + few[1])) == 16
-    assert Halves("/some/where/cifar10").search().name == "cifar10, first half of 40"
+    assert Halves(name="/some/where/cifar10").search().name == "cifar10, first half of 40"
     with pytest.raises(ArchgradError, match="limit must be between 2 and 40 training images, got 99"):
-        Halves("a", limit=99).search()
+        Halves(name="a", limit=99).search()
 
 
 OWN: dict[str, Any] = {
@@ -195,28 +195,34 @@ def test_a_method_of_ones_own_by_its_place(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"subspace": {}}, "unknown part of a suite in suite 'subspace': did you mean 'subspaces'"),
-        ({"subspaces": {}}, "suite: a suite needs 'subspaces', a mapping"),
+        ({"subspace": {}}, "suite: unknown key 'subspace': did you mean 'subspaces'"),
+        ({"subspaces": {}}, "suite: subspaces must be a mapping such as {wide: {space: darts}}, got {}"),
         ({"subspaces": {"a": {"space": "dart"}}}, "benchmark 'a': unknown space 'dart': did you mean 'darts'"),
-        ({"subspaces": {"a": {"channels": 4}}}, "subspace 'a' needs a space"),
+        ({"subspaces": {"a": {"channels": 4}}}, "suite: subspaces.a needs space"),
         (
             {"subspaces": {"a": {"space": "darts", "channels": 0}}},
-            "channels of 'a' must be a whole number above 0, got 0",
+            "suite: subspaces.a.channels must be a whole number above 0, got 0",
         ),
         ({"subspaces": {"a/b": {"space": "darts"}}}, "the name 'a/b' may hold letters"),
         ({"subspaces": {"a": {"space": "darts", "options": {"stepz": 1}}}}, "benchmark 'a': space 'darts': .*stepz"),
         ({"operation_sets": {"x": {"candidates": ["skip"]}}}, "benchmark 'small-x': .*"),
-        ({"training": {"lr": 0.1}}, "training says nothing of epochs, batch_size"),
-        ({"training": {"epochs": 1, "batch_size": 8, "lr": []}}, "a list of training settings is empty"),
+        ({"training": {"lr": 0.1}}, "suite: training: missing: epochs, batch_size"),
+        ({"training": {"epochs": 1, "batch_size": 8, "lr": []}}, "suite: training: a list of settings is empty"),
         ({"training": {"epochs": 1, "batch_size": 8, "lr": "big"}}, "training: lr must be a number, got 'big'"),
-        ({"training": {"epochs": 1, "batchsize": 8, "lr": 0.1}}, "unknown setting of training in suite 'batchsize'"),
-        ({"search": {"epoch": 1}}, "unknown setting of search in suite 'epoch': did you mean 'epochs'"),
-        ({"search": {"methods": {"gdas": {"lr": 1}}}}, "unknown setting of search.methods.gdas in suite 'lr'"),
-        ({"data": {"halves": "by order"}}, "unknown way to halve the data 'by order'"),
+        (
+            {"training": {"epochs": 1, "batchsize": 8, "lr": 0.1}},
+            "suite: training: unknown key 'batchsize': did you mean 'batch_size'",
+        ),
+        ({"search": {"epoch": 1}}, "suite: unknown setting of search 'epoch': did you mean 'epochs'"),
+        ({"search": {"methods": {"gdas": {"lr": 1}}}}, "suite: unknown setting of search.methods.gdas 'lr'"),
+        ({"data": {"halves": "by order"}}, "suite: unknown value of data.halves 'by order': did you mean 'order'"),
         ({"data": ["digits"]}, r"data must be a mapping, got \['digits'\]"),
         ({"data": {"limit": "200"}}, "limit must be a whole number, 1 or more, got '200'"),
         ({"operation_sets": ["x"]}, "operation_sets must be a mapping"),
-        ({"operation_sets": {"x": ["none"]}}, "options of 'small-x' must be a mapping"),
+        (
+            {"operation_sets": {"x": ["none"]}},
+            r"operation_sets must be a mapping of options of the space, got {'x': \['none'\]}",
+        ),
         (
             {"subspaces": {"a-b": {"space": "darts"}, "a": {"space": "darts"}}, "operation_sets": {"c": {}, "b-c": {}}},
             "two benchmarks would have the name 'a-b-c'",
@@ -294,8 +300,8 @@ def test_a_component_replaces_another_whole() -> None:
         ({"epochs": "2"}, "epochs must be a whole number, 0 or more, got '2', which is text"),
         ({"epochs": [1, 2]}, r"epochs must be a whole number, 0 or more, got \[1, 2\]$"),
         ({"batch_size": 1.5}, r"batch_size must be a whole number, 0 or more, got 1\.5"),
-        ({"modifiers": None}, "modifiers: expected a list, got None"),
-        ({"weight_optimiser": 0.1}, "setting of weight_optimiser: expected a mapping, got 0.1"),
+        ({"modifiers": None}, "method 'darts': modifiers must be a list, got None"),
+        ({"weight_optimiser": 0.1}, "method 'darts': weight_optimiser must be a mapping, got 0.1"),
     ],
 )
 def test_wrong_settings_of_a_method_are_named(entry: dict[str, Any], message: str) -> None:
@@ -326,7 +332,9 @@ def test_mistakes_in_names_and_files(tmp_path: Path) -> None:
         suite("no.yaml")
     with pytest.raises(ArchgradError, match="unknown preset of darts_benchsuite 'tiny'"):
         suite("darts_benchsuite", "tiny")
-    with pytest.raises(ArchgradError, match="changes to darts_benchsuite 'trainin': did you mean 'training'"):
+    with pytest.raises(
+        ArchgradError, match="setting of changes to darts_benchsuite 'trainin': did you mean 'training'"
+    ):
         suite("darts_benchsuite", trainin={})
     with pytest.raises(ArchgradError, match=r"a suite is a name .* a file or a mapping, got 3"):
         suite(3)  # type: ignore[arg-type]

@@ -4,51 +4,52 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
+from dataclasses import asdict
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from archgrad import methods as library
 from archgrad.bench.protocol import suite as suites
-from archgrad.bench.protocol.document import NAME, mapping, overlaid, read
+from archgrad.bench.protocol.document import NAME, Count, Document, overlaid, read, require_known, validated
 from archgrad.bench.protocol.store import Store
 from archgrad.bench.protocol.suite import SEARCH, Suite
 from archgrad.bench.protocol.unit import Record, Trial, Unit
 from archgrad.distributed import require_precision
-from archgrad.errors import ArchgradError, require_not_negative, unknown
+from archgrad.errors import ArchgradError, unknown
 from archgrad.runs import atomic_write
 from archgrad.schedules import Diagnose
 
 SNAPSHOT = "campaign.yaml"
 BASELINES = ("random_genotype", "random_search")
-GENOTYPES = ("all", "lowest_validation_loss")
-KEEP = ("results", "weights", "checkpoints")
-KEYS = (
-    "suite",
-    "preset",
-    "data",
-    "changes",
-    "directory",
-    "methods",
-    "benchmarks",
-    "seeds",
-    "settings",
-    "genotypes",
-    "mixed_precision",
-    "processes",
-    "keep",
-    "checkpoint_seconds",
-    "diagnose",
-)
 IDENTITY = ("genotypes", "mixed_precision", "processes")
 """What cannot change once units have been computed, besides the suite and the methods."""
+Some = Annotated[tuple[Annotated[str, BeforeValidator(str)], ...], Field(description="'all' or a list")]
 
 
-@dataclass(frozen=True)
-class Campaign:
+class Source(Document):
+    """How the file of a campaign says which suite it is about."""
+
+    suite: str | Path | dict[str, Any] = Field(
+        default="darts_benchsuite", description="a name, a file, or the suite itself"
+    )
+    preset: str = Field(default="full", description="the name of a preset")
+    data: dict[str, Any] | str = Field(default={}, description="a mapping or a dataset's name")
+    changes: dict[str, Any] = Field(default={}, description="a mapping of parts of the suite")
+
+    def chosen(self, path: Path) -> Suite:
+        """The suite; a file may be named relative to the campaign's."""
+        beside = path.parent / self.suite if isinstance(self.suite, str | Path) else path
+        source = beside if beside.suffix in (".yaml", ".yml") and beside.is_file() and beside != path else self.suite
+        data = {"name": self.data} if isinstance(self.data, str) else self.data
+        require_known("changes.data", of_suite := self.changes.get("data") or {}, of_suite)
+        return suites.changed(source, self.preset, {**self.changes, "data": {**of_suite, **data}})
+
+
+class Campaign(Document):
     """What is to be computed, and where.
 
     ``methods``: name in the tables → what differs from the suite's settings (keys of `suite.SEARCH`, and ``method``).
@@ -58,36 +59,72 @@ class Campaign:
     `archgrad.schedules.Diagnose`.
     """
 
-    directory: Path
     suite: Suite
-    methods: Mapping[str, Mapping[str, Any]]
-    benchmarks: tuple[str, ...]
-    seeds: tuple[int, ...]
-    settings: tuple[str, ...]
-    genotypes: str = "all"
+    directory: Path = Field(description="a path")
+    methods: dict[str, dict[str, Any]] = Field(
+        default_factory=lambda said: said["suite"].methods or said["suite"].own,
+        validate_default=True,
+        description="a list of names or mappings",
+    )
+    benchmarks: Some = Field(default="all", validate_default=True)
+    seeds: tuple[Annotated[int, Field(strict=True, ge=0, lt=2**63)], ...] = Field(
+        default=(0, 1, 2), min_length=1, description="a count or a list of different whole numbers"
+    )
+    settings: Some = Field(default="all", validate_default=True)
+    genotypes: Literal["all", "lowest_validation_loss"] = "all"
     mixed_precision: str = "no"
-    processes: int = 1
-    keep: str = "weights"
-    checkpoint_seconds: float = 60.0
-    diagnose: int | Mapping[str, Any] = 5
-    store: Store = field(init=False, repr=False, compare=False)
+    processes: Count = Field(default=1, description="a whole number above 0")
+    keep: Literal["results", "weights", "checkpoints"] = "weights"
+    checkpoint_seconds: float = Field(default=60.0, strict=True, ge=0)
+    diagnose: Annotated[int, Field(strict=True, ge=0)] | Diagnose = Field(
+        default=5, description="a number of epochs, 0 for never, or a mapping of every and eigenvalue"
+    )
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "store", Store(self.directory))
-        for name, value, known in (("genotypes", self.genotypes, GENOTYPES), ("keep", self.keep, KEEP)):
-            if value not in known:
-                raise unknown(f"value of {name}", value, known)
-        if not isinstance(self.processes, int) or self.processes < 1:
-            raise ArchgradError(f"campaign: processes must be a whole number above 0, got {self.processes!r}")
-        require_precision(self.mixed_precision)
-        require_not_negative("campaign", checkpoint_seconds=self.checkpoint_seconds)
-        if not 0 < self.suite.train_fraction < 1:
-            raise ArchgradError(f"campaign: train_fraction must be between 0 and 1, got {self.suite.train_fraction}")
-        self.diagnostics()
-        for name in self.benchmarks:
-            self.suite.benchmark(name)
-        for name in self.settings:
-            self.suite.setting(name)
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        return _methods(given) if isinstance(given, Iterable) and not isinstance(given, str) else given
+
+    @field_validator("benchmarks", "settings", mode="before")
+    @classmethod
+    def _all(cls, given: Any, info: ValidationInfo) -> Any:
+        return [each.name for each in getattr(info.data["suite"], str(info.field_name))] if given == "all" else given
+
+    @field_validator("benchmarks", "settings")
+    @classmethod
+    def _known(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """In the suite's order. A suite that looks scores up has no settings: then none is all."""
+        known = [each.name for each in getattr(info.data["suite"], str(info.field_name))]
+        for name in names:
+            if name not in known:
+                raise unknown(str(info.field_name)[:-1], name, known)
+        if known and not names:
+            raise ValueError("nothing is chosen")
+        return tuple(name for name in known if name in names)
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _counted(cls, given: Any) -> Any:
+        return range(given) if type(given) is int else given
+
+    @field_validator("seeds")
+    @classmethod
+    def _different(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands there twice")
+        return tuple(sorted(seeds))
+
+    @field_validator("mixed_precision", mode="before")
+    @classmethod
+    def _precision(cls, given: Any) -> str:
+        name = "no" if given is False else given  # what YAML takes "no" for
+        require_precision(name)
+        return str(name)
+
+    @cached_property
+    def store(self) -> Store:
+        """What has been computed."""
+        return Store(self.directory)
 
     # Units
 
@@ -119,19 +156,6 @@ class Campaign:
             raise unknown("method of the campaign", method, self.methods)
         return self.methods[method]
 
-    def diagnostics(self) -> int | Diagnose:
-        """What searches take as ``diagnose``."""
-        if isinstance(self.diagnose, int) and self.diagnose >= 0:
-            return self.diagnose
-        try:
-            return Diagnose(**self.diagnose)  # type: ignore[arg-type]
-        except TypeError:
-            names = ", ".join(each.name for each in fields(Diagnose))
-            raise ArchgradError(
-                f"campaign: diagnose must be a number of epochs, 0 for never, or a mapping of {names}; "
-                f"got {self.diagnose!r}"
-            ) from None
-
     def require_all(self) -> None:
         """Compose every method for every benchmark and open the table, so that a mistake is seen before computing."""
         if (scores := self.suite.table) is not None:
@@ -144,8 +168,8 @@ class Campaign:
 
     def require_methods(self) -> None:
         """Compose every method for every benchmark."""
-        known = {*library.names(), *self.suite.definition["methods"], *self.methods}
-        for name in self.suite.definition["search"].get("methods") or {}:
+        known = {*library.names(), *self.suite.methods, *self.methods}
+        for name in self.suite.own:
             if name not in known:
                 raise unknown("method in search.methods of the suite", name, known)
         for benchmark in self.benchmarks:
@@ -196,34 +220,18 @@ class Campaign:
 
     @classmethod
     def _of(cls, raw: Mapping[str, Any], path: Path) -> Campaign:
-        for key in raw:
-            if key not in KEYS:
-                raise unknown(f"key of {path}", key, KEYS)
-        changes = {"data": {}} | mapping(f"{path}: changes", raw.get("changes") or {})
-        data = raw.get("data") or {}
-        data = {"name": data} if isinstance(data, str) else data
-        changes["data"] = mapping(f"{path}: data", changes["data"] or {}) | mapping(f"{path}: data", data)
-        chosen = suites.changed(_beside(raw.get("suite", "darts_benchsuite"), path), raw.get("preset", "full"), changes)
-        names = [benchmark.name for benchmark in chosen.benchmarks]
-        options = {key: raw[key] for key in (*IDENTITY, "keep", "checkpoint_seconds", "diagnose") if key in raw}
-        if options.get("mixed_precision") is False:  # what YAML takes "no" for
-            options["mixed_precision"] = "no"
-        given = raw.get("directory") or Path("campaigns") / path.stem
-        if not isinstance(given, str | Path):
-            raise ArchgradError(f"{path}: directory must be a path, got {given!r}")
-        directory = Path(given)
-        try:
-            return cls(
-                directory,
-                chosen,
-                _methods(raw.get("methods", list(chosen.methods)), path),
-                _chosen("benchmarks", raw.get("benchmarks", "all"), names, path),
-                _seeds(raw.get("seeds", 3), path),
-                _chosen("settings", raw.get("settings", "all"), [s.name for s in chosen.settings], path),
-                **options,
-            )
-        except TypeError as error:
-            raise ArchgradError(f"{path}: {error}") from None
+        of_suite = {key: value for key, value in raw.items() if key in Source.model_fields}
+        rest = {key: value for key, value in raw.items() if key not in of_suite}
+        for key in rest:
+            if key not in cls.model_fields:
+                raise ArchgradError(f"{path}: {unknown('key', key, {*cls.model_fields, *Source.model_fields})}")
+        chosen = validated(Source, of_suite, str(path)).chosen(path)
+        return validated(cls, {"directory": Path("campaigns") / path.stem, **rest, "suite": chosen}, str(path))
+
+    def replaced(self, **changes: Any) -> Campaign:
+        """The same but for some fields, which are checked as those of a file are."""
+        old = {name: getattr(self, name) for name in Campaign.model_fields}
+        return validated(Campaign, old | changes, str(self.directory))
 
     def extended(self, other: Campaign) -> Campaign:
         """Both campaigns in this one's directory; refused where they would compute the same unit differently."""
@@ -236,39 +244,29 @@ class Campaign:
         _require_alike(self.directory, _identity(self.suite), _identity(other.suite))
         for name in set(self.methods) & set(other.methods):
             _require_alike(self.directory, self.methods[name], other.methods[name], f"methods.{name}")
-        order = [benchmark.name for benchmark in self.suite.benchmarks]
-        return replace(
-            self,
+        return self.replaced(
             suite=other.suite,  # the same but for where this machine keeps the data
-            methods=_with_baselines({**self.methods, **other.methods}),
-            benchmarks=tuple(sorted({*self.benchmarks, *other.benchmarks}, key=order.index)),
-            seeds=tuple(sorted({*self.seeds, *other.seeds})),
-            settings=tuple(sorted({*self.settings, *other.settings}, key=lambda name: (len(name), name))),
+            methods={**self.methods, **other.methods},
+            benchmarks=(*self.benchmarks, *other.benchmarks),
+            seeds={*self.seeds, *other.seeds},
+            settings=(*self.settings, *other.settings),
             keep=other.keep,
             checkpoint_seconds=other.checkpoint_seconds,
             diagnose=other.diagnose,
         )
 
     def with_more(
-        self, methods: Sequence[Any] = (), benchmarks: Sequence[str] = (), seeds: int | None = None,
-        settings: Sequence[str] = (),
-    ) -> Campaign:  # fmt: skip
+        self, methods: Sequence[Any] = (), benchmarks: Sequence[str] = (), seeds: int = 0, settings: Sequence[str] = ()
+    ) -> Campaign:
         """The campaign with further methods, benchmarks, ``seeds`` more seeds, or further settings."""
-        path = self.directory
         top = max(self.seeds) + 1
-        return self.extended(
-            replace(
-                self,
-                methods=_methods(list(methods), path),
-                benchmarks=_chosen("benchmarks", list(benchmarks), [b.name for b in self.suite.benchmarks], path)
-                if benchmarks
-                else self.benchmarks,
-                seeds=(*self.seeds, *range(top, top + (seeds or 0))),
-                settings=_chosen("settings", list(settings), [s.name for s in self.suite.settings], path)
-                if settings
-                else self.settings,
-            )
+        more = self.replaced(
+            methods=methods,
+            benchmarks=(*self.benchmarks, *benchmarks),
+            seeds=(*self.seeds, *range(top, top + seeds)),
+            settings=(*self.settings, *settings),
         )
+        return self.extended(more)
 
     def save(self) -> None:
         """Write the campaign into its directory, whole; nothing else of the directory is touched."""
@@ -294,65 +292,30 @@ class Campaign:
             "processes": self.processes,
             "keep": self.keep,
             "checkpoint_seconds": self.checkpoint_seconds,
-            "diagnose": _plain(self.diagnose),
+            "diagnose": self.diagnose if isinstance(self.diagnose, int) else asdict(self.diagnose),
         }
 
 
 @lru_cache(maxsize=4)
 def _opened(path: Path, stamp: tuple[int, ...]) -> Campaign:
-    return replace(Campaign._of(read(path), path), directory=path.parent)
+    return Campaign._of({**read(path), "directory": path.parent}, path)
 
 
-def _beside(source: Any, path: Path) -> Any:
-    """A suite's file may be named relative to the campaign's."""
-    if isinstance(source, str) and Path(source).suffix in (".yaml", ".yml") and (path.parent / source).is_file():
-        return path.parent / source
-    return source
-
-
-def _methods(given: Any, path: Path) -> dict[str, Mapping[str, Any]]:
-    if not isinstance(given, list):
-        raise ArchgradError(f"{path}: methods must be a list of names or mappings, got {given!r}")
-    found: dict[str, Mapping[str, Any]] = {}
-    for item in given:
+def _methods(given: Iterable[Any]) -> dict[str, dict[str, Any]]:
+    """Name → what is said of the method. Without random baselines a table says nothing about what a search is worth."""
+    found: dict[str, dict[str, Any]] = {}
+    for item in given.items() if isinstance(given, Mapping) else given:
+        if isinstance(item, tuple):
+            item = {"name": item[0], **(item[1] or {})}
         entry = {"name": item} if isinstance(item, str) else dict(item) if isinstance(item, Mapping) else {}
         name = str(entry.pop("name", ""))
         if not re.fullmatch(NAME, name):
-            raise ArchgradError(f"{path}: a method needs a name of letters, digits and _.()+-, got {item!r}")
-        for key in entry:
-            if key not in (*SEARCH, "method"):
-                raise unknown(f"setting of method {name!r} in {path}", key, (*SEARCH, "method"))
+            raise ArchgradError(f"a method needs a name of letters, digits and _.()+-, got {item!r}")
+        require_known(f"methods.{name}", entry, (*SEARCH, "method"))
         if name in found:
-            raise ArchgradError(f"{path}: the method {name!r} stands there twice: give one of them another name")
+            raise ArchgradError(f"the method {name!r} stands there twice: give one of them another name")
         found[name] = entry
-    return _with_baselines(found)
-
-
-def _with_baselines(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Without random baselines a table says nothing about what a search is worth."""
-    found = {name: entry for name, entry in entries.items() if name not in BASELINES}
-    return {**found, **{name: entries.get(name, {}) for name in BASELINES}}
-
-
-def _seeds(given: Any, path: Path) -> tuple[int, ...]:
-    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
-        return tuple(range(given))
-    whole = isinstance(given, list) and given and all(type(seed) is int and 0 <= seed < 2**63 for seed in given)
-    if not whole or len(set(given)) < len(given):
-        raise ArchgradError(f"{path}: seeds must be a count or a list of different whole numbers, got {given!r}")
-    return tuple(sorted(given))
-
-
-def _chosen(kind: str, given: Any, known: Sequence[str], path: Path) -> tuple[str, ...]:
-    if given in ("all", list(known)):  # a suite that looks scores up has no settings: then none is all
-        return tuple(known)
-    if not isinstance(given, list) or not given:
-        raise ArchgradError(f"{path}: {kind} must be 'all' or a list, got {given!r}")
-    names = [str(item) for item in given]
-    for name in names:
-        if name not in known:
-            raise unknown(f"{kind[:-1]} of {path}", name, known)
-    return tuple(name for name in known if name in names)
+    return {name: found[name] for name in found if name not in BASELINES} | {b: found.get(b, {}) for b in BASELINES}
 
 
 def _identity(suite: Suite) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def _search(campaign: Campaign, unit: Unit, directory: Path, device: str | None)
         mixed_precision=campaign.mixed_precision,
         progress=False,
         checkpoint_seconds=campaign.checkpoint_seconds,
-        diagnose=campaign.diagnostics(),
+        diagnose=campaign.diagnose,
     )
     last: Mapping[str, Any] = result.history[-1] if result.history else {}
     return {

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import torch
+from pydantic import Field
 
 from archgrad import data as datasets
+from archgrad.bench.protocol.document import Count, Document
 from archgrad.data import Dataset, Subset
 from archgrad.data.dataset import SPLIT_SEED
-from archgrad.errors import ArchgradError, require_whole
-
-HALVES = ("order", "stratified", "whole")
+from archgrad.errors import ArchgradError
 
 
-@dataclass(frozen=True)
-class Halves:
+class Halves(Document):
     """A dataset whose training set is cut into two fixed halves, which no seed changes; the test set stays whole.
 
     ``halves``: ``order`` takes the first half of the training set as it is stored for the search; ``stratified`` draws
@@ -25,16 +25,10 @@ class Halves:
     has seen. ``limit``: use so many training images, drawn once, the same of every class.
     """
 
-    name: str = "cifar10"
-    image_size: int | None = None
-    halves: str = "stratified"
-    limit: int | None = None
-
-    def __post_init__(self) -> None:
-        numbers = {"image_size": self.image_size, "limit": self.limit}
-        require_whole("data", 1, **{name: value for name, value in numbers.items() if value is not None})
-        if not isinstance(self.name, str):
-            raise ArchgradError(f"data: name must be a dataset or a path, got {self.name!r}")
+    name: str = Field(default="cifar10", description="a dataset or a path")
+    image_size: Count | None = Field(default=None, description="a whole number, 1 or more")
+    halves: Literal["order", "stratified", "whole"] = "stratified"
+    limit: Count | None = Field(default=None, description="a whole number, 1 or more")
 
     @property
     def label(self) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import BeforeValidator, Field, InstanceOf
 
 from archgrad import tables
+from archgrad.bench.protocol.document import Document
 from archgrad.bench.statistics.results import Result, Results
 from archgrad.genotype import Genotype
 from archgrad.tables import Table
@@ -22,23 +23,24 @@ COST = {"parameters": ("params_m", 1e6), "flops": ("flops_m", 1e6)}
 """What of a network's cost a table may hold: column, and what brings it to ones."""
 
 
-@dataclass(frozen=True)
-class LookUp:
+class LookUp(Document):
     """Columns of a table as scores.
 
-    ``source``: a table, its name or its file. ``columns``: benchmark in the results → column of the table, or a pattern
+    ``name``: a table, its name or its file. ``columns``: benchmark in the results → column of the table, or a pattern
     as of `Table.values`. A column may hold ``{setting}``, which is replaced by every one of ``settings``, as in
     ``{"cifar10": "cifar10_test_{setting}"}`` with settings 12 and 200.
     """
 
-    source: Table | str
-    columns: Mapping[str, str]
-    settings: tuple[str, ...] = ("table",)
+    name: str | InstanceOf[Table]
+    columns: dict[str, str] = Field(min_length=1, description="a mapping such as {cifar10: cifar10_test_200}")
+    settings: tuple[Annotated[str, BeforeValidator(str)], ...] = Field(
+        default=("table",), min_length=1, description="a list"
+    )
 
     @cached_property
     def table(self) -> Table:
         """The table; ArchgradError if there is none of that name."""
-        return tables.load(self.source) if isinstance(self.source, str) else self.source
+        return tables.load(self.name) if isinstance(self.name, str) else self.name
 
     @cached_property
     def values(self) -> dict[tuple[str, str], Float[np.ndarray, " architectures"]]:
@@ -82,6 +84,6 @@ def from_table(
     genotype) of each search.
     """
     columns = metrics if isinstance(metrics, Mapping) else {name: name for name in metrics}
-    look = LookUp(table, columns, tuple(map(str, settings)))
+    look = LookUp(name=table, columns=dict(columns), settings=tuple(map(str, settings)))
     every = (result for method, seed, genotype in found for result in look.results(method, seed, genotype))
     return Results.of(every, title=title or f"Searches in the table {look.table.name}", primary=PRIMARY)

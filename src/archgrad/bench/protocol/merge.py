@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from archgrad.bench.protocol.campaign import Campaign
@@ -40,7 +40,7 @@ def merge(campaign: Campaign, source: Path | str) -> Merged:
     if other.directory.resolve() == campaign.directory.resolve():
         raise ArchgradError(f"merge: {source} is the campaign itself")
     here = {name: getattr(campaign, name) for name in ("suite", "keep", "checkpoint_seconds", "diagnose")}
-    together = replace(campaign.extended(other), **here)
+    together = campaign.extended(other).replaced(**here)
     together.require_methods()
     together.save()
     ours, theirs, result = campaign.store.records(), other.store.records(), Merged()

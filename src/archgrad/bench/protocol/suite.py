@@ -10,42 +10,37 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from archgrad import methods, spaces
 from archgrad.bench.protocol.document import (
     DEFAULT,
     NAME,
+    Count,
+    Document,
     component,
     imported,
-    mapping,
     nested,
     overlaid,
     parsed,
     read,
     require_known,
+    validated,
 )
-from archgrad.bench.protocol.halves import HALVES, Halves
+from archgrad.bench.protocol.halves import Halves
 from archgrad.bench.protocol.lookup import LookUp
-from archgrad.errors import ArchgradError, require_number, require_whole, unknown
-from archgrad.method import ROLES, AlphaOptimiser, Method, WeightOptimiser
+from archgrad.errors import ArchgradError, is_number, unknown
+from archgrad.method import ROLES, SEVERAL, Method
 from archgrad.recipes import Recipe
 from archgrad.robustness.attacks import Attack
 from archgrad.schedules import WarmUp
 from archgrad.spaces import Space
 
 SUITES = resources.files("archgrad.bench.protocol") / "suites"
-PARTS = ("name", "about", "data", "subspaces", "operation_sets", "methods", "search", "training", "table", "presets")
-SEVERAL = ("modifiers", "schedules", "regularisers")
-ONE = ("relaxation", "architecture_gradient", "weight_gradient", "discretisation")
-SEARCH = (
-    *("epochs", "batch_size", "train_fraction", "order", "weight_optimiser", "alpha_optimiser", "warm_up", "options"),
-    *ONE,
-    *SEVERAL,
-)
-"""What a suite can say of a search; ``methods`` besides, which holds the same for each method."""
-DATA = ("name", "image_size", "halves", "limit")
-RECIPE = tuple(f.name for f in dataclasses.fields(Recipe))
+ONE = tuple(role for role in ROLES if role not in SEVERAL)
+Whole = Annotated[int, Field(strict=True, ge=0)]
 
 
 @dataclass(frozen=True)
@@ -127,25 +122,116 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
-@dataclass(frozen=True)
-class Suite:
-    """Benchmarks and training settings, or the table that scores come from instead of trainings.
+class Subspace(Document):
+    """A space, the size of its networks, and its options."""
 
-    ``definition``: all of it as plain data, presets applied.
-    """
+    space: str
+    channels: Count | None = Field(default=None, description="a whole number above 0")
+    cells: Count | None = Field(default=None, description="a whole number above 0")
+    options: dict[str, Any] = Field(default={}, description="a mapping of options of the space")
 
-    name: str
-    about: str
-    benchmarks: tuple[Benchmark, ...]
-    settings: tuple[TrainingSetting, ...]
-    data: Halves
-    definition: Mapping[str, Any] = field(repr=False)
+
+class MethodChanges(BaseModel):
+    """What can be said of a search, for one benchmark."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: Whole = Field(default=0, description="a whole number, 0 or more")
+    batch_size: Whole = Field(default=0, description="a whole number, 0 or more")
+    train_fraction: float = 0.5
+    order: Literal["alphas-first", "weights-first"] = "alphas-first"
+    warm_up: Whole = Field(default=0, description="a whole number, 0 or more")
+    weight_optimiser: dict[str, Any] = {}
+    alpha_optimiser: dict[str, Any] = {}
+    options: dict[str, Any] | None = None
+    relaxation: Any = None
+    architecture_gradient: Any = None
+    weight_gradient: Any = None
+    discretisation: Any = None
+    modifiers: list[Any] = []
+    regularisers: list[Any] = []
+    schedules: list[Any] = []
+
+
+SEARCH = tuple(MethodChanges.model_fields)
+"""What a suite can say of a search; ``methods`` besides, which holds the same for each method."""
+
+
+class Suite(Document):
+    """Benchmarks and training settings, or the table that scores come from instead of trainings."""
+
+    name: str = ""
+    about: str = ""
+    data: Halves = Halves()
+    subspaces: dict[str, Subspace] = Field(min_length=1, description="a mapping such as {wide: {space: darts}}")
+    operation_sets: dict[str, dict[str, Any] | None] = Field(
+        default={}, description="a mapping of options of the space"
+    )
+    methods: tuple[str, ...] = ()
+    """The methods that the suite compares unless a campaign says otherwise."""
+    search: dict[str, Any] = Field(default={}, description="a mapping")
+    training: dict[str, Any] = Field(default={}, description="a mapping")
     table: LookUp | None = None
 
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if bool(self.training) == (self.table is not None):
+            raise ArchgradError(
+                "scores come from 'training' or from a 'table', "
+                + ("not from both" if self.training else "and the suite has neither")
+            )
+        require_known("search", self.search, (*SEARCH, "methods"))
+        require_known("search.methods", self.own, self.own)
+        for method, says in self.own.items():
+            require_known(f"search.methods.{method}", says or {}, SEARCH)
+        if not (is_number(share := self.search.get("train_fraction", 0.5)) and 0 < share < 1):
+            raise ArchgradError(f"search.train_fraction must be a number between 0 and 1, got {share!r}")
+        _ = self.benchmarks, self.settings
+        return self
+
     @property
-    def methods(self) -> tuple[str, ...]:
-        """The methods that the suite compares unless a campaign says otherwise."""
-        return tuple(self.definition["methods"] or self.definition["search"].get("methods") or {})
+    def definition(self) -> dict[str, Any]:
+        """All that was said, as plain data, presets applied."""
+        return self.model_dump(exclude_unset=True)
+
+    @property
+    def own(self) -> Mapping[str, Any]:
+        """What the suite says of single methods' searches."""
+        return self.search.get("methods") or {}
+
+    @cached_property
+    def benchmarks(self) -> tuple[Benchmark, ...]:
+        """Every subspace with every set of operations."""
+        found: dict[str, Benchmark] = {}
+        for subspace, says in self.subspaces.items():
+            for operations, options in (self.operation_sets or {"": {}}).items():
+                name = f"{subspace}-{operations}" if operations else subspace
+                if not re.fullmatch(NAME, name):
+                    raise ArchgradError(f"the name {name!r} may hold letters, digits and _.()+- only")
+                if name in found:
+                    raise ArchgradError(f"two benchmarks would have the name {name!r}")
+                size = says.model_dump(include={"channels", "cells"}, exclude_none=True)
+                made = Benchmark(name, subspace, operations, says.space, says.options | (options or {}), size)
+                try:
+                    _ = made.space
+                except ArchgradError as error:
+                    raise ArchgradError(f"benchmark {name!r}: {error}") from None
+                found[name] = made
+        return tuple(found.values())
+
+    @cached_property
+    def settings(self) -> tuple[TrainingSetting, ...]:
+        """Every combination of the lists in ``training``, the last one varying fastest."""
+        if not self.training:
+            return ()
+        varied = tuple(key for key, value in self.training.items() if isinstance(value, list))
+        rows = itertools.product(*(self.training[key] for key in varied))
+        chosen = [self.training | dict(zip(varied, row, strict=True)) for row in rows]
+        if not chosen:
+            raise ArchgradError("training: a list of settings is empty")
+        return tuple(
+            TrainingSetting(str(number), _recipe(values), varied) for number, values in enumerate(chosen, start=1)
+        )
 
     def benchmark(self, name: str) -> Benchmark:
         """The benchmark of that name."""
@@ -160,9 +246,7 @@ class Suite:
     @property
     def train_fraction(self) -> float:
         """The share of the search's half of the data that trains weights."""
-        fraction = self.definition["search"].get("train_fraction", 0.5)
-        require_number("search", train_fraction=fraction)
-        return float(fraction)
+        return float(self.search.get("train_fraction", 0.5))
 
     def method(self, name: str, benchmark: Benchmark, entry: Mapping[str, Any] | None = None) -> Method:
         """A method with the suite's settings for a benchmark.
@@ -172,29 +256,26 @@ class Suite:
         """
         entry = dict(entry or {})
         source = str(entry.pop("method", name))
-        common = {key: value for key, value in self.definition["search"].items() if key in SEARCH}
-        own = self.definition["search"].get("methods") or {}
-        merged = overlaid(overlaid(common, own.get(name, own.get(source)) or {}), entry)
-        chosen = _here(merged, benchmark, {p for b in self.benchmarks for p in _places(b)})
-        chosen.pop("train_fraction", None)
-        method = _made(source, benchmark.family, chosen.pop("options", None) or {})
+        common = {key: value for key, value in self.search.items() if key != "methods"}
+        merged = overlaid(overlaid(common, self.own.get(name, self.own.get(source)) or {}), entry)
+        here = _here(merged, benchmark, {p for b in self.benchmarks for p in _places(b)})
+        says = validated(MethodChanges, here, f"method {name!r}")
+        method = _made(source, benchmark.family, says.options or {})
+        given = {key: getattr(says, key) for key in says.model_fields_set}
         changes: dict[str, Any] = {"name": name}
-        given: dict[str, Any] = {key: _components(chosen.pop(key), key) for key in SEVERAL if key in chosen}
-        given |= {key: component(chosen.pop(key), ROLES[key]) for key in ONE if key in chosen}
-        method = replace(method, **given)
-        for key, kind in (("weight_optimiser", WeightOptimiser), ("alpha_optimiser", AlphaOptimiser)):
-            if key in chosen:
-                values = chosen.pop(key)
-                require_known(f"setting of {key}", values, [f.name for f in dataclasses.fields(kind)])
-                changes[key] = replace(getattr(method, key), **values)
-        require_whole("search", 0, **{key: chosen[key] for key in ("epochs", "batch_size", "warm_up") if key in chosen})
-        if "warm_up" in chosen:
-            epochs = chosen.pop("warm_up")
-            others = tuple(s for s in method.schedules if not isinstance(s, WarmUp))
-            changes["schedules"] = (WarmUp(epochs=epochs), *others) if epochs else others
-        if method.epochs == 0:  # nothing is trained, whatever the suite says of searches that train
-            chosen.pop("epochs", None)
-        return replace(method, **changes, **chosen)
+        changes |= {key: tuple(component(item, ROLES[key]) for item in given[key]) for key in SEVERAL if key in given}
+        changes |= {key: component(given[key], ROLES[key]) for key in ONE if key in given}
+        for key in ("weight_optimiser", "alpha_optimiser"):
+            if key in given:
+                old = getattr(method, key)
+                changes[key] = validated(type(old), dataclasses.asdict(old) | _as_tuples(given[key]), key)
+        if "warm_up" in given:
+            others = [s for s in changes.get("schedules", method.schedules) if not isinstance(s, WarmUp)]
+            changes["schedules"] = (*([WarmUp(epochs=says.warm_up)] if says.warm_up else []), *others)
+        changes |= {key: given[key] for key in ("batch_size", "order") if key in given}
+        if "epochs" in given and method.epochs:  # where nothing is trained, the suite speaks of searches that train
+            changes["epochs"] = says.epochs
+        return replace(method, **changes)
 
 
 def suite(source: str | Path | Mapping[str, Any] = "darts_benchsuite", preset: str = "full", **changes: Any) -> Suite:
@@ -212,38 +293,15 @@ def suite(source: str | Path | Mapping[str, Any] = "darts_benchsuite", preset: s
 def changed(source: str | Path | Mapping[str, Any], preset: str, changes: Mapping[str, Any]) -> Suite:
     """As `suite`, with the parts to lay over it as a mapping."""
     raw, where = (dict(source), "suite") if isinstance(source, Mapping) else _read(source)
-    require_known(f"part of a suite in {where}", raw, PARTS)
     presets = raw.pop("presets", {}) or {}
-    require_known(f"part of a suite in the changes to {where}", changes, [part for part in PARTS if part != "presets"])
-    if not isinstance(preset, str):
-        raise ArchgradError(f"{where}: a preset is given by its name, got {preset!r}")
-    if preset != "full" or preset in presets:
+    require_known(f"{where}: presets", presets, presets)
+    require_known(f"changes to {where}", changes, Suite.model_fields)
+    if preset != "full":
         if preset not in presets:
             raise unknown(f"preset of {where}", preset, {"full", *presets})
-        if preset != "full":
-            raw["about"] = ", ".join(filter(None, (raw.get("about"), f"preset {preset}")))
-        raw = overlaid(raw, presets[preset] or {})
-    definition = overlaid(raw, changes)
-    for part in ("subspaces", "table" if "table" in definition else "training"):
-        if not isinstance(definition.get(part), Mapping) or not definition[part]:
-            raise ArchgradError(f"{where}: a suite needs {part!r}, a mapping")
-    for part in ("data", "operation_sets", "search"):
-        if definition.get(part) is None:
-            definition.pop(part, None)
-        else:
-            mapping(f"{where}: {part}", definition[part])
-    if "table" in definition and "training" in definition:
-        raise ArchgradError(f"{where}: scores come from 'training' or from a 'table', not from both")
-    definition = {
-        "name": str(where),
-        "about": "",
-        "data": {},
-        "operation_sets": {},
-        "methods": [],
-        "search": {},
-        **definition,
-    }
-    return _suite(definition, str(where))
+        raw["about"] = ", ".join(filter(None, (raw.get("about"), f"preset {preset}")))
+    raw = overlaid(raw, presets.get(preset) or {})
+    return validated(Suite, {"name": where, **overlaid(raw, changes)}, where)
 
 
 def _read(source: str | Path) -> tuple[dict[str, Any], str]:
@@ -260,89 +318,17 @@ def _read(source: str | Path) -> tuple[dict[str, Any], str]:
     return read(path), str(path)
 
 
-def _suite(definition: dict[str, Any], where: str) -> Suite:
-    sets = definition["operation_sets"] or {"": {}}
-    benchmarks: list[Benchmark] = []
-    for subspace, says in definition["subspaces"].items():
-        for operations, options in sets.items():
-            name = f"{subspace}-{operations}" if operations else str(subspace)
-            if not re.fullmatch(NAME, name):
-                raise ArchgradError(f"{where}: the name {name!r} may hold letters, digits and _.()+- only")
-            if any(benchmark.name == name for benchmark in benchmarks):
-                raise ArchgradError(f"{where}: two benchmarks would have the name {name!r}")
-            benchmarks.append(_benchmark(name, str(subspace), str(operations), says, options or {}, where))
-    table = _look_up(definition["table"], where) if "table" in definition else None
-    settings = _settings(definition["training"], where) if table is None else ()
-    require_known(f"setting of data in {where}", definition["data"], DATA)
-    data = dict(definition["data"])
-    if data.get("halves", "stratified") not in HALVES:
-        raise unknown("way to halve the data", data["halves"], HALVES)
-    search = definition["search"]
-    require_known(f"setting of search in {where}", search, (*SEARCH, "methods"))
-    for method, says in mapping(f"{where}: search.methods", search.get("methods") or {}).items():
-        require_known(f"setting of search.methods.{method} in {where}", says or {}, SEARCH)
-    name, about = str(definition["name"]), str(definition["about"])
-    return Suite(name, about, tuple(benchmarks), settings, Halves(**data), definition, table)
+def _recipe(values: Mapping[str, Any]) -> Recipe:
+    chosen = dict(values)
+    if chosen.get("adversarial") is not None:
+        chosen["adversarial"] = component(chosen["adversarial"], Attack)
+    if not isinstance(chosen.get("drops", []), list):
+        raise ArchgradError("drops of training is a list of its own: write [[0.5, 0.75]]")
+    return validated(Recipe, _as_tuples(chosen), "training")
 
 
-def _benchmark(name: str, subspace: str, operations: str, says: Any, more: Any, where: str) -> Benchmark:
-    if not isinstance(says, Mapping) or "space" not in says:
-        raise ArchgradError(
-            f"{where}: subspace {subspace!r} needs a space, as {{space: darts, channels: 16, cells: 8}}"
-        )
-    require_known(f"key of subspace {subspace!r} in {where}", says, ("space", "channels", "cells", "options"))
-    size = {key: says[key] for key in ("channels", "cells") if says.get(key) is not None}
-    for key, value in size.items():
-        if not isinstance(value, int) or value < 1:
-            raise ArchgradError(f"{where}: {key} of {subspace!r} must be a whole number above 0, got {value!r}")
-    what = f"{where}: the options of {name!r}"
-    family, options = str(says["space"]), mapping(what, says.get("options") or {}) | mapping(what, more)
-    benchmark = Benchmark(name, subspace, operations, family, options, size)
-    try:
-        _ = benchmark.space
-    except ArchgradError as error:
-        raise ArchgradError(f"{where}: benchmark {name!r}: {error}") from None
-    return benchmark
-
-
-def _settings(training: Mapping[str, Any], where: str) -> tuple[TrainingSetting, ...]:
-    require_known(f"setting of training in {where}", training, RECIPE)
-    varied = tuple(key for key, value in training.items() if isinstance(value, list))
-    fixed = {key: value for key, value in training.items() if key not in varied}
-    settings = []
-    for number, values in enumerate(itertools.product(*(training[key] for key in varied)), start=1):
-        chosen = {**fixed, **dict(zip(varied, values, strict=True))}
-        if missing := [key for key in ("epochs", "batch_size", "lr") if key not in chosen]:
-            raise ArchgradError(f"{where}: training says nothing of {', '.join(missing)}")
-        recipe = Recipe(**{key: _of_recipe(key, value, where) for key, value in chosen.items()})
-        settings.append(TrainingSetting(str(number), recipe, varied))
-    if not settings:
-        raise ArchgradError(f"{where}: a list of training settings is empty")
-    return tuple(settings)
-
-
-def _of_recipe(key: str, value: Any, where: str) -> Any:
-    if key == "drops":
-        if not isinstance(value, list):
-            raise ArchgradError(f"{where}: drops of training is a list of its own: write [[0.5, 0.75]]")
-        return tuple(value)
-    if key == "adversarial":
-        return None if value is None else component(value, Attack)
-    if not isinstance(value, bool):
-        require_number(f"{where}: training", **{key: value})
-    return value
-
-
-def _look_up(says: Mapping[str, Any], where: str) -> LookUp:
-    require_known(f"setting of table in {where}", says, ("name", "columns", "settings"))
-    columns, settings = says.get("columns"), says.get("settings", ["table"])
-    if "name" not in says or not isinstance(columns, Mapping) or not columns:
-        raise ArchgradError(f"{where}: table needs a name, and columns as {{cifar10: cifar10_test_200}}")
-    if not isinstance(settings, list) or not settings:
-        raise ArchgradError(f"{where}: the settings of table must be a list, got {settings!r}")
-    return LookUp(
-        str(says["name"]), {str(name): str(column) for name, column in columns.items()}, tuple(map(str, settings))
-    )
+def _as_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _made(source: str, family: str, options: Mapping[str, Any]) -> Method:
@@ -357,12 +343,6 @@ def _made(source: str, family: str, options: Mapping[str, Any]) -> Method:
     if not isinstance(made, Method):
         raise ArchgradError(f"method {source!r}: expected a function that returns a Method, got {made!r}")
     return made
-
-
-def _components(items: Any, role: str) -> tuple[Any, ...]:
-    if not isinstance(items, list | tuple):
-        raise ArchgradError(f"{role}: expected a list, got {items!r}")
-    return tuple(component(item, ROLES[role]) for item in items)
 
 
 def _places(benchmark: Benchmark) -> tuple[str, ...]:
