@@ -85,7 +85,7 @@ def test_the_page_has_every_section_and_needs_nothing_outside(page: Page) -> Non
         assert f"#{title.lower().replace(' ', '-')}" in page.addresses
     assert "cannot be shown" not in page.text
     assert all(address.startswith(("#", "data:")) for address in page.addresses)
-    assert "1 of 1,782 units have no score and are left out (pc_darts 1)" in page.text
+    assert "1 of 1,782 results have no score and are left out (pc_darts 1)" in page.text
     assert not re.search(r"\bnan\b", page.text)
 
 

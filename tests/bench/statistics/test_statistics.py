@@ -239,7 +239,7 @@ def test_weighted_resamples_are_resamples() -> None:
 
 @pytest.mark.slow
 def test_bootstrap_intervals_cover_the_truth() -> None:
-    """Searches share their noise over five settings: drawing single units would give intervals 2.2 times too small."""
+    """Searches share their noise over five settings: drawing single ones would give intervals 2.2 times too small."""
     hits = 0
     for seed in range(120):
         results = planted(np.full((1, 2, 5), 80.0), searches=12, search_noise=1.0, noise=0.1, seed=seed)
@@ -518,9 +518,9 @@ def test_failed_units_are_counted() -> None:
     frame = results.frame.copy()
     frame.loc[frame.index[:2], "score"] = math.nan
     analysis = s.analyse(Results(frame), resamples=100)
-    assert any("2 of 18 units have no score and are left out (a 2)" in r for r in analysis.remarks)
+    assert any("2 of 18 results have no score and are left out (a 2)" in r for r in analysis.remarks)
     assert any(r.startswith("a: a single search on some benchmarks") for r in analysis.remarks)
-    with pytest.raises(ArchgradError, match="no unit has a score yet"):
+    with pytest.raises(ArchgradError, match="nothing has a score yet"):
         s.analyse(Results(frame.assign(score=math.nan)))
 
 

@@ -18,13 +18,13 @@ from archgrad.bench.protocol.document import NAME, Count, Document, overlaid, re
 from archgrad.bench.protocol.store import Store
 from archgrad.bench.protocol.suite import SEARCH, Suite
 from archgrad.bench.protocol.unit import Record, Trial, Unit
+from archgrad.bench.statistics.results import BASELINES
 from archgrad.distributed import require_precision
 from archgrad.errors import ArchgradError, unknown
 from archgrad.runs import atomic_write
 from archgrad.schedules import Diagnose
 
 SNAPSHOT = "campaign.yaml"
-BASELINES = ("random_genotype", "random_search")
 IDENTITY = ("genotypes", "mixed_precision", "processes")
 """What cannot change once units have been computed, besides the suite and the methods."""
 Some = Annotated[tuple[Annotated[str, BeforeValidator(str)], ...], Field(description="'all' or a list")]

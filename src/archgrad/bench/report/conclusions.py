@@ -7,67 +7,81 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from archgrad.bench.report.figures import BASELINES
 from archgrad.bench.report.wording import number_text, range_text, setting_text, span_text
 from archgrad.bench.statistics.agreement import Agreement
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import listed
 from archgrad.bench.statistics.pairwise import Pair
 from archgrad.bench.statistics.power import TopTwo
+from archgrad.bench.statistics.results import BASELINES
 
 
 def conclusions(analysis: Analysis) -> list[str]:
     """Each with its test; what cannot be concluded is said as well."""
-    cube, result = analysis.cube, []
+    cube, result = analysis.cube, list[str]()
     if len(cube.methods) < 2:
         return ["There is a single method: nothing is compared."]
-    significant = {
-        name: [pair for pair in analysis.pairs if getattr(pair, name) < analysis.alpha]
-        for name in ("p_searches", "p_benchmarks")
-    }
-    of = len(analysis.pairs)
-    level = f"{analysis.alpha:g}"
-    unknown = sum(math.isnan(pair.p_searches) for pair in analysis.pairs)
-    if unknown < of:
-        found = significant["p_searches"]
-        result.append(
-            f"On these benchmarks, with the noise of {cube.replicates} taken into account, {len(found)} of "
-            f"{of - unknown} pairs of methods differ (stratified Welch test, Holm, {level}){_pairs_listed(found)}."
-        )
-        against = [_against(analysis, baseline) for baseline in BASELINES if baseline in cube.methods]
-        result += [sentence for sentence in against if sentence is not None]
-    if unknown:
-        result.append(
-            f"Whether a difference is more than the noise of {cube.replicates} cannot be told for {unknown} of {of} "
-            "pairs: they lack repetitions, or all repetitions are equal."
-        )
-    found = significant["p_benchmarks"]
-    can = analysis.smallest_p < analysis.alpha
-    text = f"Whether it would hold on other benchmarks: {len(found)} of {of} pairs differ (Wilcoxon over "
-    text += f"{len(cube.benchmarks)} benchmarks, Holm, {level}){_pairs_listed(found)}."
-    if not can:
-        text += (
-            f" With so few benchmarks this test could not have shown any difference: its smallest corrected p is "
-            f"{analysis.smallest_p:.3f}."
-        )
-    result.append(text)
+    result += _on_these_benchmarks(analysis)
+    result.append(_on_others(analysis))
     if (reversed_ := _reversal(analysis.benchmarks)) is not None:
         result.append(reversed_)
     if len(cube.settings) > 1 and len(cube.benchmarks) > 0:
-        spread = analysis.spread
-        larger = int((spread.setting_deviation > spread.method_deviation).sum())
-        result.append(
-            f"On {larger} of {len(cube.benchmarks)} benchmarks the training setting matters more than the method "
-            f"(deviation of the settings' means {span_text(spread.setting_deviation)} points, of the methods' means "
-            f"{span_text(spread.method_deviation)})."
-        )
-        most = float(analysis.best_settings.max())
-        best = [setting_text(analysis, cube.settings[h]) for h in np.flatnonzero(analysis.best_settings == most)]
-        start = f"Setting {best[0]} is" if len(best) == 1 else f"Settings {listed(best)} are each"
-        result.append(f"{start} the best one in {number_text(most)} of {analysis.best_of} cases.")
+        result += _of_settings(analysis)
     if analysis.power:
-        result.append(_power_claim(analysis, analysis.power[0]))
+        result.append(_of_power(analysis, analysis.power[0]))
     return result
+
+
+def _on_these_benchmarks(analysis: Analysis) -> list[str]:
+    """Whether methods differ by more than the noise of what was repeated."""
+    of, replicates = len(analysis.pairs), analysis.cube.replicates
+    unknown = sum(math.isnan(pair.p_searches) for pair in analysis.pairs)
+    result = []
+    if unknown < of:
+        found = [pair for pair in analysis.pairs if pair.p_searches < analysis.alpha]
+        result.append(
+            f"On these benchmarks, with the noise of {replicates} taken into account, {len(found)} of "
+            f"{of - unknown} pairs of methods differ (stratified Welch test, Holm, {analysis.alpha:g})"
+            f"{_pairs_listed(found)}."
+        )
+        against = [_against(analysis, baseline) for baseline in BASELINES if baseline in analysis.cube.methods]
+        result += [sentence for sentence in against if sentence is not None]
+    if unknown:
+        result.append(
+            f"Whether a difference is more than the noise of {replicates} cannot be told for {unknown} of {of} "
+            "pairs: they lack repetitions, or all repetitions are equal."
+        )
+    return result
+
+
+def _on_others(analysis: Analysis) -> str:
+    """Whether methods would differ on other benchmarks of this kind."""
+    found = [pair for pair in analysis.pairs if pair.p_benchmarks < analysis.alpha]
+    text = (
+        f"Whether it would hold on other benchmarks: {len(found)} of {len(analysis.pairs)} pairs differ (Wilcoxon over "
+        f"{len(analysis.cube.benchmarks)} benchmarks, Holm, {analysis.alpha:g}){_pairs_listed(found)}."
+    )
+    if analysis.smallest_p >= analysis.alpha:
+        text += (
+            " With so few benchmarks this test could not have shown any difference: its smallest corrected p is "
+            f"{analysis.smallest_p:.3f}."
+        )
+    return text
+
+
+def _of_settings(analysis: Analysis) -> list[str]:
+    """How much the training setting matters, and which one is best."""
+    spread, benchmarks = analysis.spread, len(analysis.cube.benchmarks)
+    larger = int((spread.setting_deviation > spread.method_deviation).sum())
+    most = float(analysis.best_settings.max())
+    best = [setting_text(analysis, analysis.cube.settings[h]) for h in np.flatnonzero(analysis.best_settings == most)]
+    start = f"Setting {best[0]} is" if len(best) == 1 else f"Settings {listed(best)} are each"
+    return [
+        f"On {larger} of {benchmarks} benchmarks the training setting matters more than the method "
+        f"(deviation of the settings' means {span_text(spread.setting_deviation)} points, of the methods' means "
+        f"{span_text(spread.method_deviation)}).",
+        f"{start} the best one in {number_text(most)} of {analysis.best_of} cases.",
+    ]
 
 
 def _pairs_listed(found: Sequence[Pair]) -> str:
@@ -125,7 +139,7 @@ def _reversal(found: Agreement) -> str | None:
     return text.replace("τ -", "τ −").replace("= -", "= −")
 
 
-def _power_claim(analysis: Analysis, top: TopTwo) -> str:
+def _of_power(analysis: Analysis, top: TopTwo) -> str:
     where = "over all benchmarks" if top.scope == "all" else f"on {top.scope}"
     start = f"The two best {where}, {top.first} and {top.second}, are {top.difference:.2f} points apart"
     if math.isnan(top.needed):

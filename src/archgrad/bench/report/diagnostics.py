@@ -122,7 +122,7 @@ def learning_curves(analysis: Analysis) -> Section | None:
 
 
 def _curves(frame: pd.DataFrame, extras: list[dict[str, Any]], kind: str, analysis: Analysis) -> list[Markup]:
-    """A row of charts per quantity, a chart per benchmark, a line per method: means over its units."""
+    """A row of charts per quantity, a chart per benchmark, a line per method: means over its results."""
     keys = zip(frame.method, frame.benchmark, frame.seed, strict=True)
     sums: dict[str, dict[tuple[str, str], dict[float, list[float]]]] = {}
     seen: set[tuple[str, str, int]] = set()
@@ -150,7 +150,7 @@ def _curves(frame: pd.DataFrame, extras: list[dict[str, Any]], kind: str, analys
         ]
         if not rows:
             continue
-        data = pd.DataFrame(rows, columns=["method", "benchmark", "epoch", name, "units"])
+        data = pd.DataFrame(rows, columns=["method", "benchmark", "epoch", name, "results"])
         result.append(_charts(name, data, colours, analysis))
     if result:
         shown = {m: colours[m] for m in natural(set(frame.method))}
@@ -173,7 +173,7 @@ def _charts(name: str, data: pd.DataFrame, colours: Mapping[str, str], analysis:
             size=(340, 210),
         )
         charts.append(element("figure", element("figcaption", benchmark), chart))
-    head = element("figcaption", element("span", f"{words}, means over a method’s units"), download(data, name))
+    head = element("figcaption", element("span", f"{words}, means over a method’s results"), download(data, name))
     return element("div", head, element("div", charts, class_="panels"))
 
 
@@ -186,7 +186,7 @@ def _points(curve: Any) -> Iterable[tuple[float, float]]:
 
 
 def _skips(extra: Mapping[str, Any], genotype: str) -> float:
-    """The share as the unit says it, or counted in the notation; NaN where neither tells."""
+    """The share as the result says it, or counted in the notation; NaN where neither tells."""
     given = extra.get("skips")
     if isinstance(given, int | float) and not isinstance(given, bool):
         return float(given)

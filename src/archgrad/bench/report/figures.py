@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from archgrad.bench.report.tables import csv
+from archgrad.bench.statistics.results import BASELINES
 from archgrad.report.charts import ticks
 from archgrad.report.markup import Child, Markup, element, join
 from archgrad.report.section import plain
 
 CHAR = 7.3  # width of a letter of a 12px label
 METHOD_COLOURS = 11  # in report.css
-BASELINES = {"random_genotype": "method-random", "random_search": "method-search"}  # two greys
+BASELINE_COLOURS = dict(zip(BASELINES, ("method-random", "method-search"), strict=True))  # two greys
 
 
 def download(frame: pd.DataFrame, name: str) -> Markup:
@@ -35,7 +36,7 @@ def method_colours(methods: Sequence[str]) -> dict[str, str]:
     """Method → the class that colours it in a whole report."""
     others = sorted(set(methods) - set(BASELINES))
     coloured = {method: f"method-{i % METHOD_COLOURS}" for i, method in enumerate(others)}
-    return coloured | {method: colour for method, colour in BASELINES.items() if method in methods}
+    return coloured | {method: colour for method, colour in BASELINE_COLOURS.items() if method in methods}
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def summary(analysis: Analysis) -> Section:
     frame = analysis.results.frame
     best = analysis.ranks
     tiles = [
-        _tile("Units", f"{int(frame.score.notna().sum()):,}", f"of {len(frame):,}; {_sizes(analysis)}"),
+        _tile("Results", f"{int(frame.score.notna().sum()):,}", f"of {len(frame):,}; {_sizes(analysis)}"),
         _tile("Best average rank", best.methods[0], f"{best.average[0]:.2f}{range_text(best.low[0], best.high[0])}"),
     ]
     if (test := best.friedman) is not None:
@@ -214,42 +214,14 @@ def pairs(analysis: Analysis) -> Section | None:
     cube = analysis.cube
     if not analysis.pairs:
         return None
-    index = {name: m for m, name in enumerate(cube.methods)}
-    k = len(cube.methods)
-    cells = [[HeatCell("", None, f"{name}") for _ in range(k)] for name in cube.methods]
-    for pair in analysis.pairs:
-        i, j = index[pair.first], index[pair.second]
-        stars = _stars(pair, analysis.alpha)
-        for a, b, value, delta in (
-            (i, j, pair.improvement, pair.difference),
-            (j, i, 1 - pair.improvement, -pair.difference),
-        ):
-            title = (
-                f"P({cube.methods[a]} beats {cube.methods[b]}) = {value:.3f}; mean difference {delta:+.2f} points; "
-                f"Holm-corrected p: benchmarks {p_text(pair.p_benchmarks)}, {cube.replicates} {p_text(pair.p_searches)}"
-            )
-            cells[a][b] = HeatCell(f"{value:.2f}{stars}", 2 * value - 1, title, strong=bool(stars))
-    drawing = heat_map("Probability of improvement", cube.methods, cube.methods, cells, width=92, height=30)
+    drawing = heat_map(
+        "Probability of improvement", cube.methods, cube.methods, _pair_cells(analysis), width=92, height=30
+    )
     caption = (
         "Probability that the row beats the column. "
         f"* differs over the {cube.replicates}, † over the benchmarks (Holm, {analysis.alpha:g})"
     )
-    rows = [
-        [
-            f"{pair.first} – {pair.second}",
-            f"{pair.difference:+.2f}",
-            bounds_text(pair.low, pair.high, sign=True),
-            f"{pair.wins} / {pair.ties} / {pair.losses}",
-            p_text(pair.p_benchmarks),
-            p_text(pair.p_searches),
-            p_text(pair.p_cells),
-            f"{pair.improvement:.2f}",
-            bounds_text(pair.improvement_low, pair.improvement_high),
-            number_text(pair.hedges_g, 2),
-            f"{pair.cliff_delta:+.2f}",
-        ]
-        for pair in analysis.pairs
-    ]
+    rows = [_pair_row(pair) for pair in analysis.pairs]
     header = [
         "Pair", "Difference", "interval", "Won / tied / lost", "p benchmarks", f"p {cube.replicates}", "p cells",
         "P(better)", "interval", "Hedges g", "Cliff δ",
@@ -267,6 +239,41 @@ def pairs(analysis: Analysis) -> Section | None:
     whole = whole if len(rows) <= 28 else details(f"All {len(rows)} pairs", whole)
     frame = tables.pairs(analysis)
     return Section("Pairs of methods", join(figure(caption, drawing, frame, "pairs"), whole))
+
+
+def _pair_cells(analysis: Analysis) -> list[list[HeatCell]]:
+    cube = analysis.cube
+    index = {name: m for m, name in enumerate(cube.methods)}
+    cells = [[HeatCell("", None, name) for _ in cube.methods] for name in cube.methods]
+    for pair in analysis.pairs:
+        i, j = index[pair.first], index[pair.second]
+        stars = _stars(pair, analysis.alpha)
+        for a, b, value, delta in (
+            (i, j, pair.improvement, pair.difference),
+            (j, i, 1 - pair.improvement, -pair.difference),
+        ):
+            title = (
+                f"P({cube.methods[a]} beats {cube.methods[b]}) = {value:.3f}; mean difference {delta:+.2f} points; "
+                f"Holm-corrected p: benchmarks {p_text(pair.p_benchmarks)}, {cube.replicates} {p_text(pair.p_searches)}"
+            )
+            cells[a][b] = HeatCell(f"{value:.2f}{stars}", 2 * value - 1, title, strong=bool(stars))
+    return cells
+
+
+def _pair_row(pair: Pair) -> list[Child]:
+    return [
+        f"{pair.first} – {pair.second}",
+        f"{pair.difference:+.2f}",
+        bounds_text(pair.low, pair.high, sign=True),
+        f"{pair.wins} / {pair.ties} / {pair.losses}",
+        p_text(pair.p_benchmarks),
+        p_text(pair.p_searches),
+        p_text(pair.p_cells),
+        f"{pair.improvement:.2f}",
+        bounds_text(pair.improvement_low, pair.improvement_high),
+        number_text(pair.hedges_g, 2),
+        f"{pair.cliff_delta:+.2f}",
+    ]
 
 
 def aggregates(analysis: Analysis) -> Section:

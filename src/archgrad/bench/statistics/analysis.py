@@ -21,7 +21,7 @@ from archgrad.errors import ArchgradError
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """Statistics of results. ``everything``: all units; ``cube``: what can be compared, methods by average rank.
+    """Statistics of results. ``everything``: all scores; ``cube``: what can be compared, methods by average rank.
 
     ``intervals_over``: what was drawn again for the intervals (`Bootstrap.over`). ``smallest_p``: the least that the
     test over the benchmarks could have given for the clearest pair.
@@ -54,7 +54,7 @@ class Analysis:
 def analyse(results: Results, *, alpha: float = 0.05, resamples: int = 2000, seed: int = 0) -> Analysis:
     """All statistics of results; the bootstrap follows from the seed.
 
-    Refuses results without any score. Units that cannot be compared are left out, and ``remarks`` says which.
+    Refuses results without any score. What cannot be compared is left out, and ``remarks`` says so.
     """
     if not 0 < alpha < 1:
         raise ArchgradError(f"alpha must be between 0 and 1, got {alpha}")

@@ -1,4 +1,4 @@
-"""Results of a campaign: one row per trained unit, stored as Parquet, wherever the scores come from."""
+"""A table of results: one row per trained network, stored as Parquet, wherever the scores come from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from archgrad.errors import ArchgradError, unknown
 from archgrad.runs import atomic_write
 
 KEY = ["method", "benchmark", "setting", "seed", "training_seed"]
-"""What makes a unit one of a kind."""
+"""What tells a result from all others."""
 
 TEXTS = ["method", "benchmark", "setting", "genotype", "extra"]
 WHOLE = ["seed", "training_seed"]
@@ -26,7 +26,10 @@ NUMBERS = ["score", "validation", "top5", "parameters", "flops", "search_seconds
 COLUMNS = [*KEY, *NUMBERS, "genotype", "extra"]
 
 SCHEMA = pa.schema([(n, pa.int64() if n in WHOLE else pa.float64() if n in NUMBERS else pa.string()) for n in COLUMNS])
-POINTS = 50  # of a curve that is kept with a unit: more would make the results of many units heavy
+POINTS = 50  # of a curve that is kept with a result: more would make a table of many heavy
+
+BASELINES = ("random_genotype", "random_search")
+"""Methods that choose at random: what a search is worth shows beside them."""
 
 PUBLISHED = ["Optimizer", "Subspace", "Opset", "HP_Idx", "TestAcc1", "TestAcc5"]
 PUBLISHED_NAMES = {"pcdarts": "pc_darts", "fairdarts": "fair_darts", "sdarts": "sdarts_random"}
@@ -37,7 +40,7 @@ PUBLISHED_SETTINGS = [(lr, decay) for lr in ("0.025", "0.1", "0.01") for decay i
 class Result:
     """One settled network that was trained, or looked up. Accuracies are in %; what is not known is NaN or empty.
 
-    ``seed`` is that of the search. ``score`` is the test accuracy; NaN for a unit that failed or is not done, which the
+    ``seed`` is that of the search. ``score`` is the test accuracy; NaN where the training failed, which the
     statistics then count as missing. ``extra`` is plain data; the report shows from it ``curves`` (of the training) and
     ``diagnostics`` (of the search), each name → curve as `thinned` makes it, ``skips`` (share of skip connections among
     the kept operations), ``search_loss`` (the supernet's validation loss at the end of the search) and ``problem``.
@@ -72,9 +75,9 @@ def thinned(values: Sequence[float], points: int = POINTS) -> dict[str, list[flo
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """Scores of trained units.
+    """Scores of trained networks.
 
-    ``frame``: one row per unit, the columns of `COLUMNS`, no unit twice, sorted by its key. ``title``: whose results.
+    ``frame``: one row per result, the columns of `COLUMNS`, none twice, sorted by its key. ``title``: whose results.
     ``settings``: setting → what it means, for people. ``remarks``: what a reader must know, one sentence each.
     ``primary``: the name of the score.
     """
@@ -93,15 +96,15 @@ class Results:
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{self.frame[name].nunique()} {name}s" for name in KEY[:4])
-        return f"Results({self.title!r}, {len(self):,} units: {sizes})"
+        return f"Results({self.title!r}, {len(self):,} rows: {sizes})"
 
     @classmethod
-    def of(cls, units: Iterable[Result | Mapping[str, Any]], **named: Any) -> Results:
-        """From units, or mappings of the same names (as a campaign's unit directories give); missing names are unknown.
+    def of(cls, results: Iterable[Result | Mapping[str, Any]], **named: Any) -> Results:
+        """From single results, or mappings of the same names; names that are missing are unknown.
 
         ``named``: the other fields of `Results`.
         """
-        rows = [unit.row() if isinstance(unit, Result) else _row(unit) for unit in units]
+        rows = [each.row() if isinstance(each, Result) else _row(each) for each in results]
         return cls(pd.DataFrame(rows, columns=COLUMNS), **named)
 
     @classmethod
@@ -137,7 +140,7 @@ class Results:
         return path
 
     def merged(self, *others: Results) -> Results:
-        """These and other results together. A unit that several have must be the same in all; a failed one gives way.
+        """These and other results together. A result that several have must be the same in all; a failed one gives way.
 
         Times and ``extra`` may differ between machines, and then those of the first are kept.
         """
@@ -150,7 +153,7 @@ class Results:
         differ = scores.transform("max") > scores.transform("min")
         if differ.any():
             raise ArchgradError(
-                f"merge: the unit {_named(done[differ])} has different scores in the results that are to be merged"
+                f"merge: the result of {_named(done[differ])} has different scores in what is to be merged"
             )
         waiting = both[both.score.isna()]
         kept = pd.concat([done, waiting]).drop_duplicates(KEY)
@@ -159,7 +162,7 @@ class Results:
         return replace(self, frame=kept, settings=labels, remarks=remarks)
 
     def only(self, **names: str | Sequence[str]) -> Results:
-        """The units of some methods, benchmarks or settings: ``only(method=["darts", "gdas"], setting="1")``."""
+        """Those of some methods, benchmarks or settings: ``only(method=["darts", "gdas"], setting="1")``."""
         frame = self.frame
         for column, wanted in names.items():
             if column not in KEY:
@@ -173,7 +176,7 @@ class Results:
         return replace(self, frame=frame)
 
     def extras(self) -> list[dict[str, Any]]:
-        """``extra`` of every unit, decoded; a damaged one is empty."""
+        """``extra`` of every result, decoded; a damaged one is empty."""
         return [_decoded(text) for text in self.frame.extra]
 
 
@@ -209,21 +212,21 @@ def published(frame: pd.DataFrame) -> Results:
     )
 
 
-def _row(unit: Mapping[str, Any]) -> dict[str, Any]:
-    strange = set(unit) - set(COLUMNS)
+def _row(result: Mapping[str, Any]) -> dict[str, Any]:
+    strange = set(result) - set(COLUMNS)
     if strange:
         raise unknown("column of results", min(strange), COLUMNS)
-    missing = [name for name in ("method", "benchmark", "setting") if name not in unit]
+    missing = [name for name in ("method", "benchmark", "setting") if name not in result]
     if missing:
-        raise ArchgradError(f"results: a unit has no {missing[0]}")
-    row = dict(unit)
+        raise ArchgradError(f"results: one has no {missing[0]}")
+    row = dict(result)
     if not isinstance(row.get("extra", ""), str):
         row["extra"] = json.dumps(row["extra"])
     return row
 
 
 def _checked(frame: pd.DataFrame, title: str) -> pd.DataFrame:
-    """The frame with all columns, in their types, sorted; refused where a unit is there twice or a score impossible."""
+    """The frame with all columns, in their types, sorted; refused where a row is there twice or a score impossible."""
     missing = [name for name in [*KEY[:3], "score"] if name not in frame.columns]
     if missing:
         raise ArchgradError(f"{title}: results need a column {missing[0]!r}; their columns are {', '.join(COLUMNS)}")
@@ -248,7 +251,7 @@ def _checked(frame: pd.DataFrame, title: str) -> pd.DataFrame:
         raise ArchgradError(f"{title}: the score of {_named(result[infinite])} is infinite")
     twice = result.duplicated(KEY)
     if twice.any():
-        raise ArchgradError(f"{title}: the unit {_named(result[twice])} is there more than once")
+        raise ArchgradError(f"{title}: the result of {_named(result[twice])} is there more than once")
     return result
 
 
