@@ -13,7 +13,7 @@ from rich.table import Table
 from archgrad.bench.protocol import collect, driver
 from archgrad.bench.protocol import merge as merging
 from archgrad.bench.protocol import plan as planning
-from archgrad.bench.protocol import workers as places
+from archgrad.bench.protocol import workers as pools
 from archgrad.bench.protocol.campaign import Campaign
 from archgrad.bench.report.page import write
 from archgrad.bench.statistics.results import Results
@@ -86,7 +86,7 @@ def run(
         if executor != "ray":
             raise ArchgradError("bench run: --address belongs to --executor ray")
         options["address"] = address
-    with places.get(executor, **options) as chosen:
+    with pools.get(executor, **options) as chosen:
         campaign.save()
         tally = driver.run(campaign, chosen, device=device, retry=retry, progress=progress)
     complete = [record for record in campaign.store.records().values() if "problem" not in record]

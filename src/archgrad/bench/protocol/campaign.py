@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from archgrad import methods as library
 from archgrad.bench.protocol import suite as suites
-from archgrad.bench.protocol.document import NAME, Count, Document, overlaid, read, require_known, validated
+from archgrad.bench.protocol.document import NAME, Count, Document, Whole, overlaid, read, require_known, validated
 from archgrad.bench.protocol.store import Store
 from archgrad.bench.protocol.suite import SEARCH, Suite
 from archgrad.bench.protocol.unit import Record, Trial, Unit
@@ -76,7 +76,7 @@ class Campaign(Document):
     processes: Count = Field(default=1, description="a whole number above 0")
     keep: Literal["results", "weights", "checkpoints"] = "weights"
     checkpoint_seconds: float = Field(default=60.0, strict=True, ge=0)
-    diagnose: Annotated[int, Field(strict=True, ge=0)] | Diagnose = Field(
+    diagnose: Whole | Diagnose = Field(
         default=5, description="a number of epochs, 0 for never, or a mapping of every and eigenvalue"
     )
 

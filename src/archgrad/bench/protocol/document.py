@@ -24,6 +24,7 @@ DEFAULT = "default"
 STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 Count = Annotated[int, Field(strict=True, ge=1)]
+Whole = Annotated[int, Field(strict=True, ge=0)]
 Made = TypeVar("Made")
 
 
@@ -147,20 +148,21 @@ def _one_line(error: ValidationError, kind: type, given: Any, where: str) -> Arc
     errors = error.errors(include_url=False)
     first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     steps, field, known = _place(kind, first["loc"])
-    place, exact = ".".join(steps), len(steps) == len(first["loc"])
-    parent = ".".join(steps[:-1])
+    place, parent = ".".join(steps), ".".join(steps[:-1])
     if first["type"] == "extra_forbidden":
         return ArchgradError(f"{where}: {unknown(f'setting of {parent}' if parent else 'key', steps[-1], known)}")
     if first["type"] == "missing":
-        names = [str(each["loc"][-1]) for each in errors if each["type"] == "missing"]
+        alike = [each["loc"] for each in errors if each["type"] == "missing"]
+        names = [str(loc[-1]) for loc in alike if loc[:-1] == first["loc"][:-1]]
         return ArchgradError(f"{where}: {f'{parent} needs' if parent else 'missing:'} {', '.join(names)}")
     if first["type"] == "literal_error":
         return ArchgradError(f"{where}: {unknown(f'value of {place}', first['input'], get_args(field.annotation))}")
-    value = first["input"] if exact else reduce(getitem, steps, given)
+    value = first["input"] if len(steps) == len(first["loc"]) else reduce(getitem, steps, given)
     wanted = getattr(field, "description", None) or WANTED.get(first["type"], "").format(**first.get("ctx", {}))
     if not wanted:
         return ArchgradError(f"{where}: {place}: {first['msg']}")
-    return ArchgradError(f"{where}: {place} must be {wanted}, got {value!r}{if_text(value)}")
+    what = f"{where}: {place}" if place else where
+    return ArchgradError(f"{what} must be {wanted}, got {value!r}{if_text(value)}")
 
 
 def _place(kind: type | None, place: Sequence[str | int]) -> tuple[list[str], Any, Iterable[str]]:

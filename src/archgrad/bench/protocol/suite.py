@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,6 +20,7 @@ from archgrad.bench.protocol.document import (
     NAME,
     Count,
     Document,
+    Whole,
     component,
     imported,
     nested,
@@ -40,7 +41,6 @@ from archgrad.spaces import Space
 
 SUITES = resources.files("archgrad.bench.protocol") / "suites"
 ONE = tuple(role for role in ROLES if role not in SEVERAL)
-Whole = Annotated[int, Field(strict=True, ge=0)]
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Suite(Document):
     table: LookUp | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _consistent(self) -> Self:
         if bool(self.training) == (self.table is not None):
             raise ArchgradError(
                 "scores come from 'training' or from a 'table', "
