@@ -92,7 +92,7 @@ def run(
     complete = [record for record in campaign.store.records().values() if "problem" not in record]
     if any(record.get("setting") or campaign.suite.table is not None for record in complete):
         collect.write_results(campaign)
-    same = f", {tally.shared:,} more trainings are the same as others" if tally.shared else ""
+    same = f", {tally.shared:,} more trainings are shared by searches that found the same" if tally.shared else ""
     print(f"{tally.computed:,} units computed{same}; archgrad bench report {file}")
     if tally.problems:
         blocked = f", and {tally.blocked:,} wait for them" if tally.blocked else ""

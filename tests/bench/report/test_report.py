@@ -18,10 +18,11 @@ from planted import planted
 from planted_suite import METHODS, planted_suite
 
 from archgrad.bench.commands import report
-from archgrad.bench.report import diagnostics, tables
+from archgrad.bench.report import tables
 from archgrad.bench.report.conclusions import conclusions
 from archgrad.bench.report.figures import Spot, critical_difference, front_of, method_colours
 from archgrad.bench.report.page import render, write
+from archgrad.bench.report.sections.collapse import _skips
 from archgrad.bench.statistics import analyse
 from archgrad.bench.statistics.results import Result, Results
 from archgrad.bench.statistics.selection import selection
@@ -241,9 +242,9 @@ def test_the_critical_difference_diagram_places_ranks_on_its_axis() -> None:
 
 def test_skips_are_counted_in_the_notation() -> None:
     nasbench = "|skip_connect~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|nor_conv_1x1~1|avg_pool_3x3~2|"
-    assert diagnostics._skips({}, nasbench) == pytest.approx(2 / 6)
-    assert diagnostics._skips({"skips": 0.25}, nasbench) == 0.25
-    assert math.isnan(diagnostics._skips({}, ""))
+    assert _skips({}, nasbench) == pytest.approx(2 / 6)
+    assert _skips({"skips": 0.25}, nasbench) == 0.25
+    assert math.isnan(_skips({}, ""))
 
 
 def test_baselines_are_grey_and_methods_keep_their_colour() -> None:

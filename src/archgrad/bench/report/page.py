@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
 from importlib import metadata, resources
 from pathlib import Path
 
-from archgrad.bench.report import diagnostics, sections, tables
+from archgrad.bench.report import tables
+from archgrad.bench.report.sections import SECTIONS
 from archgrad.bench.statistics.analysis import Analysis, analyse
 from archgrad.bench.statistics.results import Results
 from archgrad.report.document import document, sections_of
-from archgrad.report.section import Section
 from archgrad.runs import atomic_write
-
-SECTIONS: tuple[Callable[[Analysis], Section | None], ...] = (*sections.SECTIONS, *diagnostics.SECTIONS)
-"""What a report consists of, in this order; a section that has nothing to say about the results returns None."""
 
 
 def write(
