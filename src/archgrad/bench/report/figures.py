@@ -40,7 +40,7 @@ def method_colours(methods: Sequence[str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class HeatCell:
+class Tile:
     """A cell of a heat map. ``shade``: −1 … 1, its sign chooses the colour; None is empty. ``second``: a small line."""
 
     text: str
@@ -54,7 +54,7 @@ def heat_map(
     told: str,
     rows: Sequence[str],
     columns: Sequence[str],
-    cells: Sequence[Sequence[HeatCell]],
+    cells: Sequence[Sequence[Tile]],
     *,
     width: float,
     height: float = 24,
@@ -81,7 +81,7 @@ def heat_map(
     return _svg(told, parts, wide, high)
 
 
-def _cell(cell: HeatCell, x: float, y: float, width: float, height: float) -> Markup:
+def _cell(cell: Tile, x: float, y: float, width: float, height: float) -> Markup:
     if cell.shade is None or math.isnan(cell.shade):
         kind, mix = "heat empty", None
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from archgrad.bench.report import tables
-from archgrad.bench.report.figures import HeatCell, figure, heat_map
+from archgrad.bench.report.figures import Tile, figure, heat_map
 from archgrad.bench.report.wording import range_text, setting_text
 from archgrad.bench.statistics.agreement import Agreement
 from archgrad.bench.statistics.analysis import Analysis
@@ -39,18 +39,18 @@ def _tau(analysis: Analysis, found: Agreement, name: str, words: str) -> Markup:
     halves = found.halves
     over = {"methods": "the methods as a sample of methods"}.get(found.over, f"the {found.over}")
 
-    def cell(i: int, j: int) -> HeatCell:
+    def cell(i: int, j: int) -> Tile:
         if i == j:
             if halves is None or math.isnan(halves[i, i]):
-                return HeatCell("", None, "itself")
+                return Tile("", None, "itself")
             title = f"{found.names[i]}: τ between two random halves of its {analysis.cube.replicates}"
-            return HeatCell(f"({halves[i, i]:.2f})".replace("-", "−"), None, title)
+            return Tile(f"({halves[i, i]:.2f})".replace("-", "−"), None, title)
         value = found.tau[i, j]
         text = "–" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
         title = f"{found.names[i]} and {found.names[j]}: τ {text}{range_text(found.low[i, j], found.high[i, j])}"
         narrow = math.isnan(found.low[i, j]) or size > 12
         second = "" if narrow else f"{found.low[i, j]:.1f}…{found.high[i, j]:.1f}".replace("-", "−")
-        return HeatCell(text, None if math.isnan(value) else float(value), title, second=second)
+        return Tile(text, None if math.isnan(value) else float(value), title, second=second)
 
     cells = [[cell(i, j) for j in range(size)] for i in range(size)]
     width = 88.0 if size <= 10 else max(22.0, 860 / size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from archgrad.bench.report import tables
-from archgrad.bench.report.figures import HeatCell, download, figure, heat_map
+from archgrad.bench.report.figures import Tile, download, figure, heat_map
 from archgrad.bench.report.wording import deviation_text, setting_text
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import deviation
@@ -25,7 +25,7 @@ def benchmarks(analysis: Analysis) -> Section:
     k = len(cube.methods)
     cells = [
         [
-            HeatCell(
+            Tile(
                 f"{blocks[b, m]:.2f}",
                 rank_shade(place[b, m], k),
                 f"{method}, {benchmark}: {blocks[b, m]:.3f}{deviation_text(spread[m, b])}, rank {place[b, m]:g} of {k}",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from archgrad.bench.report.figures import HeatCell, figure, heat_map
+from archgrad.bench.report.figures import Tile, figure, heat_map
 from archgrad.bench.report.sections.curves import charts, decoded
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import natural
@@ -35,9 +35,9 @@ def collapse(analysis: Analysis) -> Section | None:
         benchmarks = natural(set(known.benchmark))
         cells = [
             [
-                HeatCell("", None, f"{m}, {b}: unknown")
+                Tile("", None, f"{m}, {b}: unknown")
                 if math.isnan(value := float(shares.get((m, b), math.nan)))
-                else HeatCell(f"{100 * value:.0f} %", -value, f"{m}, {b}: {value:.1%} of the kept operations are skips")
+                else Tile(f"{100 * value:.0f} %", -value, f"{m}, {b}: {value:.1%} of the kept operations are skips")
                 for b in benchmarks
             ]
             for m in methods

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archgrad.bench.report import tables
-from archgrad.bench.report.figures import HeatCell, figure, heat_map
+from archgrad.bench.report.figures import Tile, figure, heat_map
 from archgrad.bench.report.wording import bounds_text, number_text, p_text
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.pairwise import Pair
@@ -43,10 +43,10 @@ def pairs(analysis: Analysis) -> Section | None:
     return Section("Pairs of methods", join(figure(caption, drawing, frame, "pairs"), whole))
 
 
-def _pair_cells(analysis: Analysis) -> list[list[HeatCell]]:
+def _pair_cells(analysis: Analysis) -> list[list[Tile]]:
     cube = analysis.cube
     index = {name: m for m, name in enumerate(cube.methods)}
-    cells = [[HeatCell("", None, name) for _ in cube.methods] for name in cube.methods]
+    cells = [[Tile("", None, name) for _ in cube.methods] for name in cube.methods]
     for pair in analysis.pairs:
         i, j = index[pair.first], index[pair.second]
         stars = _stars(pair, analysis.alpha)
@@ -58,7 +58,7 @@ def _pair_cells(analysis: Analysis) -> list[list[HeatCell]]:
                 f"P({cube.methods[a]} beats {cube.methods[b]}) = {value:.3f}; mean difference {delta:+.2f} points; "
                 f"Holm-corrected p: benchmarks {p_text(pair.p_benchmarks)}, {cube.replicates} {p_text(pair.p_searches)}"
             )
-            cells[a][b] = HeatCell(f"{value:.2f}{stars}", 2 * value - 1, title, strong=bool(stars))
+            cells[a][b] = Tile(f"{value:.2f}{stars}", 2 * value - 1, title, strong=bool(stars))
     return cells
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from archgrad.bench.report import tables
-from archgrad.bench.report.figures import HeatCell, bars, figure, heat_map
+from archgrad.bench.report.figures import Tile, bars, figure, heat_map
 from archgrad.bench.report.sections.benchmarks import rank_shade
 from archgrad.bench.report.wording import number_text, setting_text
 from archgrad.bench.statistics.analysis import Analysis
@@ -28,7 +28,7 @@ def settings(analysis: Analysis) -> Section | None:
     for b, benchmark in enumerate(cube.benchmarks):
         cells = [
             [
-                HeatCell(
+                Tile(
                     f"{place[m, b, h]:g}" if wide >= 20 and not math.isnan(place[m, b, h]) else "",
                     rank_shade(place[m, b, h], k),
                     f"{method}, {benchmark}, setting {setting_text(analysis, setting)}: {cube.cells[m, b, h]:.2f}, "
