@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -282,17 +281,8 @@ class Campaign(Document):
     def snapshot(self) -> dict[str, Any]:
         """All of it as plain data."""
         return {
-            "suite": _plain(self.suite.definition),
-            "methods": [{"name": name, **_plain(entry)} for name, entry in self.methods.items()],
-            "benchmarks": list(self.benchmarks),
-            "seeds": list(self.seeds),
-            "settings": list(self.settings),
-            "genotypes": self.genotypes,
-            "mixed_precision": self.mixed_precision,
-            "processes": self.processes,
-            "keep": self.keep,
-            "checkpoint_seconds": self.checkpoint_seconds,
-            "diagnose": self.diagnose if isinstance(self.diagnose, int) else asdict(self.diagnose),
+            "suite": self.suite.model_dump(mode="json", exclude_unset=True),
+            **self.model_dump(mode="json", exclude={"suite", "directory"}),
         }
 
 
@@ -335,11 +325,3 @@ def _require_alike(directory: Path, old: Any, new: Any, where: str = "") -> None
         raise ArchgradError(
             f"{directory} holds a campaign in which {where} is {old!r}, not {new!r}: choose another directory"
         )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [_plain(item) for item in value]
-    return value
