@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from archgrad.bench import Campaign, driver
-from archgrad.bench.executors import get
+from archgrad.bench import Campaign
+from archgrad.bench.protocol import driver
+from archgrad.bench.protocol.workers import get
 
 
 def main(directory: str, workers: int) -> None:

@@ -40,7 +40,7 @@ def require_number(owner: str, **values: object) -> None:
     """Refuse what is no number, naming whose it is."""
     for name, value in values.items():
         if not is_number(value):
-            raise ArchgradError(f"{owner}: {name} must be a number, got {value!r}{_if_text(value)}")
+            raise ArchgradError(f"{owner}: {name} must be a number, got {value!r}{if_text(value)}")
 
 
 def require_positive(owner: str, **values: float) -> None:
@@ -64,11 +64,11 @@ def require_whole(owner: str, least: int, **values: object) -> None:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise ArchgradError(
-                f"{owner}: {name} must be a whole number, {least} or more, got {value!r}{_if_text(value)}"
+                f"{owner}: {name} must be a whole number, {least} or more, got {value!r}{if_text(value)}"
             )
 
 
-def _if_text(value: object) -> str:
+def if_text(value: object) -> str:
     """Why a number that stands in a file may have arrived as text."""
     try:
         float(value if isinstance(value, str) else "")

@@ -1,8 +1,9 @@
-"""The smallest campaign: 8×8 digits, four channels, one cell, one epoch."""
+"""The smallest campaign: 8×8 digits, four channels, one cell, one epoch; the published runs; planted results."""
 
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,14 @@ import pytest
 import yaml
 
 from archgrad.bench import Campaign
-from archgrad.bench.executors import Executor, Outcome, Task
-from archgrad.bench.units import attempt
+from archgrad.bench.protocol.compute import attempt
+from archgrad.bench.protocol.unit import Unit
+from archgrad.bench.protocol.workers import Job, Outcome, Workers
+from archgrad.bench.statistics.results import Results
 
+sys.path.insert(0, str(Path(__file__).parent))  # where the planted results are
+
+PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "data" / "benchsuite" / "published_runs.csv"
 TINY: dict[str, Any] = {
     "name": "tiny",
     "data": {"name": "digits", "limit": 128},
@@ -33,11 +39,11 @@ TINY: dict[str, Any] = {
 }
 
 
-class Inline(Executor):
-    """Computes tasks in this process, one after the other."""
+class Inline(Workers):
+    """Computes jobs in this process, one after the other."""
 
     def __init__(self, stop_after: int | None = None):
-        self.tasks: list[Task] = []
+        self.jobs: list[Job] = []
         self.seen: list[str] = []
         self.stop_after = stop_after
 
@@ -45,18 +51,18 @@ class Inline(Executor):
     def capacity(self) -> int:
         return 1
 
-    def submit(self, task: Task) -> None:
-        self.tasks.append(task)
+    def submit(self, job: Job) -> None:
+        self.jobs.append(job)
 
     def wait(self, seconds: float) -> list[Outcome]:
-        if not self.tasks:
+        if not self.jobs:
             return []
-        task = self.tasks.pop(0)
+        job = self.jobs.pop(0)
         if self.stop_after is not None and len(self.seen) == self.stop_after:
             raise KeyboardInterrupt
-        self.seen.append(task.unit.id)
-        record, problem = attempt(*task)
-        return [Outcome(task.unit, record, problem)]
+        self.seen.append(job.unit.id)
+        record, problem = attempt(*job)
+        return [Outcome(job.unit, record, problem)]
 
     def close(self) -> None:
         pass
@@ -78,13 +84,19 @@ def make(tmp_path: Path) -> Callable[..., Campaign]:
 def content(campaign: Campaign) -> dict[str, Any]:
     """Everything that two campaigns must have in common: records without times and places, alphas and weights."""
     found: dict[str, Any] = {}
-    varying = ("host", "finished", "wall", "seconds", "same_as")
+    varying = ("host", "finished", "wall", "seconds")
     for unit, record in campaign.store.records().items():
         found[unit] = {key: value for key, value in record.items() if key not in varying}
     for pattern in ("alphas.npz", "weights.safetensors", "genotype.json"):
         for path in sorted(campaign.directory.rglob(pattern)):
             found[str(path.relative_to(campaign.directory))] = path.read_bytes()
     return found
+
+
+def units_of(campaign: Campaign) -> dict[tuple[str, int, str], Unit]:
+    """(method, seed, setting) → unit, of all whose search is complete; a search has no setting."""
+    planned = campaign.planned(campaign.store.records())
+    return {(trial.method, unit.seed, setting): unit for trial, setting, unit in planned if unit}
 
 
 @pytest.fixture
@@ -100,3 +112,15 @@ def inline_executor() -> type[Inline]:
 @pytest.fixture(name="content")
 def content_of_a_campaign() -> Callable[[Campaign], dict[str, Any]]:
     return content
+
+
+@pytest.fixture(name="units_of")
+def units_of_a_campaign() -> Callable[[Campaign], dict[tuple[str, int, str], Unit]]:
+    return units_of
+
+
+@pytest.fixture(scope="session")
+def published() -> Results:
+    if not PUBLISHED.is_file():
+        pytest.skip(f"{PUBLISHED} is not here: the published runs of arXiv 2507.16533 as one CSV file")
+    return Results.load(PUBLISHED)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from archgrad import cli
-from archgrad.bench import Campaign, commands, executors
+from archgrad.bench import Campaign, commands
+from archgrad.bench.protocol import workers
 from archgrad.errors import ArchgradError
 
 Make = Callable[..., Campaign]
@@ -23,7 +24,7 @@ def typed(*arguments: str) -> None:
 @pytest.fixture
 def file(make: Make, tmp_path: Path, Inline: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     make(seeds=1, settings=[1])
-    monkeypatch.setattr(executors, "get", lambda name, **options: Inline())
+    monkeypatch.setattr(workers, "get", lambda name, **options: Inline())
     return str(tmp_path / "campaign.yaml")
 
 
@@ -99,7 +100,7 @@ def test_mistakes_are_one_line(file: str) -> None:
         (lambda: commands.extend(file), "say what is added"),
         (lambda: commands.extend(file, seeds=-1), "seeds must be 0 or more, got -1"),
         (lambda: commands.extend(file, methods=["dart"]), "unknown method 'dart'"),
-        (lambda: commands.extend(file, settings=["7"]), "unknown setting of .*'7'"),
+        (lambda: commands.extend(file, settings=["7"]), "campaign: unknown setting '7'"),
         (lambda: commands.run(file, address="auto"), "--address belongs to --executor ray"),
         (lambda: commands.merge(file, "nowhere"), "nowhere is not the directory of a campaign"),
         (lambda: commands.reported(file), "nothing has a score yet: archgrad bench run .*campaign computes them"),

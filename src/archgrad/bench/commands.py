@@ -10,12 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from archgrad.bench import collect, driver, executors
-from archgrad.bench import merge as merging
-from archgrad.bench import plan as planning
-from archgrad.bench.campaign import Campaign
-from archgrad.bench.report_command import report
-from archgrad.bench.results import Results
+from archgrad.bench.protocol import collect, driver
+from archgrad.bench.protocol import merge as merging
+from archgrad.bench.protocol import plan as planning
+from archgrad.bench.protocol import workers as pools
+from archgrad.bench.protocol.campaign import Campaign
+from archgrad.bench.report.page import write
+from archgrad.bench.statistics.results import Results
 from archgrad.errors import ArchgradError
 
 SHOWN = 20
@@ -85,13 +86,13 @@ def run(
         if executor != "ray":
             raise ArchgradError("bench run: --address belongs to --executor ray")
         options["address"] = address
-    with executors.get(executor, **options) as chosen:
+    with pools.get(executor, **options) as chosen:
         campaign.save()
         tally = driver.run(campaign, chosen, device=device, retry=retry, progress=progress)
     complete = [record for record in campaign.store.records().values() if "problem" not in record]
     if any(record.get("setting") or campaign.suite.table is not None for record in complete):
         collect.write_results(campaign)
-    same = f", {tally.copied:,} are equal trainings" if tally.copied else ""
+    same = f", {tally.shared:,} more trainings are shared by searches that found the same" if tally.shared else ""
     print(f"{tally.computed:,} units computed{same}; archgrad bench report {file}")
     if tally.problems:
         blocked = f", and {tally.blocked:,} wait for them" if tally.blocked else ""
@@ -203,6 +204,37 @@ def _size(count: int) -> str:
             return f"{value:,.3g} {unit}"
         value /= 1000
     return f"{value:,.3g} TB"
+
+
+def report(
+    campaign: str | None = None,
+    from_: str | None = None,
+    out: str | None = None,
+    alpha: float = 0.05,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> None:
+    """Write the statistical report of a campaign, or of results from a file, and print its path.
+
+    Args:
+        campaign: the campaign's YAML file or directory
+        from_: instead of a campaign, a Parquet or CSV file of results, or the CSV file of the published runs
+        out: the HTML file, or a directory for it; by default in the campaign's directory, or named after the file
+        alpha: level of the tests; intervals are of 1 − alpha
+        resamples: of the bootstrap
+        seed: of the bootstrap
+    """
+    if (campaign is None) == (from_ is None):
+        raise ArchgradError("bench report: give either a campaign, or --from with a .parquet or .csv file of results")
+    if campaign is not None:
+        results, directory = reported(campaign)
+        target = Path(out) if out else directory / "report.html"
+    else:
+        results = Results.load(str(from_))
+        target = Path(out) if out else Path(f"{Path(str(from_)).stem}-report.html")
+    page, tables = write(results, target, alpha=alpha, resamples=resamples, seed=seed)
+    print(f"report: {page}")
+    print(f"tables: {tables[0].parent} ({len(tables)} files, CSV and LaTeX)")
 
 
 def reported(file: str) -> tuple[Results, Path]:

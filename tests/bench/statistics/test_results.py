@@ -10,9 +10,9 @@ import pytest
 from planted import planted
 
 from archgrad import spaces
-from archgrad.bench import results as module
-from archgrad.bench.lookup import from_table
-from archgrad.bench.results import Results, Unit, thinned
+from archgrad.bench.protocol.lookup import from_table
+from archgrad.bench.statistics import results as module
+from archgrad.bench.statistics.results import Result, Results, thinned
 from archgrad.errors import ArchgradError
 from archgrad.tables import Table
 
@@ -30,8 +30,8 @@ def test_published_runs_have_our_names(published: Results) -> None:
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_saved_results_come_back_as_they_were(tmp_path: Path, suffix: str) -> None:
     units = [
-        Unit("darts", "wide-regular", "1", 2, score=91.25, genotype="|skip~0|", extra={"skips": 0.5}),
-        Unit("random", "wide-regular", "10"),
+        Result("darts", "wide-regular", "1", 2, score=91.25, genotype="|skip~0|", extra={"skips": 0.5}),
+        Result("random", "wide-regular", "10"),
     ]
     stored = Results.of(units, title="T", settings={"1": "lr 0.1"}, remarks=("careful",))
     again = Results.load(stored.save(tmp_path / f"r{suffix}"))
@@ -51,24 +51,24 @@ def test_merging_twice_changes_nothing() -> None:
 
 
 def test_a_unit_that_failed_gives_way_and_one_that_differs_is_refused() -> None:
-    failed, done = (Results.of([Unit("a", "b", "1", score=score)]) for score in (math.nan, 90.0))
+    failed, done = (Results.of([Result("a", "b", "1", score=score)]) for score in (math.nan, 90.0))
     assert failed.merged(done).frame.score.tolist() == [90.0]
     assert done.merged(failed).frame.score.tolist() == [90.0]
-    other = Results.of([Unit("a", "b", "1", score=90.1)])
+    other = Results.of([Result("a", "b", "1", score=90.1)])
     with pytest.raises(ArchgradError, match=r"method a, benchmark b, setting 1, seed 0.*different scores"):
         done.merged(other)
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
-    unit = Unit("a", "b", "1", score=1.0)
+    unit = Result("a", "b", "1", score=1.0)
     with pytest.raises(ArchgradError, match=r"method a.* is there more than once"):
         Results.of([unit, unit])
     with pytest.raises(ArchgradError, match="unknown column of results 'scores': did you mean 'score'"):
         Results.of([{"method": "a", "benchmark": "b", "setting": "1", "scores": 1.0}])
     with pytest.raises(ArchgradError, match="unknown method 'dart': did you mean 'darts'"):
-        Results.of([Unit("darts", "b", "1")]).only(method="dart")
+        Results.of([Result("darts", "b", "1")]).only(method="dart")
     with pytest.raises(ArchgradError, match="infinite"):
-        Results.of([Unit("a", "b", "1", score=math.inf)])
+        Results.of([Result("a", "b", "1", score=math.inf)])
     (tmp_path / "r.parquet").write_bytes(b"PAR1 not")
     with pytest.raises(ArchgradError, match=r"r\.parquet: cannot be read as results"):
         Results.load(tmp_path / "r.parquet")

@@ -13,8 +13,8 @@ from planted import planted
 from scipy import stats
 
 from archgrad.bench import statistics as s
-from archgrad.bench.results import Results, Unit
 from archgrad.bench.statistics.power import power
+from archgrad.bench.statistics.results import Result, Results
 from archgrad.errors import ArchgradError
 
 # Published runs
@@ -146,7 +146,7 @@ def test_stratified_welch_keeps_its_level() -> None:
 def test_improvement_and_effect_sizes_by_hand() -> None:
     """a: 1 2 3, b: 2 2 0 → of nine comparisons a wins 5 and ties 2: 6/9."""
     scores = {"a": (1.0, 2.0, 3.0), "b": (2.0, 2.0, 0.0)}
-    units = [Unit(m, "x", "1", i, score=v) for m, values in scores.items() for i, v in enumerate(values)]
+    units = [Result(m, "x", "1", i, score=v) for m, values in scores.items() for i, v in enumerate(values)]
     analysis = s.analyse(Results.of(units), resamples=100)
     (pair,) = analysis.pairs
     assert (pair.first, pair.second) == ("a", "b")
@@ -165,7 +165,7 @@ def test_hedges_g_is_the_true_effect_on_average() -> None:
 
 
 def test_repetitions_without_any_noise_prove_nothing() -> None:
-    units = [Unit(m, "x", "1", i, score=v) for m, v in (("a", 94.3), ("b", 94.2)) for i in range(2)]
+    units = [Result(m, "x", "1", i, score=v) for m, v in (("a", 94.3), ("b", 94.2)) for i in range(2)]
     (pair,) = s.analyse(Results.of(units), resamples=100).pairs
     assert math.isnan(pair.p_searches)
     assert math.isnan(pair.improvement_low), "won every comparison: how surely cannot be estimated"
@@ -176,7 +176,7 @@ def test_the_order_of_a_sum_makes_no_difference() -> None:
     scores = [90.58, 93.35, 90.03]
     assert sum(scores) != sum(reversed(scores))
     units = [
-        Unit(m, f"b{b}", "1", i, score=v)
+        Result(m, f"b{b}", "1", i, score=v)
         for b in range(9)
         for m, values in (("a", scores), ("b", scores[::-1]))
         for i, v in enumerate(values)
@@ -239,7 +239,7 @@ def test_weighted_resamples_are_resamples() -> None:
 
 @pytest.mark.slow
 def test_bootstrap_intervals_cover_the_truth() -> None:
-    """Searches share their noise over five settings: drawing single units would give intervals 2.2 times too small."""
+    """Searches share their noise over five settings: drawing single ones would give intervals 2.2 times too small."""
     hits = 0
     for seed in range(120):
         results = planted(np.full((1, 2, 5), 80.0), searches=12, search_noise=1.0, noise=0.1, seed=seed)
@@ -264,9 +264,9 @@ def test_intervals_of_few_searches_cover_the_truth(searches: int, least: float) 
 
 
 def test_benchmarks_weigh_the_same_however_often_they_were_searched() -> None:
-    units = [Unit("a", "easy", "1", i, score=90.0) for i in range(3)]
-    units += [Unit("a", "hard", "1", i, score=70.0) for i in range(2)]
-    units += [Unit("b", n, "1", i, score=v) for n, v in (("easy", 91.0), ("hard", 71.0)) for i in range(3)]
+    units = [Result("a", "easy", "1", i, score=90.0) for i in range(3)]
+    units += [Result("a", "hard", "1", i, score=70.0) for i in range(2)]
+    units += [Result("b", n, "1", i, score=v) for n, v in (("easy", 91.0), ("hard", 71.0)) for i in range(3)]
     analysis = s.analyse(Results.of(units), resamples=100)
     found = {a.name: dict(zip(analysis.cube.methods, a.values.tolist(), strict=True)) for a in analysis.aggregates}
     assert found["Mean"] == {"a": 80, "b": 81}
@@ -463,7 +463,7 @@ def test_columns_of_a_table_are_not_repetitions() -> None:
     generator = np.random.default_rng(0)
     scores = {m: generator.normal(90 + shift, 1, 5) for m, shift in (("a", 0.0), ("b", 1.5), ("c", 0.5))}
     units = [
-        Unit(m, column, "1", i, score=float(v), genotype=f"{m}{i}")
+        Result(m, column, "1", i, score=float(v), genotype=f"{m}{i}")
         for m, values in scores.items()
         for i, v in enumerate(values)
         for column in ("x", "y", "z")
@@ -484,10 +484,10 @@ def test_columns_of_a_table_are_not_repetitions() -> None:
 
 def test_the_winner_that_is_told_is_the_one_that_was_tested() -> None:
     """A fifth search of a lacks the setting where all are good; of whole searches a is ahead by one point."""
-    units = [Unit(m, "x", h, i, score=level - lag + i / 10)
+    units = [Result(m, "x", h, i, score=level - lag + i / 10)
              for m, lag in (("a", 0.0), ("b", 1.0)) for h, level in (("1", 90.0), ("2", 80.0))
              for i in range(4)]  # fmt: skip
-    units.append(Unit("a", "x", "1", 4, score=75.0))
+    units.append(Result("a", "x", "1", 4, score=75.0))
     (pair,) = s.analyse(Results.of(units), resamples=100).pairs
     assert (pair.first, pair.difference) == ("a", pytest.approx(1))
     assert pair.p_searches < 0.001
@@ -495,8 +495,8 @@ def test_the_winner_that_is_told_is_the_one_that_was_tested() -> None:
 
 def test_settings_that_no_search_has_together_are_not_mixed() -> None:
     """The searches of a have one setting each; only one of the two can be compared."""
-    units = [Unit("a", "x", "1", 0, score=90.0), Unit("a", "x", "2", 1, score=70.0)]
-    units += [Unit("b", "x", h, i, score=v) for h, v in (("1", 89.0), ("2", 69.0)) for i in range(2)]
+    units = [Result("a", "x", "1", 0, score=90.0), Result("a", "x", "2", 1, score=70.0)]
+    units += [Result("b", "x", h, i, score=v) for h, v in (("1", 89.0), ("2", 69.0)) for i in range(2)]
     analysis = s.analyse(Results.of(units), resamples=100)
     assert analysis.cube.settings == ("1",)
     assert analysis.pairs[0].difference == 1
@@ -518,9 +518,9 @@ def test_failed_units_are_counted() -> None:
     frame = results.frame.copy()
     frame.loc[frame.index[:2], "score"] = math.nan
     analysis = s.analyse(Results(frame), resamples=100)
-    assert any("2 of 18 units have no score and are left out (a 2)" in r for r in analysis.remarks)
+    assert any("2 of 18 results have no score and are left out (a 2)" in r for r in analysis.remarks)
     assert any(r.startswith("a: a single search on some benchmarks") for r in analysis.remarks)
-    with pytest.raises(ArchgradError, match="no unit has a score yet"):
+    with pytest.raises(ArchgradError, match="nothing has a score yet"):
         s.analyse(Results(frame.assign(score=math.nan)))
 
 
@@ -535,7 +535,7 @@ def test_small_campaigns_have_a_report_too(shape: tuple[int, int, int], searches
 
 
 def test_trainings_are_replicates_only_where_searches_are_not() -> None:
-    units = [Unit("a", "x", "1", seed, t, score=seed * 10.0 + t) for seed in (0, 1) for t in (0, 1)]
+    units = [Result("a", "x", "1", seed, t, score=seed * 10.0 + t) for seed in (0, 1) for t in (0, 1)]
     nested = s.Cube.of(Results.of(units))
     assert nested.replicates == "searches"
     assert nested.scores.tolist() == [[[[0.5, 10.5]]]]
@@ -544,7 +544,7 @@ def test_trainings_are_replicates_only_where_searches_are_not() -> None:
 
 
 def test_settings_keep_their_order() -> None:
-    units = [Unit("a", "x", str(i), score=float(i)) for i in (10, 9, 1)]
+    units = [Result("a", "x", str(i), score=float(i)) for i in (10, 9, 1)]
     assert s.Cube.of(Results.of(units)).settings == ("1", "9", "10")
     assert s.Cube.of(Results.of(units, settings={"10": "ten", "1": "one"})).settings == ("10", "1", "9")
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from archgrad.bench.results import Results
 from archgrad.bench.statistics.aggregates import Aggregate, aggregates
 from archgrad.bench.statistics.agreement import Agreement, between_benchmarks, between_settings
 from archgrad.bench.statistics.bootstrap import Bootstrap
@@ -15,13 +14,14 @@ from archgrad.bench.statistics.cube import Cube
 from archgrad.bench.statistics.pairwise import Pair, pairs, smallest_p
 from archgrad.bench.statistics.power import TopTwo, top_two
 from archgrad.bench.statistics.ranks import Ranks, average_ranks
+from archgrad.bench.statistics.results import Results
 from archgrad.bench.statistics.spread import Spread, best_settings, spread
 from archgrad.errors import ArchgradError
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """Statistics of results. ``everything``: all units; ``cube``: what can be compared, methods by average rank.
+    """Statistics of results. ``everything``: all scores; ``cube``: what can be compared, methods by average rank.
 
     ``intervals_over``: what was drawn again for the intervals (`Bootstrap.over`). ``smallest_p``: the least that the
     test over the benchmarks could have given for the clearest pair.
@@ -54,7 +54,7 @@ class Analysis:
 def analyse(results: Results, *, alpha: float = 0.05, resamples: int = 2000, seed: int = 0) -> Analysis:
     """All statistics of results; the bootstrap follows from the seed.
 
-    Refuses results without any score. Units that cannot be compared are left out, and ``remarks`` says which.
+    Refuses results without any score. What cannot be compared is left out, and ``remarks`` says so.
     """
     if not 0 < alpha < 1:
         raise ArchgradError(f"alpha must be between 0 and 1, got {alpha}")

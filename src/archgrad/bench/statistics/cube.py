@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from archgrad.bench.results import Results
+from archgrad.bench.statistics.results import Results
 from archgrad.errors import ArchgradError
 
 LISTED = 6  # names that a remark gives before it only counts
@@ -21,7 +21,7 @@ DIGITS = 9  # scores that differ by less are equal, so that the order of a sum m
 
 @dataclass(frozen=True, eq=False)
 class Cube:
-    """``scores[m, b, h, s]`` in %: method m on benchmark b under setting h, search s; NaN where there is no unit.
+    """``scores[m, b, h, s]`` in %: method m on benchmark b under setting h, search s; NaN where there is no result.
 
     Searches are exchangeable: s numbers those of one method and benchmark. The same s elsewhere is unrelated, except
     within a stratum: benchmarks that score the very same searches, as the columns of a table do. ``strata``: that of
@@ -40,16 +40,16 @@ class Cube:
 
     @classmethod
     def of(cls, results: Results) -> Cube:
-        """All units that have a score."""
+        """All results that have a score."""
         frame = results.frame
         done = frame[frame.score.notna()]
         remarks = []
         if lost := len(frame) - len(done):
             failed = frame[frame.score.isna()].groupby("method").size()
             each = ", ".join(f"{method} {count}" for method, count in failed.items())
-            remarks.append(f"{lost:,} of {len(frame):,} units have no score and are left out ({each}).")
+            remarks.append(f"{lost:,} of {len(frame):,} results have no score and are left out ({each}).")
         if not len(done):
-            raise ArchgradError(f"{results.title}: no unit has a score yet, there is nothing to report")
+            raise ArchgradError(f"{results.title}: nothing has a score yet, there is nothing to report")
         axes = [natural(done[name].unique()) for name in ("method", "benchmark")]
         described = [name for name in results.settings if name in set(done.setting)]
         axes.append([*described, *natural(set(done.setting) - set(described))])
@@ -140,17 +140,37 @@ class Cube:
         """
         there: Bool[np.ndarray, "methods benchmarks settings searches"] = ~np.isnan(self.scores)
         have: Bool[np.ndarray, "methods benchmarks settings"] = np.asarray(there.any(-1))
-        planned = np.asarray(have.any(0))
-        kept = [m for m in range(len(self.methods)) if have[m][planned].mean() >= 0.5]
-        kept = kept or list(range(len(self.methods)))
-        while not have[kept].all(0).any() and len(kept) > 1:
-            kept.remove(min(kept, key=lambda m: int(have[m].sum())))
+        kept = _kept(have)
         complete = np.stack([_common(there[kept, b]) for b in range(len(self.benchmarks))])
         whole = np.asarray((there | ~complete[None, :, :, None]).all(2))
         for stratum in set(self.strata):
             members = np.array(self.strata) == stratum
             whole[:, members] = whole[:, members].all(1, keepdims=True)
-        remarks = list(self.remarks)
+        remarks = (*self.remarks, *self._left_out(kept, complete, whole))
+        rows, columns = np.asarray(complete.any(1)), np.asarray(complete.any(0))
+        used = complete[None, :, :, None] & whole[:, :, None]
+        scores = np.where(used, self.scores, np.nan)[kept][:, rows][:, :, columns]
+        result = replace(
+            self,
+            methods=tuple(self.methods[m] for m in kept),
+            benchmarks=tuple(name for name, here in zip(self.benchmarks, rows, strict=True) if here),
+            settings=tuple(name for name, here in zip(self.settings, columns, strict=True) if here),
+            scores=scores,
+            strata=_numbered([s for s, here in zip(self.strata, rows, strict=True) if here]),
+        )
+        return replace(result, remarks=(*remarks, *result._singles()))
+
+    def _left_out(
+        self,
+        kept: Sequence[int],
+        complete: Bool[np.ndarray, "benchmarks settings"],
+        whole: Bool[np.ndarray, "methods benchmarks searches"],
+    ) -> list[str]:
+        """What is to be said of methods, settings and searches that are not compared."""
+        there: Bool[np.ndarray, "methods benchmarks settings searches"] = ~np.isnan(self.scores)
+        have: Bool[np.ndarray, "methods benchmarks settings"] = np.asarray(there.any(-1))
+        planned = np.asarray(have.any(0))
+        remarks = []
         for m in sorted(set(range(len(self.methods))) - set(kept)):
             held = f"{int(have[m].sum())} of {int(planned.sum())}"
             remarks.append(f"{self.methods[m]} is left out of the comparisons: it has {held} benchmarks' settings.")
@@ -169,19 +189,7 @@ class Cube:
                 f"{self.replicates.capitalize()} without results under all compared settings are left out of the "
                 f"comparisons: {number:,} of {int(self.present[kept].sum()):,} ({listed(names)})."
             )
-        rows, columns = np.asarray(complete.any(1)), np.asarray(complete.any(0))
-        used = complete[None, :, :, None] & whole[:, :, None]
-        scores = np.where(used, self.scores, np.nan)[kept][:, rows][:, :, columns]
-        result = replace(
-            self,
-            methods=tuple(self.methods[m] for m in kept),
-            benchmarks=tuple(name for name, here in zip(self.benchmarks, rows, strict=True) if here),
-            settings=tuple(name for name, here in zip(self.settings, columns, strict=True) if here),
-            scores=scores,
-            strata=_numbered([s for s, here in zip(self.strata, rows, strict=True) if here]),
-            remarks=tuple(remarks),
-        )
-        return replace(result, remarks=(*remarks, *result._singles()))
+        return remarks
 
     def _singles(self) -> list[str]:
         """What is to be said about methods that were not repeated."""
@@ -228,6 +236,14 @@ def listed(names: Sequence[str]) -> str:
     """The names, or the first ones and how many more."""
     more = len(names) - LISTED
     return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _kept(have: Bool[np.ndarray, "methods benchmarks settings"]) -> list[int]:
+    """Methods that have half of the benchmarks' settings, without those that have none in common with the others."""
+    kept = [m for m, mine in enumerate(have) if mine[have.any(0)].mean() >= 0.5] or list(range(len(have)))
+    while not have[kept].all(0).any() and len(kept) > 1:
+        kept.remove(min(kept, key=lambda m: int(have[m].sum())))
+    return kept
 
 
 def _common(there: Bool[np.ndarray, "methods settings searches"]) -> Bool[np.ndarray, " settings"]:

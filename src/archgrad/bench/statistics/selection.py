@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy import stats
 
-from archgrad.bench.results import Results
+from archgrad.bench.statistics.results import Results
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""How campaigns are computed: suites, campaigns, their units, and the processes and machines that share the work."""

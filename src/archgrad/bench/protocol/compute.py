@@ -1,0 +1,197 @@
+"""Computing a unit: the search or the training, its record, and what of it stays."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from archgrad import comparison
+from archgrad.bench.protocol.campaign import Campaign
+from archgrad.bench.protocol.unit import DONE, Record, Unit, completed
+from archgrad.bench.statistics.results import POINTS, thinned
+from archgrad.distributed import World
+from archgrad.errors import ArchgradError
+from archgrad.evaluation import WEIGHTS
+from archgrad.genotype import Genotype
+from archgrad.runs import CHECKPOINTS, Run, atomic_write
+from archgrad.search import search
+
+SIGNS = ("eigenvalue", "discretisation_gap")
+SHOWN = 200  # characters of an unexpected error that a status line shows
+
+
+def execute(campaign: Campaign, unit: Unit, device: str | None = None) -> Record:
+    """Compute a unit, or continue it where it was interrupted; one that is complete is only read.
+
+    The record is plain data; it also stands in the unit's directory.
+    """
+    directory = campaign.directory / unit.id
+    record = completed(directory)
+    if record is not None:
+        return record
+    started = time.time()
+    compute = _search if unit.kind == "search" else _train
+    record = {
+        "unit": unit.id,
+        **unit._asdict(),
+        **compute(campaign, unit, directory, device),
+        "host": socket.gethostname(),
+        "finished": time.time(),
+        "wall": time.time() - started,
+    }
+    if World.start(device, campaign.mixed_precision).main:
+        atomic_write(directory / DONE, json.dumps(record).encode())
+        _tidy(directory, campaign.keep)
+    return record
+
+
+def _search(campaign: Campaign, unit: Unit, directory: Path, device: str | None) -> Record:
+    suite, benchmark = campaign.suite, campaign.suite.benchmark(unit.benchmark)
+    method = suite.method(unit.method, benchmark, campaign.entry(unit.method))
+    batch = method.batch_size
+    if batch % campaign.processes:
+        raise ArchgradError(f"batch size {batch} cannot be shared by {campaign.processes} processes evenly")
+    dataset, started = suite.data.search(), time.monotonic()
+    result = search(
+        benchmark.space,
+        method,
+        dataset,
+        batch_size=batch // campaign.processes,
+        seed=unit.seed,
+        train_fraction=suite.train_fraction,
+        out=directory,
+        device=device,
+        mixed_precision=campaign.mixed_precision,
+        progress=False,
+        checkpoint_seconds=campaign.checkpoint_seconds,
+        diagnose=campaign.diagnose,
+    )
+    last: Mapping[str, Any] = result.history[-1] if result.history else {}
+    return {
+        "genotype": benchmark.space.format(result.genotype),
+        # The epochs' own time, of all attempts; or this attempt's, which includes settling: that can be most of it.
+        "seconds": max(float(last.get("seconds", 0.0)), time.monotonic() - started),
+        "loss": last.get("evaluation_loss"),
+        "accuracy": last.get("evaluation_accuracy"),
+        "extra": {
+            "diagnostics": _diagnostics(result.history),
+            "skips": _skips(result.genotype),
+        },
+    }
+
+
+def _diagnostics(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """Curves of a search: accuracies of all epochs, signs of collapse of those epochs that looked for them."""
+    found = {
+        name: thinned([record[name] for record in history])
+        for name in ("evaluation_accuracy", "train_accuracy")
+        if history and all(name in record for record in history)
+    }
+    signs = {name for record in history for name in record if "/" in name or name in SIGNS}
+    for name in sorted(signs):
+        values = [(record["epoch"] + 1, record.get(name)) for record in history]
+        points = [(epoch, y) for epoch, y in values if isinstance(y, float) and math.isfinite(y)]
+        chosen = points[:: max(1, -(-len(points) // POINTS))]
+        if chosen:
+            found[name] = {"x": [x for x, _ in chosen], "y": [float(f"{y:.6g}") for _, y in chosen]}
+    return found
+
+
+def _train(campaign: Campaign, unit: Unit, directory: Path, device: str | None) -> Record:
+    suite, benchmark = campaign.suite, campaign.suite.benchmark(unit.benchmark)
+    result = comparison.train_genotype(
+        benchmark.space,
+        unit.genotype,
+        suite.data.training(),
+        recipe=suite.setting(unit.setting).recipe,
+        seed=unit.seed,
+        out=directory,
+        device=device,
+        mixed_precision=campaign.mixed_precision,
+        progress=False,
+        checkpoint_seconds=campaign.checkpoint_seconds,
+    )
+    return {
+        "score": 100 * result.test.accuracy,
+        "top5": 100 * result.test.metrics.get("top5", 1.0),  # one of five classes at most is always among them
+        "test_loss": result.test.loss,
+        "parameters": result.parameters,
+        "flops": Run.open(directory).config.get("flops"),
+        "seconds": result.seconds,
+        "extra": {
+            "curves": {
+                name: thinned([record[name] for record in result.history]) for name in ("train_loss", "train_accuracy")
+            }
+        },
+    }
+
+
+def _skips(genotype: Genotype) -> float:
+    """The share of skip connections among the kept operations."""
+    kept = [name for edges in genotype.choices.values() for names in edges for name in names]
+    return kept.count("skip_connect") / max(1, len(kept))
+
+
+def _tidy(directory: Path, keep: str) -> None:
+    """Drop what a complete unit no longer needs."""
+    if keep != "checkpoints":
+        shutil.rmtree(directory / CHECKPOINTS, ignore_errors=True)
+    if keep == "results":
+        (directory / WEIGHTS).unlink(missing_ok=True)
+
+
+def attempt(directory: Path | str, unit: Unit, device: str | None = None) -> tuple[Record | None, str]:
+    """`execute` as workers want it: the record, or one line on why there is none."""
+    try:
+        campaign = Campaign.open(directory)
+        if campaign.processes > 1:
+            return _together(campaign, unit, device), ""
+        return execute(campaign, unit, device), ""
+    except ArchgradError as error:
+        return None, str(error)
+    except MemoryError:
+        return None, "out of memory"
+    except OSError as error:
+        return None, f"{error.filename or unit.id}: {error.strerror or error}"
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [""])[0][:SHOWN]
+        return None, f"unexpected {type(error).__name__}: {first}"
+
+
+def _together(campaign: Campaign, unit: Unit, device: str | None) -> Record:
+    """Compute a unit by several processes, which torchrun starts and accelerate joins."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
+    command += [str(campaign.processes), "-m", "archgrad.bench.protocol.compute"]
+    job = json.dumps([str(campaign.directory), unit, device])
+    outcome = subprocess.run(
+        [*command, job], capture_output=True, text=True, env={**os.environ, "TORCHELASTIC_ERROR_FILE": os.devnull}
+    )
+    record = completed(campaign.directory / unit.id)
+    if record is None:
+        lines = [line for line in outcome.stderr.splitlines() if line.startswith("archgrad: ")]
+        reason = lines[0].removeprefix("archgrad: ") if lines else f"its processes ended with {outcome.returncode}"
+        raise ArchgradError(reason)
+    return record
+
+
+def _main(job: str) -> None:
+    """One of several processes of a unit."""
+    directory, unit, device = json.loads(job)
+    try:
+        execute(Campaign.open(directory), Unit(*unit), device)
+    except ArchgradError as error:
+        print(f"archgrad: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

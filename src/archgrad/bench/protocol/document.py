@@ -1,0 +1,227 @@
+"""Suites and campaigns as files: read from YAML, laid over each other, checked by models; mistakes are one line."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from functools import cache, reduce
+from operator import getitem
+from pathlib import Path
+from typing import Annotated, Any, TypeGuard, TypeVar, cast, get_args, get_type_hints
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+
+from archgrad.errors import ArchgradError, if_text, unknown
+
+NAME = r"[\w(+][\w.()+-]*"
+"""Names of benchmarks and methods, which are names of directories too."""
+
+DEFAULT = "default"
+"""Beside benchmarks, subspaces and operation sets: what counts for all others."""
+
+STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+Whole = Annotated[int, Field(strict=True, ge=0)]
+Made = TypeVar("Made")
+
+
+# Reading
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML in which no key stands twice: the second would silently replace the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands there twice")
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        made: dict[Any, Any] = super().construct_mapping(node, deep)
+        return made
+
+
+def parsed(text: str, where: str) -> dict[str, Any]:
+    """A mapping from YAML, or one line on why there is none."""
+    try:
+        raw = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ArchgradError(f"{where}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(raw, dict):
+        raise ArchgradError(f"{where}: expected a mapping, got {type(raw).__name__}")
+    return raw
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping, or one line on why it does not."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ArchgradError(f"cannot read {path}: {reason}") from None
+    return parsed(text, str(path))
+
+
+def nested(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a value is a mapping of settings, and no component."""
+    return isinstance(value, Mapping) and "class_path" not in value
+
+
+def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``over``, mapping by mapping; components, lists and numbers are replaced whole.
+
+    Where ``over`` says something of some places only, what was said of all goes on to count elsewhere:
+
+    >>> overlaid({"epochs": 5, "lr": {"wide": 1}}, {"epochs": {"wide": 2}, "lr": 3})
+    {'epochs': {'default': 5, 'wide': 2}, 'lr': 3}
+    """
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        if not nested(value):
+            result[key] = value
+        elif nested(old):
+            result[key] = overlaid(old, value)
+        else:
+            result[key] = value if old is None else {DEFAULT: old, **value}
+    return result
+
+
+# Checking
+
+
+class Document(BaseModel):
+    """A part of a file. What stands there without a value counts as not said; what is unknown is refused.
+
+    The description of a field says what it must be, in the words of the message.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, given: Any) -> Any:
+        return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
+
+
+def validated(kind: type[Made], given: Any, where: str) -> Made:
+    """A model, or any dataclass, from plain data. ``where``: the file, or the part of it, that a mistake stands in."""
+    model = kind if issubclass(kind, BaseModel) else _model_of(cast(Any, kind))
+    try:
+        made = model.model_validate(given)
+        return made if isinstance(made, kind) else kind(**{name: getattr(made, name) for name in made.model_fields_set})
+    except ValidationError as error:
+        raise _one_line(error, model, given, where) from None
+    except ArchgradError as error:  # of the kind's own checks
+        raise ArchgradError(f"{where}: {error}") from None
+
+
+@cache
+def _model_of(kind: Any) -> type[BaseModel]:
+    """A model of the fields of a dataclass."""
+    hints = get_type_hints(kind)
+    optional = {field.name for field in fields(kind) if not (field.default is field.default_factory is MISSING)}
+    named: dict[str, Any] = {name: (hint, None if name in optional else ...) for name, hint in hints.items()}
+    return create_model(kind.__name__, __config__=STRICT, **named)
+
+
+WANTED = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type", "dataclass_type", "dataclass_exact_type"), "a mapping"),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+    "bool_type": "true or false",
+    "string_type": "text",
+    "greater_than_equal": "{ge:g} or more",
+    "greater_than": "more than {gt:g}",
+    "less_than": "less than {lt:g}",
+}
+"""What pydantic's kinds of errors miss."""
+
+
+def _one_line(error: ValidationError, kind: type, given: Any, where: str) -> ArchgradError:
+    """The first mistake that pydantic found: where it is, what would be right, what is there."""
+    errors = error.errors(include_url=False)
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
+    steps, field, known = _place(kind, first["loc"])
+    place, parent = ".".join(steps), ".".join(steps[:-1])
+    if first["type"] == "extra_forbidden":
+        return ArchgradError(f"{where}: {unknown(f'setting of {parent}' if parent else 'key', steps[-1], known)}")
+    if first["type"] == "missing":
+        alike = [each["loc"] for each in errors if each["type"] == "missing"]
+        names = [str(loc[-1]) for loc in alike if loc[:-1] == first["loc"][:-1]]
+        return ArchgradError(f"{where}: {f'{parent} needs' if parent else 'missing:'} {', '.join(names)}")
+    if first["type"] == "literal_error":
+        return ArchgradError(f"{where}: {unknown(f'value of {place}', first['input'], get_args(field.annotation))}")
+    value = first["input"] if len(steps) == len(first["loc"]) else reduce(getitem, steps, given)
+    wanted = getattr(field, "description", None) or WANTED.get(first["type"], "").format(**first.get("ctx", {}))
+    if not wanted:
+        return ArchgradError(f"{where}: {place}: {first['msg']}")
+    what = f"{where}: {place}" if place else where
+    return ArchgradError(f"{what} must be {wanted}, got {value!r}{if_text(value)}")
+
+
+def _place(kind: type | None, place: Sequence[str | int]) -> tuple[list[str], Any, Iterable[str]]:
+    """A place as far as it leads through models: its steps, the last field on it, the names known at its end."""
+    steps: list[str] = []
+    field: Any = None
+    for step in place:
+        if kind is None:  # within plain data
+            break
+        steps.append(str(step))
+        if step in _fields(kind):
+            field = _fields(kind)[step]
+            kind = _model_in(getattr(field, "annotation", None))
+    return steps, field, _fields(kind)
+
+
+def _fields(kind: type | None) -> dict[Any, Any]:
+    return getattr(kind, "model_fields", {})
+
+
+def _model_in(annotation: Any) -> type | None:
+    """The model that a field, a mapping or a list holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def require_known(what: str, given: Any, known: Iterable[str]) -> None:
+    """Refuse what is no mapping, and keys that are not known."""
+    if not isinstance(given, Mapping):
+        raise ArchgradError(f"{what} must be a mapping, got {given!r}")
+    for key in given:
+        if key not in known:
+            raise unknown(f"setting of {what}", key, known)
+
+
+# Code that files name
+
+
+def imported(path: str) -> Any:
+    """What ``package.module:name`` names."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ArchgradError(f"{path}: {error}") from None
+
+
+def component(item: Any, role: type) -> Any:
+    """A component from ``{class_path: package.module.Class, init_args: {…}}``, as a run's settings record it."""
+    if not isinstance(item, Mapping) or not str(item.get("class_path", "")).count("."):
+        raise ArchgradError(
+            f"{role.__name__}: expected {{class_path: package.module.Class, init_args: {{…}}}}, got {item!r}"
+        )
+    module, _, name = str(item["class_path"]).rpartition(".")
+    made = imported(f"{module}:{name}")
+    if not (isinstance(made, type) and issubclass(made, role)):  # nothing else of a suite's file is called
+        raise ArchgradError(f"{item['class_path']} is not a {role.__name__}")
+    try:
+        return made(**(item.get("init_args") or {}))
+    except TypeError as error:
+        raise ArchgradError(f"{item['class_path']}: {error}") from None

@@ -1,0 +1,1 @@
+"""The report of results: one HTML page, and tables for papers."""

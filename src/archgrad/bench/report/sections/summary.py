@@ -1,0 +1,56 @@
+"""The head of the report: the numbers that matter, and what they allow to say."""
+
+from __future__ import annotations
+
+import math
+
+from archgrad.bench.report.conclusions import conclusions
+from archgrad.bench.report.wording import p_text, range_text
+from archgrad.bench.statistics.analysis import Analysis
+from archgrad.figures.markup import Markup, element, join
+from archgrad.report.section import Section, note
+
+
+def summary(analysis: Analysis) -> Section:
+    """The numbers that matter, what they allow to say, and what a reader must know."""
+    frame = analysis.results.frame
+    best = analysis.ranks
+    tiles = [
+        _tile("Results", f"{int(frame.score.notna().sum()):,}", f"of {len(frame):,}; {_sizes(analysis)}"),
+        _tile("Best average rank", best.methods[0], f"{best.average[0]:.2f}{range_text(best.low[0], best.high[0])}"),
+    ]
+    if (test := best.friedman) is not None:
+        words = f"χ² {test.chi2:.2f} over {test.blocks} benchmarks"
+        tiles.append(_tile("Do methods differ?", f"p {p_text(test.p)}", f"Friedman, {words}"))
+    if not math.isnan(analysis.benchmarks.average):
+        tiles.append(
+            _tile("Agreement of benchmarks", f"τ {analysis.benchmarks.average:.2f}", "mean Kendall's τ of two rankings")
+        )
+    body = join(
+        element("dl", tiles, class_="tiles"),
+        element("h3", "What the results allow to say"),
+        element("ul", [element("li", claim) for claim in conclusions(analysis)], class_="claims"),
+        element("div", [note(remark) for remark in analysis.remarks], class_="remarks") if analysis.remarks else None,
+    )
+    return Section("Summary", body)
+
+
+def _tile(name: str, value: str, remark: str) -> Markup:
+    return element(
+        "div", element("dt", name), element("dd", value, class_="value"), element("dd", remark, class_="remark")
+    )
+
+
+def _sizes(analysis: Analysis) -> str:
+    cube = analysis.everything
+    number = cube.present.sum(-1)
+    number = number[number > 0]
+    each = f"{number.min()}" if number.min() == number.max() else f"{number.min()}–{number.max()}"
+    what = cube.replicates if number.max() > 1 else {"searches": "search", "trainings": "training"}[cube.replicates]
+    parts = [_many(len(names), what_) for names, what_ in (
+        (cube.methods, "method"), (cube.benchmarks, "benchmark"), (cube.settings, "setting"))]  # fmt: skip
+    return f"{', '.join(parts)}, {each} {what} each"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
