@@ -6,7 +6,7 @@ DEMO := runs/demo
 # The demo's networks are too small to share among threads: one thread each is faster.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: demo test test-all bench lint types format docs clean
+.PHONY: demo test test-data test-all bench lint types format docs clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,10 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -m "not slow"
+
+# Real data are found in ../shared/data, or where ARCHGRAD_TEST_DATA says; without them these tests are skipped.
+test-data: $(VENV)/installed
+	$(BIN)/python -m pytest -m "data and not slow"
 
 test-all: $(VENV)/installed
 	$(BIN)/python -m pytest

@@ -81,21 +81,21 @@ def cost(chosen: Method, base: Method, images: Dataset, channels: int, cells: in
         make = lambda size, stage: replace(SPACE, channels=channels, cells=cells).supernet(**shape)  # noqa: E731
         loop = Search(make, replace(each, epochs=max(each.epochs, 2)), images, World.start("cpu"), 0, 0.5)
         loop.epoch = loop.method.epochs - 1  # past every warm-up, with regularisers and ramps at their end
-        loop._start_epoch()
+        loop.start_epoch()
         loops.append(loop)
     seconds: list[list[float]] = [[], []]
     peaks = []
     for loop in loops:
-        batches = zip(loop.weight_batches.epoch(0), loop.alpha_batches.stream(0), strict=False)
-        loop._step(*next(batches))
+        batches = loop.batches.epoch(0)
+        loop.train_step(next(batches))
         with PeakMemory() as memory:
-            loop._step(*next(batches))
+            loop.train_step(next(batches))
         peaks.append(memory.peak)
     for _ in range(steps):
         for number, loop in enumerate(loops):
-            batch, other = next(iter(loop.weight_batches.epoch(0))), next(loop.alpha_batches.stream(0))
+            batch = next(loop.batches.epoch(0))
             started = time.perf_counter()
-            loop._step(batch, other)
+            loop.train_step(batch)
             seconds[number].append(time.perf_counter() - started)
     ratios = [b / a for a, b in zip(*seconds, strict=True)]
     return statistics.median(ratios), peaks[1] / peaks[0]

@@ -1,4 +1,4 @@
-"""One computing thread for the whole suite.
+"""One computing thread for the whole suite, and the way to real data.
 
 The tests' networks are far too small to share among threads: on a busy machine several threads wait for each other
 longer than they compute. Sums are then also added in one order everywhere, as bit-identical results need.
@@ -7,7 +7,9 @@ longer than they compute. Sums are then also added in one order everywhere, as b
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +21,30 @@ from archgrad.train import train
 
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # for the programs that tests start
+
+REAL_DATA = Path(os.environ.get("ARCHGRAD_TEST_DATA") or Path(__file__).resolve().parents[1].parent / "shared/data")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """Finds a file or directory of real data, which is no part of the project; without it the test is skipped."""
+
+    def find(name: str) -> Path:
+        path = REAL_DATA / name
+        if not path.exists():
+            pytest.skip(
+                f"needs {name or 'real data'} in {REAL_DATA}, or in the directory that ARCHGRAD_TEST_DATA names"
+            )
+        return path
+
+    return find
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever asks for real data is run by `make test-data`."""
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.data)
 
 
 def _network() -> nn.Module:

@@ -59,7 +59,7 @@ def interrupted(self: Search) -> None:
     raise StopError
 
 
-end = Search._end_epoch
+end = Search._close_epoch
 
 
 def check(parts: tuple[Any, ...], directory: Path) -> None:
@@ -74,12 +74,12 @@ def check(parts: tuple[Any, ...], directory: Path) -> None:
     method = Method("pair", batch_size=8, epochs=2, **make)
     options: dict[str, Any] = {"progress": False, "device": "cpu", "diagnose": 0}
     whole = search(SPACE, method, images(), **options)
-    Search._end_epoch = interrupted  # type: ignore[method-assign]
+    Search._close_epoch = interrupted  # type: ignore[method-assign]
     try:
         with pytest.raises(StopError):
             search(SPACE, method, images(), out=directory, **options)
     finally:
-        Search._end_epoch = end  # type: ignore[method-assign]
+        Search._close_epoch = end  # type: ignore[method-assign]
     again = search(SPACE, method, images(), out=directory, **options)
     for name, alphas in whole.alphas.items():
         assert torch.isfinite(torch.as_tensor(alphas)).all()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from archgrad import Choice, Supernet, data, methods, search, spaces
 from archgrad.context import Context
-from archgrad.diagnostics import accuracy, diagnose, dominant_eigenvalue, entropy, saturation
+from archgrad.diagnostics import diagnose, dominant_eigenvalue, entropy, quality, saturation
 from archgrad.gradient.layer_alignment import alignment
 from archgrad.method import Method
 from archgrad.objective import Objective
@@ -147,7 +147,7 @@ def test_the_gap_is_what_settling_costs() -> None:
     x, y = ell.batch
     with torch.no_grad():
         expected = float((net(x, mixture).argmax(1) == y).double().mean())
-    assert accuracy(ell, mixture) == expected
+    assert quality(ell, mixture) == expected
     with torch.no_grad():
         net.alphas["cell"].copy_(1e4 * mixture["cell"][0])
     found = diagnose(lambda: objective(net).observer(), net.alphas, Context(net), eigenvalue=False)

@@ -563,7 +563,7 @@ def test_executors_may_change_in_mid_search(tmp_path: Path, monkeypatch: pytest.
         end(self)
         raise StopError
 
-    end = Search._end_epoch
+    end = Search._close_epoch
     x = torch.randn(32, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     images = data.from_tensors(x, torch.arange(32) % 2, x[:2], torch.tensor([0, 1]))
 
@@ -572,7 +572,7 @@ def test_executors_may_change_in_mid_search(tmp_path: Path, monkeypatch: pytest.
         return run_search(space, "darts", images, executor=executor, out=out, progress=False, **settings)
 
     whole = run(first).alphas["cell"]
-    monkeypatch.setattr(Search, "_end_epoch", interrupted)
+    monkeypatch.setattr(Search, "_close_epoch", interrupted)
     with pytest.raises(StopError):
         run(first, tmp_path / "half")
     monkeypatch.undo()

@@ -19,7 +19,6 @@ from archgrad.bench.statistics.results import Results
 
 sys.path.insert(0, str(Path(__file__).parent))  # where the planted results are
 
-PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "data" / "benchsuite" / "published_runs.csv"
 TINY: dict[str, Any] = {
     "name": "tiny",
     "data": {"name": "digits", "limit": 128},
@@ -120,7 +119,6 @@ def units_of_a_campaign() -> Callable[[Campaign], dict[tuple[str, int, str], Uni
 
 
 @pytest.fixture(scope="session")
-def published() -> Results:
-    if not PUBLISHED.is_file():
-        pytest.skip(f"{PUBLISHED} is not here: the published runs of arXiv 2507.16533 as one CSV file")
-    return Results.load(PUBLISHED)
+def published(real_data: Callable[[str], Path]) -> Results:
+    """The published runs of arXiv 2507.16533."""
+    return Results.load(real_data("benchsuite/published_runs.csv"))

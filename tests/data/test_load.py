@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,6 @@ from PIL import Image
 from archgrad import data
 from archgrad.data import Augmentation, Batches
 from archgrad.errors import ArchgradError
-
-IMAGES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "images"
 
 
 def encode(pixels: np.ndarray) -> bytes:
@@ -63,10 +62,8 @@ def test_digits_are_scikit_learns_split_the_same_every_time():
 
 @pytest.mark.parametrize(("name", "shape", "sizes"), [("cifar10", (3, 32, 32), (10000, 2000)),
                                                       ("fashion_mnist", (1, 28, 28), (6000, 2000))])  # fmt: skip
-def test_hugging_face_parquet_of_real_images(name: str, shape: tuple, sizes: tuple):
-    if not IMAGES.is_dir():
-        pytest.skip(f"{IMAGES} is not here")
-    dataset = data.load(IMAGES / name)
+def test_hugging_face_parquet_of_real_images(name: str, shape: tuple, sizes: tuple, real_data: Callable[[str], Path]):
+    dataset = data.load(real_data(f"images/{name}"))
     assert (dataset.shape, len(dataset.train), len(dataset.test)) == (shape, *sizes)
     assert dataset.classes == 10
     assert "dog" in dataset.task.class_names or "Sneaker" in dataset.task.class_names

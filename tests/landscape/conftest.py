@@ -14,20 +14,11 @@ from archgrad.spaces.darts import Darts
 from archgrad.tables import Table
 from archgrad.tables import nasbench201 as numbering
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
-
 
 @pytest.fixture(scope="session")
-def real() -> Callable[..., Table]:
-    """Loads a real table, or skips the test."""
-
-    def load(name: str, scale: float = 1.0) -> Table:
-        path = DATA / f"{name}.parquet"
-        if not path.exists():
-            pytest.skip(f"the real table {path.name} is not here")
-        return tables.load(path, scale=scale)
-
-    return load
+def real(real_data: Callable[[str], Path]) -> Callable[..., Table]:
+    """Loads a real table."""
+    return lambda name, scale=1.0: tables.load(real_data(f"{name}.parquet"), scale=scale)
 
 
 @pytest.fixture(scope="session")

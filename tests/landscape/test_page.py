@@ -15,11 +15,11 @@ from archgrad.tables import Table
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_examples_run(nasbench: Table, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_examples_run(real_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/landscape.md").read_text(), flags=re.DOTALL)
     assert len(blocks) == 5
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ARCHGRAD_DATA", str(ROOT.parent / "shared/data"))
+    monkeypatch.setenv("ARCHGRAD_DATA", str(real_data("nasbench201").parent))
     program = tmp_path / "example.py"
     program.write_text("\n".join(blocks))
     runpy.run_path(str(program))

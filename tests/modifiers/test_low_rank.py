@@ -252,13 +252,13 @@ def test_a_search_through_warm_up_and_toggles_resumes_exactly(tmp_path, monkeypa
     method = Method("lora", modifiers=(LowRank(2, dropout=0.3, warm_up=1, toggle=1),), batch_size=8)
     options = {"method": method, "data": images(), "epochs": 4, "progress": False}
     kernels: list[dict[str, torch.Tensor]] = []
-    end = Search._end_epoch
+    end = Search._close_epoch
 
     def recorded(self: Search) -> None:
         end(self)
         kernels.append({n: p.detach().clone() for n, p in self.supernet.network.named_parameters()})
 
-    monkeypatch.setattr(Search, "_end_epoch", recorded)
+    monkeypatch.setattr(Search, "_close_epoch", recorded)
     whole = search(spaces.get("nasbench201", channels=4, cells=1), **options)
 
     def changed(epoch: int, suffix: str) -> bool:
@@ -275,7 +275,7 @@ def test_a_search_through_warm_up_and_toggles_resumes_exactly(tmp_path, monkeypa
         end(self)
         raise StopError
 
-    monkeypatch.setattr(Search, "_end_epoch", interrupted)
+    monkeypatch.setattr(Search, "_close_epoch", interrupted)
     for _ in range(4):
         with pytest.raises(StopError):
             search(spaces.get("nasbench201", channels=4, cells=1), out=tmp_path / "run", **options)

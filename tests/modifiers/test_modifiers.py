@@ -234,19 +234,19 @@ def test_a_search_with_all_of_them_resumes_exactly(tmp_path) -> None:
     class StopError(Exception):
         pass
 
-    original, calls = Search._end_epoch, []
+    original, calls = Search._close_epoch, []
 
     def interrupted(self) -> None:
         original(self)
         calls.append(1)
         raise StopError
 
-    Search._end_epoch = interrupted
+    Search._close_epoch = interrupted
     try:
         with pytest.raises(StopError):
             search(spaces.get("nasbench201", channels=4, cells=1), out=directory, **options)
     finally:
-        Search._end_epoch = original
+        Search._close_epoch = original
     again = search(spaces.get("nasbench201", channels=4, cells=1), out=directory, **options)
     assert calls == [1]
     for name in whole.alphas:

@@ -283,16 +283,16 @@ def test_a_search_trains_the_gates_and_resumes_exactly(tmp_path, monkeypatch) ->
     gates = [m for m in whole.supernet.modules() if isinstance(m, Gates)]
     # `none` is never computed, and what no path reads gets no gradient
     assert sum(gate.weight.abs().max() > 0 for rule in gates for gate in rule.gates) > len(gates)
-    end = Search._end_epoch
+    end = Search._close_epoch
 
     def interrupted(self: Search) -> None:
         end(self)
         raise StopError
 
-    monkeypatch.setattr(Search, "_end_epoch", interrupted)
+    monkeypatch.setattr(Search, "_close_epoch", interrupted)
     with pytest.raises(StopError):
         search(spaces.get("nasbench201", channels=4, cells=1), out=tmp_path / "run", **options)
-    monkeypatch.setattr(Search, "_end_epoch", end)
+    monkeypatch.setattr(Search, "_close_epoch", end)
     again = search(spaces.get("nasbench201", channels=4, cells=1), out=tmp_path / "run", **options)
     for name, value in whole.supernet.state_dict().items():
         assert torch.equal(again.supernet.state_dict()[name], value), name

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from archgrad import spaces
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 SPACE = spaces.get("nasbench201")
 
 
@@ -49,8 +48,6 @@ def points() -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture
-def data() -> Path:
-    """The directory of real data, or the test is skipped."""
-    if not DATA.is_dir():
-        pytest.skip("the real data are not here")
-    return DATA
+def data(real_data: Callable[[str], Path]) -> Path:
+    """The directory of real data."""
+    return real_data("robustness").parent

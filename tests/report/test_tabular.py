@@ -133,11 +133,8 @@ def test_other_units_are_named_and_not_shown(plant: Plant, accuracies: Table, fa
     assert "<td>" not in text
 
 
-def test_the_real_tables(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = Path(__file__).resolve().parents[2].parent / "shared/data"
-    if not (shared / "nasbench201/nasbench201.parquet").exists():
-        pytest.skip("the real table nasbench201.parquet is not here")
-    monkeypatch.setenv("ARCHGRAD_DATA", str(shared))
+def test_the_real_tables(plant: Plant, monkeypatch: pytest.MonkeyPatch, real_data: Callable[[str], Path]) -> None:
+    monkeypatch.setenv("ARCHGRAD_DATA", str(real_data("nasbench201/nasbench201.parquet").parents[1]))
     directory = plant()
     real = tables.load("nasbench201")
     value = real.value(json.loads((directory / "genotype.json").read_text())["text"], "cifar10_test_200")

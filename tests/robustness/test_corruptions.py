@@ -6,7 +6,6 @@ import colorsys
 import io
 import math
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,14 +19,12 @@ from archgrad.errors import ArchgradError
 from archgrad.robustness import CORRUPTIONS, GROUPS, corrupt
 from archgrad.robustness.corruptions import blur, digital, fields, noise, weather
 
-CIFAR10 = Path(__file__).parents[3] / "shared" / "data" / "images" / "cifar10"
 
-
-@pytest.fixture(scope="module")
-def x() -> Tensor:
-    """Smooth random images, or real ones where they are."""
-    if CIFAR10.is_dir():
-        return data.load(CIFAR10).test.inputs[:96].float() / 255
+@pytest.fixture(scope="module", params=["smooth", pytest.param("real", marks=pytest.mark.data)])
+def x(request: pytest.FixtureRequest) -> Tensor:
+    """Smooth random images, and real ones."""
+    if request.param == "real":
+        return data.load(request.getfixturevalue("real_data")("images/cifar10")).test.inputs[:96].float() / 255
     rough = torch.rand(96, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     return torch.nn.functional.interpolate(rough, (32, 32), mode="bicubic").clamp(0, 1)
 

@@ -111,13 +111,13 @@ def test_the_last_weights_of_a_network_are_never_frozen(find: Any) -> None:
 
 def test_frozen_operations_move_no_more(find: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = []
-    end = Search._end_epoch
+    end = Search._close_epoch
 
     def ended(self: Search) -> None:
         weights.append({n: w.detach().clone() for n, w in self.supernet.network.named_parameters()})
         end(self)
 
-    monkeypatch.setattr(Search, "_end_epoch", ended)
+    monkeypatch.setattr(Search, "_close_epoch", ended)
     result = find(replace(DARTS, epochs=4, schedules=(OperationFreeze(window=4, threshold=1.0),)))
     frozen = {name for names in operations(result.supernet).values() for name in names}
     assert frozen

@@ -20,7 +20,7 @@ DARTS = replace(methods.darts(), batch_size=8)
 def moved(find: Any, share: float, monkeypatch: pytest.MonkeyPatch, epochs: int = 5) -> list[set[str]]:
     """Per epoch the names of the weights that moved."""
     found = []
-    start, end = Search._start_epoch, Search._end_epoch
+    start, end = Search.start_epoch, Search._close_epoch
     before: dict[str, torch.Tensor] = {}
 
     def started(self: Search) -> None:
@@ -31,8 +31,8 @@ def moved(find: Any, share: float, monkeypatch: pytest.MonkeyPatch, epochs: int 
         found.append({n for n, w in self.supernet.network.named_parameters() if not torch.equal(w, before[n])})
         end(self)
 
-    monkeypatch.setattr(Search, "_start_epoch", started)
-    monkeypatch.setattr(Search, "_end_epoch", ended)
+    monkeypatch.setattr(Search, "start_epoch", started)
+    monkeypatch.setattr(Search, "_close_epoch", ended)
     result = find(replace(DARTS, epochs=epochs, schedules=(PartialTraining(share),)))
     candidates = operations(result.supernet)
     all_of_them = {name for names in candidates.values() for name in names}

@@ -29,7 +29,7 @@ def find_cells(find: Any) -> Callable[..., Any]:
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the supernet is at the first step of every epoch."""
     records: list[dict[str, Any]] = []
-    start = Search._start_epoch
+    start = Search.start_epoch
 
     def started(self: Search) -> None:
         before = self.supernet
@@ -40,14 +40,14 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
                 "masks": {n: m.clone() for n, m in self.state.masks.items()},
                 "sites": self.supernet.sites,
                 "rest": self.state.alphas_rest,
-                "lr": self.weight_optimiser.param_groups[0]["lr"],
+                "lr": self.bilevel.weight_optimiser.param_groups[0]["lr"],
                 "before": state,
                 "after": {n: t.clone() for n, t in self.supernet.state_dict().items()},
                 "rebuilt": self.supernet is not before,
             }
         )
 
-    monkeypatch.setattr(Search, "_start_epoch", started)
+    monkeypatch.setattr(Search, "start_epoch", started)
     return records
 
 

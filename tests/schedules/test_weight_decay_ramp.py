@@ -28,13 +28,13 @@ class Watch(Schedule):
 
 def test_the_optimiser_climbs_the_ladder(find: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     used = []
-    original = Search._end_epoch
+    original = Search._close_epoch
 
     def end(self: Search) -> None:
-        used.append(self.weight_optimiser.param_groups[0]["weight_decay"])
+        used.append(self.bilevel.weight_optimiser.param_groups[0]["weight_decay"])
         original(self)
 
-    monkeypatch.setattr(Search, "_end_epoch", end)
+    monkeypatch.setattr(Search, "_close_epoch", end)
     find(replace(DARTS, schedules=(WeightDecayRamp(),)))
     assert used == pytest.approx(list(LADDER))
     assert pytest.approx([3e-4, 9e-4, 2.7e-3, 8.1e-3, 2.43e-2]) == list(LADDER)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
-
 
 @pytest.fixture
-def data() -> Path:
-    """The directory of real data, or the test is skipped."""
-    if not DATA.is_dir():
-        pytest.skip("the real data are not here")
-    return DATA
+def data(real_data: Callable[[str], Path]) -> Path:
+    """The directory of real data."""
+    return real_data("robustness").parent

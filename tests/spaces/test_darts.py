@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from archgrad.operations import DropPath
 from archgrad.spaces.darts import AuxiliaryHead, Darts, DartsNetwork, plan
 
 SPACE = Darts()
-PUBLISHED = Path(__file__).resolve().parents[2].parent / "shared/data/darts/genotypes.json"
 FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 
 DARTS_V2 = """DARTS_V2 = Genotype(
@@ -47,10 +47,9 @@ def counted(network: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
     ), counter.get_total_flops() // 2 + network.classifier.out_features
 
 
-def published() -> list[dict]:
-    if not PUBLISHED.exists():
-        pytest.skip("needs the published genotypes in ../shared/data/darts")
-    data = json.loads(PUBLISHED.read_text())
+@pytest.fixture(scope="module")
+def published(real_data: Callable[[str], Path]) -> list[dict]:
+    data = json.loads(real_data("darts/genotypes.json").read_text())
     return [entry for entry in data["genotypes"] if entry["darts_space"]]
 
 
@@ -62,8 +61,8 @@ def test_published_parameters_and_flops() -> None:
     assert round(SPACE.parameters(SPACE.parse(DARTS_V2)) / 1e6, 2) == 3.35
 
 
-def test_all_published_genotypes_parse_print_and_build() -> None:
-    entries = published()
+def test_all_published_genotypes_parse_print_and_build(published: list[dict]) -> None:
+    entries = published
     assert len(entries) == 250
     x = torch.randn(2, 3, 8, 8)
     for number, entry in enumerate(entries):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,19 +21,15 @@ from archgrad.spaces import NASBench1Shot1
 from archgrad.spaces.nasbench101 import OPERATIONS, Cell101, Module101, network_cost
 
 SPACES = {number: NASBench1Shot1(number) for number in (1, 2, 3)}
-TABLE = Path(__file__).resolve().parents[2].parent / "shared/data/other/nb101_1000.parquet"
+Rows = list[tuple[Cell101, dict[str, Any]]]
 LABELS = {-1: "input", -2: "output", **dict(enumerate(OPERATIONS))}
 
 
-@functools.cache
-def table() -> list[tuple[Cell101, dict[str, Any]]]:
+@pytest.fixture(scope="module")
+def table(real_data: Callable[[str], Path]) -> Rows:
     """Vertices labelled −3 do not exist."""
-    if not TABLE.exists():
-        pytest.skip("needs the NAS-Bench-101 cells in ../shared/data/other")
-    import pyarrow.parquet as pq
-
     found = []
-    for row in pq.read_table(TABLE).to_pylist():
+    for row in pq.read_table(real_data("other/nb101_1000.parquet")).to_pylist():
         codes = json.loads(row["ops"])
         keep = [v for v, code in enumerate(codes) if code != -3]
         matrix = [[int(row["adjacency"][len(codes) * i + j]) for j in keep] for i in keep]
@@ -90,18 +87,18 @@ def test_sizes() -> None:
         assert space.count == graphs * 3**space.blocks
 
 
-def test_the_hash_of_every_cell_is_its_key_in_the_benchmark() -> None:
-    assert all(cell.hash == row["key"] for cell, row in table())
+def test_the_hash_of_every_cell_is_its_key_in_the_benchmark(table: Rows) -> None:
+    assert all(cell.hash == row["key"] for cell, row in table)
 
 
-def test_the_parameters_of_every_cell_are_those_of_the_benchmark() -> None:
-    assert all(network_cost(cell).parameters == row["params"] for cell, row in table())
+def test_the_parameters_of_every_cell_are_those_of_the_benchmark(table: Rows) -> None:
+    assert all(network_cost(cell).parameters == row["params"] for cell, row in table)
 
 
-def inside(space: NASBench1Shot1) -> list[tuple[Cell101, dict[str, Any]]]:
+def inside(space: NASBench1Shot1, table: Rows) -> Rows:
     """The cells of the table that the space says it has."""
     found = []
-    for cell, row in table():
+    for cell, row in table:
         with contextlib.suppress(ArchgradError):
             space.from_nasbench101(*cell)
             found.append((cell, row))
@@ -109,16 +106,16 @@ def inside(space: NASBench1Shot1) -> list[tuple[Cell101, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("number", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
-def test_cells_of_the_benchmark_are_found_in_the_space_exactly_if_they_are_in_it(number: int) -> None:
+def test_cells_of_the_benchmark_are_found_in_the_space_exactly_if_they_are_in_it(number: int, table: Rows) -> None:
     expected = hashes(SPACES[number])
     assert len(expected) == {1: 2_685, 2: 7_773, 3: 55_854}[number]
-    assert {row["key"] for _, row in inside(SPACES[number])} == {row["key"] for _, row in table()} & expected
+    assert {row["key"] for _, row in inside(SPACES[number], table)} == {row["key"] for _, row in table} & expected
 
 
 @pytest.mark.parametrize("number", SPACES)
-def test_cells_of_the_benchmark_go_to_the_space_and_back(number: int) -> None:
+def test_cells_of_the_benchmark_go_to_the_space_and_back(number: int, table: Rows) -> None:
     space = SPACES[number]
-    cells = inside(space)
+    cells = inside(space, table)
     assert len(cells) == {1: 10, 2: 24, 3: 131}[number]
     for cell, row in cells:
         genotype = space.from_nasbench101(*cell)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
@@ -16,7 +18,6 @@ from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
 
 SPACE = spaces.get("nasbench201")
-TABLE = Path(__file__).resolve().parents[2].parent / "shared/data/nasbench201/nasbench201.parquet"
 ALL = ["".join(digits) for digits in itertools.product("01234", repeat=6)]
 
 
@@ -37,12 +38,10 @@ def test_costs_of_all_cells_follow_the_published_formula(costs) -> None:
         assert flops == 7_783_050 + 3_932_160 * ones + 35_389_440 * threes
 
 
-def test_costs_of_all_cells_equal_the_published_table(costs) -> None:
-    if not TABLE.exists():
-        pytest.skip("needs the NAS-Bench-201 table in ../shared/data/nasbench201")
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(TABLE, columns=["ops", "params_m", "flops_m"]).to_pydict()
+def test_costs_of_all_cells_equal_the_published_table(costs, real_data: Callable[[str], Path]) -> None:
+    table = pq.read_table(
+        real_data("nasbench201/nasbench201.parquet"), columns=["ops", "params_m", "flops_m"]
+    ).to_pydict()
     assert sorted(table["ops"]) == ALL
     for digits, parameters, flops in zip(table["ops"], table["params_m"], table["flops_m"], strict=True):
         assert costs[digits].parameters / 1e6 == pytest.approx(parameters, rel=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +36,6 @@ from archgrad.spaces import RobustDarts
 from archgrad.supernet import Supernet
 
 S1, S2, S3, S4 = (spaces.get(f"robust_darts_s{n}") for n in (1, 2, 3, 4))
-RUNS = Path(__file__).resolve().parents[2].parent / "shared/data/darts/robustdarts_runs.csv.gz"
 RELAXATIONS: list[Relaxation] = [
     Softmax(), Sigmoid(), GumbelSoftmax(), StraightThroughGumbel(), Dirichlet(), ReinMax(), RandomPath(),
     Composite(Dirichlet(), StraightThroughGumbel()), Composite(Sigmoid(), GumbelSoftmax()), Dirichlet(per="site"),
@@ -86,10 +86,8 @@ def test_each_has_the_size_of_two_operations_per_edge() -> None:
     assert {s.count for s in (S1, S2, S3, S4)} == {(180 * 2**8) ** 2} == {2_123_366_400}
 
 
-def test_published_searches_of_s1_and_s3_found_genotypes_of_these_spaces() -> None:
-    if not RUNS.exists():
-        pytest.skip("needs the published searches in ../shared/data/darts")
-    with gzip.open(RUNS, "rt") as file:
+def test_published_searches_of_s1_and_s3_found_genotypes_of_these_spaces(real_data: Callable[[str], Path]) -> None:
+    with gzip.open(real_data("darts/robustdarts_runs.csv.gz"), "rt") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         space = spaces.get(f"robust_darts_{row['space']}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
@@ -19,24 +21,20 @@ from archgrad.operations import FactorizedReduce
 from archgrad.spaces.transnasbench101 import GROUP, PAIRS, GrowingCell, Nothing, plan
 
 SPACE = spaces.get("transnasbench101")
-TABLE = Path(__file__).resolve().parents[2].parent / "shared/data/other/transnas101_micro.parquet"
 ALL = ["".join(digits) for digits in itertools.product("0123", repeat=6)]
 
 
-def table() -> list[dict[str, Any]]:
-    if not TABLE.exists():
-        pytest.skip("needs the TransNAS-Bench-101 table in ../shared/data/other")
-    import pyarrow.parquet as pq
-
-    return pq.read_table(TABLE).to_pylist()
+@pytest.fixture(scope="module")
+def table(real_data: Callable[[str], Path]) -> list[dict[str, Any]]:
+    return pq.read_table(real_data("other/transnas101_micro.parquet")).to_pylist()
 
 
 def test_the_space_has_4096_cells() -> None:
     assert SPACE.count == len(ALL) == len({SPACE.parse(digits) for digits in ALL}) == 4096
 
 
-def test_all_cells_of_the_table_parse_and_are_different() -> None:
-    rows = table()
+def test_all_cells_of_the_table_parse_and_are_different(table: list[dict[str, Any]]) -> None:
+    rows = table
     cells = {SPACE.parse(row["arch"]) for row in rows}
     assert len(cells) == len(rows) == 4096
     for row in rows:
@@ -44,12 +42,12 @@ def test_all_cells_of_the_table_parse_and_are_different() -> None:
         assert row["arch"] == f"({','.join(digits)})"
 
 
-def test_digits_mean_in_the_table_what_they_mean_here() -> None:
+def test_digits_mean_in_the_table_what_they_mean_here(table: list[dict[str, Any]]) -> None:
     """The 169 cells in which no way leads from input to output are those whose network sees nothing of the image.
 
     No other reading of the digits, and no other order of the edges, gives them all one and the same accuracy.
     """
-    rows, tasks = table(), ("val_class_scene", "val_class_object")
+    rows, tasks = table, ("val_class_scene", "val_class_object")
     unconnected = [row for row in rows if not connected(SPACE.parse(row["arch"]))]
     assert len(unconnected) == 169
     for task in tasks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from archgrad.errors import ArchgradError
 from archgrad.spaces.darts import Darts
 from archgrad.tables import Table, files
 
-DARTS_223 = Path(__file__).resolve().parents[2].parent / "shared/data/robustness/darts_space_advtrained_223.parquet"
 NORMAL = '[["sep_conv_3x3",0],["skip_connect",1],["skip_connect",0],["sep_conv_3x3",1]]'
 
 
@@ -74,10 +74,8 @@ def test_darts_genotypes_in_two_columns(tmp_path: Path):
     assert table.value(genotype, "clean_acc") == 75.5
 
 
-def test_published_darts_networks():
-    if not DARTS_223.exists():
-        pytest.skip("the real table of 223 DARTS networks is not here")
-    table = tables.load(DARTS_223)
+def test_published_darts_networks(real_data: Callable[[str], Path]):
+    table = tables.load(real_data("robustness/darts_space_advtrained_223.parquet"))
     assert len(table) == 223
     assert table.value(0, "clean_acc") == pytest.approx(75.4, abs=1e-4)
     assert table.row(table.text(100)) == 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,6 @@ import pytest
 
 from archgrad.errors import ArchgradError
 from archgrad.tables import nasbench201
-
-TABLE = Path(__file__).resolve().parents[2].parent / "shared/data/nasbench201/nasbench201.parquet"
 
 
 def index_of(digits: str) -> int:
@@ -31,10 +30,8 @@ def test_classes():
     assert (classes[classes] == classes).all()
 
 
-def test_numbers_and_classes_of_the_published_table():
-    if not TABLE.exists():
-        pytest.skip("the real NAS-Bench-201 table is not here")
-    data = pq.read_table(TABLE)
+def test_numbers_and_classes_of_the_published_table(real_data: Callable[[str], Path]):
+    data = pq.read_table(real_data("nasbench201/nasbench201.parquet"))
     assert data["ops"].to_pylist() == ["".join(map(str, cell)) for cell in nasbench201.cells().tolist()]
     assert data["isomorph"].to_pylist() == nasbench201.isomorphs().tolist()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +15,17 @@ from archgrad.genotype import Genotype
 from archgrad.spaces.darts import Darts
 from archgrad.tables import Column, Table
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared/data"
 SPACE = spaces.get("nasbench201")
 
 
-def real(name: str, scale: float = 1.0) -> Table:
-    path = DATA / f"{name}.parquet"
-    if not path.exists():
-        pytest.skip(f"the real table {path.name} is not here")
-    return tables.load(path, scale=scale)
+@pytest.fixture(scope="module")
+def real(real_data: Callable[[str], Path]) -> Callable[..., Table]:
+    """Loads a real table."""
+    return lambda name, scale=1.0: tables.load(real_data(f"{name}.parquet"), scale=scale)
 
 
 @pytest.fixture(scope="module")
-def nasbench() -> Table:
+def nasbench(real: Callable[..., Table]) -> Table:
     return real("nasbench201/nasbench201")
 
 
@@ -51,7 +50,7 @@ def test_published_best_cells(nasbench: Table, metric: str, index: int, accuracy
     assert nasbench.percentile(index, metric) == 100
 
 
-def test_published_robustness():
+def test_published_robustness(real: Callable[..., Table]):
     table = real("robustness/nb201_robustness", scale=1e-3)
     assert table.value(13433, "cifar10_clean") == pytest.approx(0.893)
     assert table.value(13433, "cifar10_pgd_eps1") == pytest.approx(0.336)
@@ -120,7 +119,7 @@ def test_misspelt_metric_names_the_close_ones(nasbench: Table):
         nasbench.values("cifar10_tst_200")
 
 
-def test_pattern_is_the_mean_of_its_columns():
+def test_pattern_is_the_mean_of_its_columns(real: Callable[..., Table]):
     table = real("robustness/nb201_robustness", scale=0.1)
     names = [
         n
