@@ -359,12 +359,12 @@ def test_adversarial_training_resumes_exactly(tmp_path: Path, monkeypatch: pytes
     steps = 0
     original = _Training.train_step
 
-    def interrupted(self: _Training, x: Tensor, y: Tensor) -> None:
+    def interrupted(self: _Training, batch: tuple[Tensor, Tensor]) -> None:
         nonlocal steps
         steps += 1
         if steps == 8:
             raise KeyboardInterrupt
-        original(self, x, y)
+        original(self, batch)
 
     options = {"data": "digits", "recipe": recipe, "out": tmp_path / "cut", "checkpoint_seconds": 0}
     with monkeypatch.context() as patch:

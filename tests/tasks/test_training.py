@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError
 
-import archgrad
-from archgrad import data
+from archgrad import Choice, data, methods, search
 from archgrad.data import Dataset
+from archgrad.discretise import BestOfRandom
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import evaluate
+from archgrad.method import AlphaOptimiser, WeightOptimiser
 from archgrad.recipes import Recipe, recipe_of
 from archgrad.runs import Run
 from archgrad.supernet import Mixed, Supernet
@@ -23,6 +25,7 @@ from archgrad.tasks import Classification, MultiLabel, NextToken, Regression, Se
 from archgrad.train import train
 
 SMALL = Recipe(epochs=20, batch_size=6, lr=0.1, momentum=0.8)
+WEIGHTS, ALPHAS = WeightOptimiser(lr=0.2, momentum=0.5), AlphaOptimiser(lr=0.3)
 
 
 class Embedded(nn.Module):
@@ -125,10 +128,52 @@ def test_a_network_that_does_not_fit_is_one_line(make):
         evaluate(nn.Linear(4, 9), dataset, device="cpu")
 
 
+class Blind(nn.Module):
+    """Sees nothing of its input, and learns what one can say without."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(torch.zeros_like(x))
+
+
+@pytest.mark.parametrize("make", GOALS)
+def test_a_search_finds_what_the_task_needs(make, tmp_path: Path):
+    torch.manual_seed(0)
+    network, dataset = make()
+    inner = network.head if hasattr(network, "head") else network
+    choice = Choice({"blind": Blind(copy.deepcopy(inner)), "sees": inner}, group="eyes")
+    if inner is network:
+        network = nn.Sequential(choice)
+    else:
+        network.head = choice
+    method = replace(methods.darts(), epochs=15, batch_size=8, weight_optimiser=WEIGHTS, alpha_optimiser=ALPHAS)
+    result = search(network, method, dataset, out=tmp_path, diagnose=0, device="cpu", progress=False)
+    assert "sees" in str(result.genotype)
+    primary, running = dataset.task.primary, GOALS[make][2]
+    assert {"evaluation_loss", f"evaluation_{primary}", "train_loss"} <= set(result.history[-1])
+    assert [name for name in result.history[-1] if "accuracy" in name and primary != "accuracy"] == (
+        ["train_accuracy", "validation_accuracy"] if running == "accuracy" else []
+    )
+    found = evaluate(result.build(inherit=True), dataset, device="cpu")
+    assert set(found.metrics) == GOALS[make][1]
+
+
+def test_discretisation_by_evaluation_knows_the_direction():
+    torch.manual_seed(0)
+    network, dataset = regression()
+    network.head = Choice({"blind": Blind(nn.Linear(4, 1)), "sees": network.head}, group="eyes")
+    method = replace(methods.darts(), epochs=8, batch_size=8, weight_optimiser=WEIGHTS, discretisation=BestOfRandom(8))
+    result = search(network, method, dataset, diagnose=0, device="cpu", progress=False)
+    assert "sees" in str(result.genotype)
+
+
 @pytest.mark.parametrize("make", [regression, streamed])
 def test_supernets_take_inputs_of_several_tensors_as_their_settled_networks_do(make):
     network, dataset = make()
-    network.head = archgrad.Choice({"linear": network.head, "deep": nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 1))})
+    network.head = Choice({"linear": network.head, "deep": nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 1))})
     supernet = Supernet(network)
     genotype = supernet.random(torch.Generator().manual_seed(0))
     mixed = Mixed(supernet, supernet.one_hot(genotype))
