@@ -116,7 +116,7 @@ def test_an_interrupted_search_ends_as_the_whole_one(tmp_path: Path, monkeypatch
     whole = find(BOTH, 3, out=tmp_path / "whole")
     assert not same(whole, find(replace(BOTH, weight_gradient=Plain()), 3)), "alignment does something"
     assert not same(whole, find(replace(BOTH, architecture_gradient=FirstOrder()), 3)), "the ascent does something"
-    original: Callable[..., None] = Search._step
+    original: Callable[..., None] = Search.train_step
     done = 0
 
     def interrupted(self: Search, *batches: Any) -> None:
@@ -126,10 +126,10 @@ def test_an_interrupted_search_ends_as_the_whole_one(tmp_path: Path, monkeypatch
         done += 1
         original(self, *batches)
 
-    monkeypatch.setattr(Search, "_step", interrupted)
+    monkeypatch.setattr(Search, "train_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         find(BOTH, 3, out=tmp_path / "parts", checkpoint_seconds=0.0)
-    monkeypatch.setattr(Search, "_step", original)
+    monkeypatch.setattr(Search, "train_step", original)
     assert same(find(BOTH, 3, out=tmp_path / "parts"), whole)
     histories = [Run.open(tmp_path / name).history() for name in ("whole", "parts")]
     for record in [record for history in histories for record in history]:
