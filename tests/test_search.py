@@ -304,14 +304,14 @@ class Explodes(nn.Module):
 
 @pytest.mark.parametrize(("after", "epoch"), [(0, 0), (8, 1), (9, 1)])  # two forward passes per step, three steps
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_good_checkpoint(tmp_path: Path, after: int, epoch: int):
-    with pytest.raises(ArchgradError, match=rf"not finite in epoch {epoch} of darts [^\n]* checkpoint in \S+ is kept$"):
+    with pytest.raises(ArchgradError, match=rf"^search darts: [^\n]* not finite in epoch {epoch}, [^\n]* checkpoint is kept in \S+$"):
         find(nn.Sequential(Explodes(after), small()), out=tmp_path, checkpoint_seconds=0.0)
     run = Run.open(tmp_path)
     payload = run.load_checkpoint()
     assert len(run.history()) == epoch
     assert payload is not None
     assert payload["epoch"] == epoch
-    assert all(tensor.isfinite().all() for tensor in payload["supernet"].values() if tensor.is_floating_point())
+    assert all(tensor.isfinite().all() for tensor in payload["network"].values() if tensor.is_floating_point())
     healed = find(nn.Sequential(Explodes(math.inf), small()), out=tmp_path)
     assert len(healed.history) == 3
 
