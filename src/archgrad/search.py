@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from archgrad.nested import leaves
 from archgrad.objective import Objective
 from archgrad.optim import cosine, set_lr
 from archgrad.randomness import derive
-from archgrad.runs import Run
 from archgrad.schedules import Diagnose
 from archgrad.spaces import Space
 from archgrad.spaces.space import Size
@@ -99,27 +97,22 @@ def search(
             torch.manual_seed(derive(seed, "weights", *([epoch] if epoch else [])))
             return _supernet(space or network, size, dataset, executor, seed)
 
+    config = {
+        "command": "search",
+        **(spaces.record(space) if space else {"space": type(getattr(network, "network", network)).__name__}),
+        "data": str(data) if isinstance(data, str | Path) else dataset.name,
+        "image_size": image_size,
+        "seed": seed,
+        "train_fraction": train_fraction,
+        "mixed_precision": mixed_precision,
+        "processes": world.size,
+        "method": describe(method),
+    }
     with torch.random.fork_rng():
-        config = {
-            "command": "search",
-            **(spaces.record(space) if space else {"space": type(getattr(network, "network", network)).__name__}),
-            "data": str(data) if isinstance(data, str | Path) else dataset.name,
-            "image_size": image_size,
-            "seed": seed,
-            "train_fraction": train_fraction,
-            "mixed_precision": mixed_precision,
-            "processes": world.size,
-            "method": describe(method),
-        }
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
         signs = Diagnose(diagnose) if isinstance(diagnose, int) and diagnose else diagnose or None
         loop = Search(make, method, dataset, world, seed, train_fraction, signs)
-
-        def begin() -> None:
-            loop.run = Run.start(out, config, resume) if out is not None else None
-
-        world.from_main(begin)
-        with loop.run or nullcontext():
+        with loop.started(out, config, resume):
             loop.begin()
             loop.fit(progress, checkpoint_seconds)
             return loop.finish(space)
