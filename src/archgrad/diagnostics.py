@@ -22,7 +22,7 @@ from archgrad.nested import mapped
 from archgrad.objective import Objective, filled, frozen, leaf, no_penalty
 from archgrad.randomness import generator
 
-Product = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+HessianProduct = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 FEW = 16
 """Inputs for the eigenvalue in `diagnose`: its graph, several times as large as that of a step, then needs no more."""
 
@@ -137,7 +137,7 @@ def dominant_eigenvalue(
     return value
 
 
-def _products(objective: Objective, alphas: Alphas, exact: bool, epsilon: float) -> Product:
+def _products(objective: Objective, alphas: Alphas, exact: bool, epsilon: float) -> HessianProduct:
     """What multiplies a vector by the Hessian."""
     if exact:
         try:
@@ -155,7 +155,7 @@ def _tridiagonal(diagonal: list[float], beside: list[float]) -> Tensor:
     return main + torch.diag(off, 1) + torch.diag(off, -1)
 
 
-def _finite_difference(objective: Objective, alphas: Alphas, epsilon: float) -> Product:
+def _finite_difference(objective: Objective, alphas: Alphas, epsilon: float) -> HessianProduct:
     def product(v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         up, down = (
             objective.gradient({n: a.detach() + sign * epsilon * v[n] for n, a in alphas.items()}) for sign in (1, -1)
@@ -165,7 +165,7 @@ def _finite_difference(objective: Objective, alphas: Alphas, epsilon: float) -> 
     return product
 
 
-def _exact(objective: Objective, alphas: Alphas) -> Product:
+def _exact(objective: Objective, alphas: Alphas) -> HessianProduct:
     leaves = leaf(alphas)
     with forced("plain"), frozen(objective.supernet):
         loss = objective.loss(objective.mix(leaves), precise=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from archgrad import data as datasets
 from archgrad import methods, spaces
-from archgrad.bilevel import Bilevel, Make
+from archgrad.bilevel import Bilevel, MakeSupernet
 from archgrad.context import Clock, Context
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.distributed import World
@@ -29,7 +29,7 @@ from archgrad.randomness import derive
 from archgrad.schedules import Diagnose
 from archgrad.spaces import Space
 from archgrad.spaces.space import Size
-from archgrad.state import State, Step
+from archgrad.state import SearchStep, State
 from archgrad.supernet import Mixed, Supernet
 from archgrad.supernet_score import SupernetScore
 
@@ -152,7 +152,7 @@ class Search(Loop):
 
     def __init__(
         self,
-        make: Make,
+        make: MakeSupernet,
         method: Method,
         dataset: Dataset,
         world: World,
@@ -233,7 +233,7 @@ class Search(Loop):
             gradients = self.bilevel.weight_step(train)
         self._measure("train", train)
         for number, schedule in enumerate(self.schedules):
-            schedule.step_end(self.state, Step(train, validation, gradients), self._context(f"schedule {number}"))
+            schedule.step_end(self.state, SearchStep(train, validation, gradients), self._context(f"schedule {number}"))
 
     def _measure(self, part: str, objective: Objective) -> None:
         (_, y), trace = objective.batch, objective.trace

@@ -82,7 +82,7 @@ def shared_bn(
     Only the result is kept for backward, which :func:`mixed_sum` keeps anyway. Differentiable once.
     """
     first = norms[0]
-    if any(norm.affine or norm.eps != first.eps or not _uses_batch(norm) for norm in norms):
+    if any(norm.affine or norm.eps != first.eps or not uses_batch(norm) for norm in norms):
         raise ArchgradError("shared_bn: BNs must have no parameters, the same eps, and use the batch's statistics")
     _check(z)
     count = _count(z, first)
@@ -122,7 +122,8 @@ def update_running_statistics(statistics: Sequence[BatchStatistics]) -> None:
                 torch._foreach_add_(running, step)
 
 
-def _uses_batch(norm: nn.BatchNorm2d) -> bool:
+def uses_batch(norm: nn.BatchNorm2d) -> bool:
+    """Whether a BN normalises by the statistics of the batch, not by its running ones."""
     return norm.training or norm.running_mean is None
 
 
@@ -148,7 +149,7 @@ def _check(z: Tensor) -> None:
 
 def _count(z: Tensor, norm: nn.BatchNorm2d | None) -> int:
     count = z.shape[0] * z.shape[2] * z.shape[3]
-    if norm is not None and count < 2 and _uses_batch(norm):
+    if norm is not None and count < 2 and uses_batch(norm):
         raise ArchgradError("mixed_sum: batch statistics need more than one value per channel; use a larger batch")
     return count
 
@@ -204,7 +205,7 @@ class _MixedSum(torch.autograd.Function):
         if shift is not None:
             total.add_(shift)
         out = as_maps(total.relu_() if relu else total, tensors[0])
-        ctx.batch = [term.norm is not None and _uses_batch(term.norm) for term in terms]
+        ctx.batch = [term.norm is not None and uses_batch(term.norm) for term in terms]
         ctx.keep_z = keep_z
         ctx.relu = relu
         small = [t for k in range(len(terms)) for t in tensors[4 * k + 1 : 4 * k + 4]]
@@ -253,7 +254,7 @@ class _MixedSum(torch.autograd.Function):
 
 def _moments(y: Tensor, norm: nn.BatchNorm2d, statistics: list[BatchStatistics]) -> tuple[Tensor, Tensor]:
     """The mean that a BN subtracts and the reciprocal deviation that it multiplies by, and a note of a batch's own."""
-    if _uses_batch(norm):
+    if uses_batch(norm):
         mean, variance = column_moments(y)
         statistics.append(BatchStatistics(norm, mean, variance, y.shape[0]))
     else:

@@ -66,7 +66,7 @@ class Nothing(nn.Module):
 
 
 @dataclass(frozen=True)
-class Make:
+class CellOperations:
     """Makes the operations of a cell; those on edges from its input may change the number of channels."""
 
     plan: Plan
@@ -200,7 +200,7 @@ class TransNASBench101(Space):
         """
 
         def make_cell(plan: Plan) -> Cell:
-            kind, make = Cell if plan.read == plan.channels else GrowingCell, Make(plan, affine, track)
+            kind, make = Cell if plan.read == plan.channels else GrowingCell, CellOperations(plan, affine, track)
             return kind(
                 GROUPS[GROUP], 1, [3], strides(plan), plan.channels, make, executor, checkpoint_cells
             )  # fmt: skip
@@ -227,7 +227,7 @@ class TransNASBench101(Space):
             places = list(pairs)
             if unreached and plan.read != plan.channels:
                 places += [(e, "none") for e, names in enumerate(kept) if "none" in names and PAIRS[e][0] == 0]
-            make, shrunk = Make(plan, affine, track), strides(plan)
+            make, shrunk = CellOperations(plan, affine, track), strides(plan)
             terms = [(e, make(name, group.edges[e], shrunk[e], plan.channels)) for e, name in sorted(places)]
             return SettledCell(group, 1, [3], shrunk, terms)
 

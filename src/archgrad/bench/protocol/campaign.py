@@ -29,7 +29,7 @@ IDENTITY = ("genotypes", "mixed_precision", "processes")
 Some = Annotated[tuple[Annotated[str, BeforeValidator(str)], ...], Field(description="'all' or a list")]
 
 
-class Source(Document):
+class SuiteChoice(Document):
     """How the file of a campaign says which suite it is about."""
 
     suite: str | Path | dict[str, Any] = Field(
@@ -219,12 +219,12 @@ class Campaign(Document):
 
     @classmethod
     def _of(cls, raw: Mapping[str, Any], path: Path) -> Campaign:
-        of_suite = {key: value for key, value in raw.items() if key in Source.model_fields}
+        of_suite = {key: value for key, value in raw.items() if key in SuiteChoice.model_fields}
         rest = {key: value for key, value in raw.items() if key not in of_suite}
         for key in rest:
             if key not in cls.model_fields:
-                raise ArchgradError(f"{path}: {unknown('key', key, {*cls.model_fields, *Source.model_fields})}")
-        chosen = validated(Source, of_suite, str(path)).chosen(path)
+                raise ArchgradError(f"{path}: {unknown('key', key, {*cls.model_fields, *SuiteChoice.model_fields})}")
+        chosen = validated(SuiteChoice, of_suite, str(path)).chosen(path)
         return validated(cls, {"directory": Path("campaigns") / path.stem, **rest, "suite": chosen}, str(path))
 
     def replaced(self, **changes: Any) -> Campaign:
