@@ -15,9 +15,8 @@ from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import natural
 from archgrad.figures.heat_map import Tile, heat_map
 from archgrad.figures.markup import Child, element, join
+from archgrad.genotype import is_skip
 from archgrad.report.section import Section
-
-SKIPS = ("skip_connect", "identity")
 
 
 def collapse(analysis: Analysis) -> Section | None:
@@ -58,7 +57,7 @@ def _skips(extra: Mapping[str, Any], genotype: str) -> float:
     if isinstance(given, int | float) and not isinstance(given, bool):
         return float(given)
     kept = [word for word in _words(genotype) if word not in ("normal", "reduce", "normal_concat", "reduce_concat")]
-    return float(np.mean([word in SKIPS for word in kept])) if kept else math.nan
+    return float(np.mean([is_skip(word) for word in kept])) if kept else math.nan
 
 
 @lru_cache(maxsize=100_000)
