@@ -176,12 +176,7 @@ class TransNASBench101(Space):
 
     def digits(self, genotype: Genotype) -> str:
         """Six digits, one operation per edge, as in ``102333``."""
-        kept = self.check(genotype).choices[GROUP]
-        if bad := [number for number, names in enumerate(kept) if len(names) != 1]:
-            raise ArchgradError(
-                f"transnasbench101: edge {bad[0]} must keep exactly one operation, got {list(kept[bad[0]])}"
-            )
-        return "".join(str(OPERATIONS.index(names[0])) for names in kept)
+        return "".join(str(OPERATIONS.index(name)) for name in self._single(genotype, GROUP))
 
     def supernet(
         self,
