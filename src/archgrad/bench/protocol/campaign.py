@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from archgrad import methods as library
 from archgrad.bench.protocol import suite as suites
-from archgrad.bench.protocol.document import NAME, Count, Document, Whole, overlaid, read, require_known, validated
+from archgrad.bench.protocol.document import NAME, Count, Document, Whole, overlaid, require_known, validated
 from archgrad.bench.protocol.store import Store
 from archgrad.bench.protocol.suite import SEARCH, Suite
 from archgrad.bench.protocol.unit import Record, Trial, Unit
@@ -22,6 +22,7 @@ from archgrad.distributed import require_precision
 from archgrad.errors import ArchgradError, unknown
 from archgrad.runs import atomic_write
 from archgrad.schedules import Diagnose
+from archgrad.yaml_files import read
 
 SNAPSHOT = "campaign.yaml"
 IDENTITY = ("genotypes", "mixed_precision", "processes")
