@@ -78,16 +78,16 @@ def resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, find: Find) -> Call
 
     def run(method: Method, *cuts: tuple[int, int], **options: Any) -> SearchResult:
         whole = find(method, out=tmp_path / "whole", **options)
-        original = Search._step
+        original = Search.train_step
         for cut in cuts:
 
-            def step(self: Search, *batches: Any, cut: tuple[int, int] = cut) -> None:
+            def step(self: Search, batch: Any, cut: tuple[int, int] = cut) -> None:
                 if (self.epoch, self.step) == cut:
                     raise KeyboardInterrupt
-                original(self, *batches)
+                original(self, batch)
 
             with monkeypatch.context() as patch:
-                patch.setattr(Search, "_step", step)
+                patch.setattr(Search, "train_step", step)
                 with pytest.raises(KeyboardInterrupt):
                     find(method, out=tmp_path / "cut", checkpoint_seconds=0.0, **options)
         find(method, out=tmp_path / "cut", **options)
