@@ -87,8 +87,7 @@ def search(
     """
     space = spaces.get(network) if isinstance(network, str) else network if isinstance(network, Space) else None
     method = _method(method, space, epochs, batch_size)
-    if not isinstance(diagnose, Diagnose):
-        require_whole("search", 0, diagnose=diagnose)
+    signs = _signs(diagnose)
     world = World.start(device, mixed_precision)
     dataset = load_shared(data, world, image_size)
 
@@ -97,20 +96,19 @@ def search(
             torch.manual_seed(derive(seed, "weights", *([epoch] if epoch else [])))
             return _supernet(space or network, size, dataset, executor, seed)
 
-    config = {
-        "command": "search",
-        **(spaces.record(space) if space else {"space": type(getattr(network, "network", network)).__name__}),
-        "data": str(data) if isinstance(data, str | Path) else dataset.name,
-        "image_size": image_size,
-        "seed": seed,
-        "train_fraction": train_fraction,
-        "mixed_precision": mixed_precision,
-        "processes": world.size,
-        "method": describe(method),
-    }
     with torch.random.fork_rng():
+        config = {
+            "command": "search",
+            **(spaces.record(space) if space else {"space": type(getattr(network, "network", network)).__name__}),
+            "data": str(data) if isinstance(data, str | Path) else dataset.name,
+            "image_size": image_size,
+            "seed": seed,
+            "train_fraction": train_fraction,
+            "mixed_precision": mixed_precision,
+            "processes": world.size,
+            "method": describe(method),
+        }
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
-        signs = Diagnose(diagnose) if isinstance(diagnose, int) and diagnose else diagnose or None
         loop = Search(make, method, dataset, world, seed, train_fraction, signs)
         with loop.started(out, config, resume):
             loop.begin()
@@ -129,6 +127,14 @@ def _method(method: str | Method, space: Space | None, epochs: int | None, batch
         epochs=method.epochs if epochs is None else epochs,
         batch_size=method.batch_size if batch_size is None else batch_size,
     )
+
+
+def _signs(diagnose: int | Diagnose) -> Diagnose | None:
+    """What looks for signs of collapse, if anything does."""
+    if isinstance(diagnose, Diagnose):
+        return diagnose
+    require_whole("search", 0, diagnose=diagnose)
+    return Diagnose(diagnose) if diagnose else None
 
 
 def _supernet(
