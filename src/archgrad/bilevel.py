@@ -20,7 +20,7 @@ from archgrad.optim import clip
 from archgrad.randomness import derive
 from archgrad.supernet import Mixed, Supernet
 
-Make = Callable[[Mapping[str, int], int], Supernet]
+MakeSupernet = Callable[[Mapping[str, int], int], Supernet]
 """(sizes that a schedule asks for, epoch) → a new supernet."""
 
 
@@ -30,7 +30,7 @@ class Bilevel:
     ``memory``: what every component remembers, by its role. Random numbers follow from ``seed`` and the clock.
     """
 
-    def __init__(self, make: Make, method: Method, dataset: Dataset, world: World, seed: int):
+    def __init__(self, make: MakeSupernet, method: Method, dataset: Dataset, world: World, seed: int):
         self.make, self.method, self.dataset, self.world, self.seed = make, method, dataset, world, seed
         self.memory: dict[str, Any] = {}
         self.build({}, 0)

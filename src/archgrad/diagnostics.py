@@ -28,7 +28,7 @@ from archgrad.randomness import generator
 
 LANCZOS = 10
 """Vectors that the iteration keeps; a Hessian of no more rows is computed whole."""
-Product = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+HessianProduct = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 FEW = 16
 """Inputs for the eigenvalue in `diagnose`: its graph, several times as large as that of a step, then needs no more."""
 
@@ -137,7 +137,7 @@ def dominant_eigenvalue(
     return float(values[-1])
 
 
-def _products(objective: Objective, alphas: Alphas, exact: bool, epsilon: float) -> Product:
+def _products(objective: Objective, alphas: Alphas, exact: bool, epsilon: float) -> HessianProduct:
     """What multiplies a vector by the Hessian."""
     if exact:
         try:
@@ -149,7 +149,7 @@ def _products(objective: Objective, alphas: Alphas, exact: bool, epsilon: float)
     return _finite_difference(objective, alphas, epsilon)
 
 
-def _finite_difference(objective: Objective, alphas: Alphas, epsilon: float) -> Product:
+def _finite_difference(objective: Objective, alphas: Alphas, epsilon: float) -> HessianProduct:
     def product(v: Mapping[str, Tensor]) -> dict[str, Tensor]:
         up, down = (
             objective.gradient({n: a.detach() + sign * epsilon * v[n] for n, a in alphas.items()}) for sign in (1, -1)
@@ -159,7 +159,7 @@ def _finite_difference(objective: Objective, alphas: Alphas, epsilon: float) -> 
     return product
 
 
-def _exact(objective: Objective, alphas: Alphas) -> Product:
+def _exact(objective: Objective, alphas: Alphas) -> HessianProduct:
     leaves = leaf(alphas)
     with forced("plain"), frozen(objective.supernet):
         loss = objective.loss(objective.mix(leaves), precise=True)

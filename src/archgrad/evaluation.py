@@ -116,16 +116,16 @@ def evaluate_subset(network: nn.Module, subset: Subset, task: Task, world: World
     training = network.training
     network.eval()
     batches = Batches(subset, -(-batch_size // world.size), device=world.device, rank=world.rank, world=world.size)
-    tally = Tally(task, world)
+    accumulator = Accumulator(task, world)
     for x, y in batches.epoch():
         with world.autocast():
             outputs = called(network, x)
-        tally.add(outputs, y)
+        accumulator.add(outputs, y)
     network.train(training)
-    return tally.evaluation()
+    return accumulator.evaluation()
 
 
-class Tally:
+class Accumulator:
     """Adds up batches, which several processes may share, to an evaluation."""
 
     def __init__(self, task: Task, world: World) -> None:

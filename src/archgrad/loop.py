@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -85,6 +87,17 @@ class Loop(ABC):
         """Go on from a checkpoint; called before the network's weights are loaded."""
 
     # Running
+
+    def started(
+        self, out: Path | str | None, config: Mapping[str, Any], resume: bool
+    ) -> AbstractContextManager[Run | None]:
+        """A context that holds the run directory, for the main process alone; without ``out`` nothing is written."""
+
+        def begin() -> None:
+            self.run = Run.start(out, config, resume) if out is not None else None
+
+        self.world.from_main(begin)
+        return self.run or nullcontext()
 
     def fit(self, progress: bool, checkpoint_seconds: float) -> None:
         """Run the epochs that are left."""

@@ -25,6 +25,7 @@ import torch
 import yaml
 
 from archgrad.errors import ArchgradError, ArchgradWarning
+from archgrad.yaml_files import read
 
 if sys.platform != "win32":
     import fcntl
@@ -104,7 +105,7 @@ class Run:
         directory = Path(directory)
         if not (directory / CONFIG).is_file():
             raise ArchgradError(f"{directory} is not a run directory: it has no {CONFIG}")
-        return cls(directory, _read_config(directory), None)
+        return cls(directory, read(directory / CONFIG), None)
 
     def close(self) -> None:
         """Free the lock; the run can then only be read."""
@@ -260,7 +261,7 @@ class Run:
             return
         if not resume:
             raise ArchgradError(f"{self.directory} already holds a run: choose another directory, or resume it")
-        changes = _differences(_read_config(self.directory), self.config)
+        changes = _differences(read(self.directory / CONFIG), self.config)
         if changes:
             shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
             raise ArchgradError(
@@ -367,17 +368,6 @@ def _writing(path: Path) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     text = error.strerror if isinstance(error, OSError) else None
     return text or " ".join(str(error).split()) or type(error).__name__
-
-
-def _read_config(directory: Path) -> dict[str, Any]:
-    path = directory / CONFIG
-    try:
-        config = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ArchgradError(f"cannot read {path}: {_reason(error)}") from None
-    if not isinstance(config, dict):
-        raise ArchgradError(f"{path} is not a mapping of settings")
-    return config
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from archgrad import data as datasets
 from archgrad import methods, spaces
-from archgrad.bilevel import Bilevel, Make
+from archgrad.bilevel import Bilevel, MakeSupernet
 from archgrad.context import Clock, Context
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.distributed import World
@@ -27,11 +26,10 @@ from archgrad.nested import leaves
 from archgrad.objective import Objective
 from archgrad.optim import cosine, set_lr
 from archgrad.randomness import derive
-from archgrad.runs import Run
 from archgrad.schedules import Diagnose
 from archgrad.spaces import Space
 from archgrad.spaces.space import Size
-from archgrad.state import State, Step
+from archgrad.state import SearchStep, State
 from archgrad.supernet import Mixed, Supernet
 from archgrad.supernet_score import SupernetScore
 
@@ -89,8 +87,7 @@ def search(
     """
     space = spaces.get(network) if isinstance(network, str) else network if isinstance(network, Space) else None
     method = _method(method, space, epochs, batch_size)
-    if not isinstance(diagnose, Diagnose):
-        require_whole("search", 0, diagnose=diagnose)
+    signs = _signs(diagnose)
     world = World.start(device, mixed_precision)
     dataset = load_shared(data, world, image_size)
 
@@ -112,14 +109,8 @@ def search(
             "method": describe(method),
         }
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
-        signs = Diagnose(diagnose) if isinstance(diagnose, int) and diagnose else diagnose or None
         loop = Search(make, method, dataset, world, seed, train_fraction, signs)
-
-        def begin() -> None:
-            loop.run = Run.start(out, config, resume) if out is not None else None
-
-        world.from_main(begin)
-        with loop.run or nullcontext():
+        with loop.started(out, config, resume):
             loop.begin()
             loop.fit(progress, checkpoint_seconds)
             return loop.finish(space)
@@ -136,6 +127,14 @@ def _method(method: str | Method, space: Space | None, epochs: int | None, batch
         epochs=method.epochs if epochs is None else epochs,
         batch_size=method.batch_size if batch_size is None else batch_size,
     )
+
+
+def _signs(diagnose: int | Diagnose) -> Diagnose | None:
+    """What looks for signs of collapse, if anything does."""
+    if isinstance(diagnose, Diagnose):
+        return diagnose
+    require_whole("search", 0, diagnose=diagnose)
+    return Diagnose(diagnose) if diagnose else None
 
 
 def _supernet(
@@ -159,7 +158,7 @@ class Search(Loop):
 
     def __init__(
         self,
-        make: Make,
+        make: MakeSupernet,
         method: Method,
         dataset: Dataset,
         world: World,
@@ -240,7 +239,7 @@ class Search(Loop):
             gradients = self.bilevel.weight_step(train)
         self._measure("train", train)
         for number, schedule in enumerate(self.schedules):
-            schedule.step_end(self.state, Step(train, validation, gradients), self._context(f"schedule {number}"))
+            schedule.step_end(self.state, SearchStep(train, validation, gradients), self._context(f"schedule {number}"))
 
     def _measure(self, part: str, objective: Objective) -> None:
         (_, y), trace = objective.batch, objective.trace

@@ -12,7 +12,7 @@ from archgrad.objective import Objective
 from archgrad.supernet import Supernet
 
 
-class Step(NamedTuple):
+class SearchStep(NamedTuple):
     """One step: its two objectives, and the gradient of the weights that was applied."""
 
     train: Objective

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,6 @@ from archgrad.operations.drop_path import DropPath
 from archgrad.optim import clip, set_lr
 from archgrad.randomness import derive, generator, isolated
 from archgrad.recipes import Recipe, recipe_of
-from archgrad.runs import Run
 from archgrad.tasks import Classification
 
 __all__ = ["Evaluation", "Recipe", "TrainResult", "evaluate", "load_weights", "train"]
@@ -111,12 +109,7 @@ def train(
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
     training = _Training(network, dataset, chosen, seed, validation, test_every, world)
-
-    def begin() -> None:
-        training.run = Run.start(out, config, resume) if out is not None else None
-
-    world.from_main(begin)
-    with training.run or nullcontext():
+    with training.started(out, config, resume):
         if not training.resume():
             training.save()
         with isolated(seed, "train"):

@@ -81,10 +81,10 @@ def resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, find: Find) -> Call
         original = Search.train_step
         for cut in cuts:
 
-            def step(self: Search, *batches: Any, cut: tuple[int, int] = cut) -> None:
+            def step(self: Search, batch: Any, cut: tuple[int, int] = cut) -> None:
                 if (self.epoch, self.step) == cut:
                     raise KeyboardInterrupt
-                original(self, *batches)
+                original(self, batch)
 
             with monkeypatch.context() as patch:
                 patch.setattr(Search, "train_step", step)

@@ -18,7 +18,7 @@ from archgrad.relaxation import Softmax, StraightThroughGumbel
 from archgrad.schedules import OperationFreeze
 from archgrad.schedules.operation_freeze import operations
 from archgrad.search import Search
-from archgrad.state import State, Step
+from archgrad.state import SearchStep, State
 
 DARTS = replace(methods.darts(), batch_size=8)
 
@@ -60,7 +60,7 @@ def steps(supernet: Supernet, rule: OperationFreeze, count: int, cosine: float, 
         train = Method(relaxation=relaxation or Softmax()).objective(batch, here)
         validation = Agreeing(supernet, train.mix, batch, here, cosine=cosine)
         gradients = train.weight_gradient(train.mix(supernet.alphas))
-        rule.step_end(state, Step(train, validation, gradients), context)
+        rule.step_end(state, SearchStep(train, validation, gradients), context)
     return context
 
 

@@ -88,7 +88,7 @@ def test_mutation_is_one_edit_and_leaves_the_parent_as_it_was() -> None:
 def test_the_whole_of_a_small_space_is_found_and_then_it_ends() -> None:
     tiny = Darts(candidates=("skip_connect", "sep_conv_3x3"), steps=1, multiplier=1)
     seen = list(strategies.explore(tiny, lambda _: (1.0,), WarmUpMove(3), 1000))
-    assert len(seen) == tiny.size
+    assert len(seen) == tiny.count
 
 
 def test_what_is_not_allowed_is_never_scored() -> None:

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from archgrad.attacks.attack import Attack
-from archgrad.attacks.victim import Bounds, Images, Labels, Loss, Victim, chosen
+from archgrad.attacks.victim import Bounds, Images, Labels, Victim, chosen
 from archgrad.data.augmentation import Normalisation
 from archgrad.errors import ArchgradError, require_positive
+from archgrad.tasks.task import Loss
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ in [0, 1]. The two never meet outside `Victim`, so no attack can clamp in the wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,10 +21,10 @@ from archgrad.engine.checkpoint import as_now
 from archgrad.errors import ArchgradError
 from archgrad.randomness import isolated
 from archgrad.tasks import Classification, Task, widened
+from archgrad.tasks.task import Loss
 
 Images = Float[Tensor, "n ..."]
 Labels = Int[Tensor, " n"]
-Loss = Callable[[Any, Tensor], Tensor]
 Norm = Literal["linf", "l2"]
 Bounds = tuple[float, float] | None
 

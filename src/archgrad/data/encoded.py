@@ -19,7 +19,7 @@ from torch import Tensor
 from archgrad.errors import ArchgradError
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """Encoded images by number."""
 
     def __len__(self) -> int: ...
@@ -34,7 +34,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Files:
+class ImageFiles:
     """One image per file."""
 
     paths: Sequence[Path]
@@ -59,7 +59,7 @@ class Encoded:
     pixels under each new one, upwards bilinearly. Without, every image must have the shape of the first.
     """
 
-    source: Source
+    source: ImageSource
     numbers: Int[Tensor, " n"]
     channels: int
     height: int
@@ -67,7 +67,7 @@ class Encoded:
     resize: bool
 
     @classmethod
-    def of(cls, source: Source, channels: int | None, size: int | None) -> Encoded:
+    def of(cls, source: ImageSource, channels: int | None, size: int | None) -> Encoded:
         """All images of a source, in the channels and size asked for or in those of its first image."""
         first = _open(source, 0)
         channels = channels or (1 if first.mode in ("1", "L") else 3)
@@ -115,7 +115,7 @@ class Encoded:
         return pixels[None] if self.channels == 1 else pixels.permute(2, 0, 1)
 
 
-def _open(source: Source, number: int) -> Image.Image:
+def _open(source: ImageSource, number: int) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(source.read(number)))
         image.load()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from archgrad.data.encoded import Files, Source
+from archgrad.data.encoded import ImageFiles, ImageSource
 from archgrad.errors import ArchgradError
 
 TEST_NAMES = ("test", "val", "valid", "validation")
@@ -26,7 +26,7 @@ class Part:
     """One split as it lies on disk: its name, encoded images, and labels of all of them."""
 
     name: str
-    source: Source
+    source: ImageSource
     labels: Tensor
     class_names: tuple[str, ...]
 
@@ -55,7 +55,7 @@ def _read_classes(path: Path, name: str) -> Part:
         labels += [label] * len(images)
     if len(classes) < 2:
         raise ArchgradError(f"{path}: an image folder needs one sub-folder of images per class, found {len(classes)}")
-    return Part(name, Files(paths), torch.tensor(labels), tuple(folder.name for folder in classes))
+    return Part(name, ImageFiles(paths), torch.tensor(labels), tuple(folder.name for folder in classes))
 
 
 def _folders(path: Path) -> list[Path]:
@@ -63,7 +63,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class ImageColumn:
     """A Parquet column of encoded images."""
 
     values: pa.ChunkedArray
@@ -104,7 +104,7 @@ def read_parquet(path: Path, label_column: str | None) -> list[Part]:
     ]
 
 
-def _read_tables(files: list[Path], label_column: str | None) -> tuple[Column, pa.ChunkedArray, pa.Schema]:
+def _read_tables(files: list[Path], label_column: str | None) -> tuple[ImageColumn, pa.ChunkedArray, pa.Schema]:
     tables = []
     for file in files:
         try:
@@ -123,7 +123,7 @@ def _read_tables(files: list[Path], label_column: str | None) -> tuple[Column, p
     labels = pa.chunked_array([chunk for _, labels, _ in tables for chunk in labels.chunks], tables[0][1].type)
     if not len(images):
         raise ArchgradError(f"{files[0]}: holds no rows")
-    return Column(images, files, starts), labels, tables[0][2]
+    return ImageColumn(images, files, starts), labels, tables[0][2]
 
 
 def _columns(schema: pa.Schema, label_column: str | None, file: Path) -> tuple[str, str]:
@@ -144,7 +144,7 @@ def _columns(schema: pa.Schema, label_column: str | None, file: Path) -> tuple[s
     return images[0], label
 
 
-def _class_names(table: tuple[Column, pa.ChunkedArray, pa.Schema], file: Path) -> tuple[str, ...]:
+def _class_names(table: tuple[ImageColumn, pa.ChunkedArray, pa.Schema], file: Path) -> tuple[str, ...]:
     """Names of the classes: those that the Hugging Face metadata declares, or else the values themselves."""
     _, labels, schema = table
     declared: Any = None

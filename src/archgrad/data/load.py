@@ -112,7 +112,7 @@ def load(
     if name == "digits":
         dataset = _digits()
     elif name in _NAMED:
-        dataset = _read_named(name, Path(root) if root else _default_root(), download)
+        dataset = _read_named(name, Path(root) if root else directory(), download)
     elif _FUNCTION.fullmatch(name) and not Path(name).exists():
         dataset = _called(name)
     else:
@@ -145,7 +145,8 @@ def _called(name: str) -> Dataset:
     return dataset
 
 
-def _default_root() -> Path:
+def directory() -> Path:
+    """Where data sets and tables are looked for by name: ``ARCHGRAD_DATA``, or ``~/.cache/archgrad/data``."""
     return Path(os.environ.get("ARCHGRAD_DATA") or Path.home() / ".cache" / "archgrad" / "data")
 
 

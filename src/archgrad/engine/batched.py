@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from archgrad.engine.graph import Flow, Graph
 from archgrad.errors import ArchgradError
 from archgrad.kernels import BatchStatistics, update_running_statistics
+from archgrad.kernels.mixed_sum import uses_batch
 from archgrad.operations.declaration import Hidden, Shared, Step, declaration, is_convolution
 
 T = TypeVar("T")
@@ -25,8 +26,8 @@ Map = tuple[tuple[Step, ...], float | None]
 RELU = Shared(F.relu)
 
 
-class Candidate(NamedTuple):
-    """An operation between two states: its place in the mixture, the steps it shares, its own steps, its tail."""
+class Branch(NamedTuple):
+    """A candidate between two states: its place in the mixture, the steps it shares, its own steps, its tail."""
 
     source: int
     target: int
@@ -38,13 +39,13 @@ class Candidate(NamedTuple):
 
     @property
     def direct(self) -> bool:
-        """Whether only the mixture weight is its own, so that one map serves all such candidates of a state."""
-        alone = self.norm is None or (not self.norm.affine and _uses_batch(self.norm))
+        """Whether only the mixture weight is its own, so that one map serves all such branches of a state."""
+        alone = self.norm is None or (not self.norm.affine and uses_batch(self.norm))
         return len(self.own) == 0 and self.weight is None and alone
 
     @property
     def map(self) -> Map:
-        """What direct candidates of a state have in common whose maps are the same."""
+        """What direct branches of a state have in common whose maps are the same."""
         return self.shared, None if self.norm is None else self.norm.eps
 
     @property
@@ -65,10 +66,10 @@ class Candidate(NamedTuple):
         return found
 
 
-class Chain(NamedTuple):
-    """Candidates of one node that do the same, and their block before the next step."""
+class Bundle(NamedTuple):
+    """Branches of one node that do the same, and their block before the next step."""
 
-    candidates: list[Candidate]
+    branches: list[Branch]
     block: Tensor
 
 
@@ -98,13 +99,13 @@ class _Pass:
     """One forward pass of a cell."""
 
     def __init__(self, graph: Graph):
-        candidates = [_candidate(graph, flow) for flow in graph.flows]
+        branches = [_branch(graph, flow) for flow in graph.flows]
         self.maps: dict[Hashable, Tensor] = {}
         self.arrived: dict[int, list[Tensor]] = {}
         self.seen: list[Seen] = []
-        self.leaving = _grouped([c for c in candidates if c.direct], lambda c: c.source)
-        self.ending = _grouped([c for c in candidates if not c.direct], lambda c: c.target)
-        places = tuple(c.place for c in candidates)
+        self.leaving = _grouped([b for b in branches if b.direct], lambda b: b.source)
+        self.ending = _grouped([b for b in branches if not b.direct], lambda b: b.target)
+        places = tuple(b.place for b in branches)
         assert graph.weights is not None
         used = graph.weights[_index(places, graph.weights.device)]
         self.weights = dict(zip(places, used.unbind(), strict=True))
@@ -113,10 +114,10 @@ class _Pass:
     def _stacked(self) -> dict[Hashable, Tensor]:
         """(target, what the convolutions have in common) → their weights, from one stack for the whole cell."""
         stacks: dict[Hashable, dict[Hashable, list[Tensor]]] = {}
-        for target, candidates in self.ending.items():
-            for alike in _grouped(candidates, _chain).values():
-                for c in alike:
-                    for key, weight in c.kernels:
+        for target, branches in self.ending.items():
+            for alike in _grouped(branches, _alike).values():
+                for b in alike:
+                    for key, weight in b.kernels:
                         stacks.setdefault(key, {}).setdefault(target, []).append(weight)
         found: dict[Hashable, Tensor] = {}
         for key, nodes in stacks.items():
@@ -127,35 +128,35 @@ class _Pass:
         return found
 
     def map(self, state: int, shared: tuple[Step, ...]) -> Tensor:
-        """A state after steps that candidates share."""
+        """A state after steps that branches share."""
         if (state, shared) not in self.maps:
             self.maps[state, shared] = _apply(shared[-1], self.map(state, shared[:-1]))
         return self.maps[state, shared]
 
-    # Candidates with nothing of their own: source by source, for all targets at once
+    # Branches with nothing of their own: source by source, for all targets at once
 
     def leave(self, state: int, x: Tensor) -> None:
-        """Compute what direct candidates read from a finished state, and send every target its share of it."""
+        """Compute what direct branches read from a finished state, and send every target its share of it."""
         self.maps[state, ()] = x
         direct = self.leaving.get(state, [])
-        found: dict[Map, Tensor] = {c.map: self.map(state, c.shared) for c in direct}
-        normed = _grouped([c for c in direct if c.norm is not None], lambda c: c.map)
+        found: dict[Map, Tensor] = {b.map: self.map(state, b.shared) for b in direct}
+        normed = _grouped([b for b in direct if b.norm is not None], lambda b: b.map)
         for keys in _grouped(normed, lambda key: (self.map(state, key[0]).shape, key[1])).values():
-            norms = [[c.norm for c in normed[key] if c.norm is not None] for key in keys]
+            norms = [[b.norm for b in normed[key] if b.norm is not None] for key in keys]
             block = self._normalise(_joined([found[key] for key in keys]), norms)
             found |= dict(zip(keys, block.chunk(len(keys), 1), strict=True))
-        for candidates in _grouped(direct, lambda c: found[c.map].shape).values():
-            self._send(candidates, {c.map: found[c.map] for c in candidates})
+        for branches in _grouped(direct, lambda b: found[b.map].shape).values():
+            self._send(branches, {b.map: found[b.map] for b in branches})
 
-    def _send(self, candidates: list[Candidate], maps: dict[Map, Tensor]) -> None:
+    def _send(self, branches: list[Branch], maps: dict[Map, Tensor]) -> None:
         """To every target t Σ_m w_tm · map_m, as one matrix product."""
-        x, mixture = next(iter(maps.values())), _grouped(candidates, lambda c: (c.target, c.map))
-        targets = list(dict.fromkeys(c.target for c in candidates))
-        zero = torch.zeros_like(self.weights[candidates[0].place]) if len(mixture) < len(targets) * len(maps) else None
+        x, mixture = next(iter(maps.values())), _grouped(branches, lambda b: (b.target, b.map))
+        targets = list(dict.fromkeys(b.target for b in branches))
+        zero = torch.zeros_like(self.weights[branches[0].place]) if len(mixture) < len(targets) * len(maps) else None
         entries = []
         for target in targets:
             for key in maps:
-                alike = [self.weights[c.place] for c in mixture.get((target, key), [])]
+                alike = [self.weights[b.place] for b in mixture.get((target, key), [])]
                 entries.append(_sum(alike) if alike else zero)
         matrix = torch.stack([entry for entry in entries if entry is not None]).view(len(targets), -1)
         flat = _joined(list(maps.values())).reshape(x.shape[0], len(maps), -1)
@@ -169,68 +170,68 @@ class _Pass:
     def node(self, target: int) -> Tensor | None:
         """Everything that flows into a state; None for nothing."""
         total = self.arrived.pop(target, [])
-        chains = self._chains(self.ending.get(target, []))
-        for level in range(max((len(chain.candidates[0].own) for chain in chains), default=0)):
-            going = [number for number, chain in enumerate(chains) if level < len(chain.candidates[0].own)]
-            for numbers in _grouped(going, partial(_next, chains, level)).values():
-                block = self._step(level, [chains[n] for n in numbers])
-                counts = [len(chains[n].candidates) for n in numbers]
+        bundles = self._bundles(self.ending.get(target, []))
+        for level in range(max((len(bundle.branches[0].own) for bundle in bundles), default=0)):
+            going = [number for number, bundle in enumerate(bundles) if level < len(bundle.branches[0].own)]
+            for numbers in _grouped(going, partial(_next, bundles, level)).values():
+                block = self._step(level, [bundles[n] for n in numbers])
+                counts = [len(bundles[n].branches) for n in numbers]
                 blocks = torch.split(block, [block.shape[1] // sum(counts) * count for count in counts], 1)
                 for n, part in zip(numbers, blocks, strict=True):
-                    chains[n] = Chain(chains[n].candidates, part)
-        total += [self._tail(alike) for alike in _grouped(chains, lambda chain: chain.candidates[0].tail).values()]
+                    bundles[n] = Bundle(bundles[n].branches, part)
+        total += [self._tail(alike) for alike in _grouped(bundles, lambda bundle: bundle.branches[0].tail).values()]
         return _sum(total) if total else None
 
-    def _chains(self, candidates: list[Candidate]) -> list[Chain]:
-        """Candidates that do the same on maps of one size, and what they read side by side."""
+    def _bundles(self, branches: list[Branch]) -> list[Bundle]:
+        """Branches that do the same on maps of one size, and what they read side by side."""
         blocks: dict[Hashable, Tensor] = {}
-        chains = []
-        for alike in _grouped(candidates, lambda c: (_chain(c), self.map(c.source, c.shared).shape)).values():
-            key = alike[0].shared, tuple(c.source for c in alike)
+        bundles = []
+        for alike in _grouped(branches, lambda b: (_alike(b), self.map(b.source, b.shared).shape)).values():
+            key = alike[0].shared, tuple(b.source for b in alike)
             if key not in blocks:
-                blocks[key] = _joined([self.map(c.source, c.shared) for c in alike])
-            chains.append(Chain(alike, blocks[key]))
-        return chains
+                blocks[key] = _joined([self.map(b.source, b.shared) for b in alike])
+            bundles.append(Bundle(alike, blocks[key]))
+        return bundles
 
-    def _step(self, level: int, chains: list[Chain]) -> Tensor:
-        """The blocks of all chains, side by side, after their next step."""
-        candidates = [c for chain in chains for c in chain.candidates]
-        steps = [c.own[level] for c in candidates]
-        block, first = _joined([chain.block for chain in chains]), steps[0]
+    def _step(self, level: int, bundles: list[Bundle]) -> Tensor:
+        """The blocks of all bundles, side by side, after their next step."""
+        branches = [b for bundle in bundles for b in bundle.branches]
+        steps = [b.own[level] for b in branches]
+        block, first = _joined([bundle.block for bundle in bundles]), steps[0]
         if is_convolution(first):
-            return self._convolve(block, candidates, (level, _signature(first)), first)
+            return self._convolve(block, branches, (level, _signature(first)), first)
         if isinstance(first, Hidden):
-            block = self._convolve(block, candidates, (level, _signature(first)), first.conv)
+            block = self._convolve(block, branches, (level, _signature(first)), first.conv)
             return F.relu(self._normalise(block, [[step.norm] for step in steps if isinstance(step, Hidden)]))
         if first == RELU:
             return F.relu(block)
         maps = block.chunk(len(steps), 1)
         return _joined([_apply(step, x) for step, x in zip(steps, maps, strict=True)])
 
-    def _convolve(self, block: Tensor, candidates: list[Candidate], key: Hashable, like: nn.Conv2d | None) -> Tensor:
-        weight = self.kernels[candidates[0].target, key]
-        mine = [dict(c.kernels)[key] for c in candidates]
+    def _convolve(self, block: Tensor, branches: list[Branch], key: Hashable, like: nn.Conv2d | None) -> Tensor:
+        weight = self.kernels[branches[0].target, key]
+        mine = [dict(b.kernels)[key] for b in branches]
         if len(weight) != sum(map(len, mine)):  # maps of several sizes meet here
             weight = torch.cat(mine)
         if like is None:
-            return F.conv2d(block, weight, groups=len(candidates))
-        groups = len(candidates) * like.groups
+            return F.conv2d(block, weight, groups=len(branches))
+        groups = len(branches) * like.groups
         return F.conv2d(block, weight, None, like.stride, like.padding, like.dilation, groups)
 
-    def _tail(self, chains: list[Chain]) -> Tensor:
+    def _tail(self, bundles: list[Bundle]) -> Tensor:
         """Σ_k w_k · norm_k(W_k z_k)."""
-        candidates = [c for chain in chains for c in chain.candidates]
-        block = _joined([chain.block for chain in chains])
-        if candidates[0].weight is not None:
-            block = self._convolve(block, candidates, candidates[0].tail, None)
-        mixture = torch.stack([self.weights[c.place] for c in candidates])
-        norms = [[c.norm] for c in candidates if c.norm is not None]
+        branches = [b for bundle in bundles for b in bundle.branches]
+        block = _joined([bundle.block for bundle in bundles])
+        if branches[0].weight is not None:
+            block = self._convolve(block, branches, branches[0].tail, None)
+        mixture = torch.stack([self.weights[b.place] for b in branches])
+        norms = [[b.norm] for b in branches if b.norm is not None]
         if norms:
             block = self._normalise(block, norms, mixture)
-        stacked = block.reshape(block.shape[0], len(candidates), -1, *block.shape[2:])
+        stacked = block.reshape(block.shape[0], len(branches), -1, *block.shape[2:])
         if not norms:
             stacked = stacked * mixture.to(block.dtype)[:, None, None, None]
-        return stacked.sum(1) if len(candidates) > 1 else stacked.squeeze(1)
+        return stacked.sum(1) if len(branches) > 1 else stacked.squeeze(1)
 
     # Normalisation
 
@@ -250,7 +251,7 @@ class _Pass:
             wide = wide.to(torch.float64 if block.dtype == torch.float64 else torch.float32)
             weight = wide if weight is None else weight * wide
             bias = None if bias is None else bias * wide
-        if not _uses_batch(first):
+        if not uses_batch(first):
             mean = _joined([norm.running_mean for norm in leaders if norm.running_mean is not None], 0)
             variance = _joined([norm.running_var for norm in leaders if norm.running_var is not None], 0)
             return F.batch_norm(block, mean, variance, weight, bias, False, 0.0, first.eps)
@@ -273,27 +274,27 @@ class _Pass:
         update_running_statistics(statistics)
 
 
-def _candidate(graph: Graph, flow: Flow) -> Candidate:
+def _branch(graph: Graph, flow: Flow) -> Branch:
     edge, declared = graph.group.edges[flow.edge], declaration(flow.operation)
     steps = declared.prefix
     count = next((n for n, step in enumerate(steps) if not isinstance(step, Shared)), len(steps))
-    return Candidate(edge.source, edge.target, flow.place, steps[:count], steps[count:], declared.weight, declared.norm)
+    return Branch(edge.source, edge.target, flow.place, steps[:count], steps[count:], declared.weight, declared.norm)
 
 
 def _apply(step: Step, x: Tensor) -> Tensor:
-    """The step of one candidate alone; spelt out, since ``torch.compile`` cannot call a named tuple."""
+    """The step of one branch alone; spelt out, since ``torch.compile`` cannot call a named tuple."""
     result: Tensor = step.function(x, *step.arguments) if isinstance(step, Shared) else step(x)
     return result
 
 
-def _chain(c: Candidate) -> Hashable:
-    """What candidates have in common that do the same."""
-    return c.shared, tuple([_signature(step) for step in c.own]), c.tail
+def _alike(b: Branch) -> Hashable:
+    """What branches have in common that do the same."""
+    return b.shared, tuple([_signature(step) for step in b.own]), b.tail
 
 
-def _next(chains: Sequence[Chain], level: int, number: int) -> Hashable:
-    """What chains have in common whose next steps are computed at once."""
-    return _signature(chains[number].candidates[0].own[level]), chains[number].block.shape[2:]
+def _next(bundles: Sequence[Bundle], level: int, number: int) -> Hashable:
+    """What bundles have in common whose next steps are computed at once."""
+    return _signature(bundles[number].branches[0].own[level]), bundles[number].block.shape[2:]
 
 
 def _signature(step: Step) -> Hashable:
@@ -306,11 +307,7 @@ def _signature(step: Step) -> Hashable:
 
 
 def _kind(norm: nn.BatchNorm2d | None) -> Hashable:
-    return None if norm is None else (norm.eps, norm.affine, _uses_batch(norm))
-
-
-def _uses_batch(norm: nn.BatchNorm2d) -> bool:
-    return norm.training or norm.running_mean is None
+    return None if norm is None else (norm.eps, norm.affine, uses_batch(norm))
 
 
 def _tracks(norm: nn.BatchNorm2d) -> bool:

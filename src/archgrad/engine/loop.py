@@ -47,14 +47,14 @@ def loop(graph: Graph, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
             states[state] = graph.completed(state, total, states)
         mine = [(flow, declaration(flow.operation)) for flow in graph.flows if edges[flow.edge].source == state]
         if mine:
-            source = Source(graph.taken(states[state]), [declared for _, declared in mine], statistics)
+            source = SharedParts(graph.taken(states[state]), [declared for _, declared in mine], statistics)
             for flow, declared in mine:
                 arrived[edges[flow.edge].target].append((flow.place, source.term(declared)))
     update_running_statistics(statistics)
     return states
 
 
-class Source:
+class SharedParts:
     """What leaves one state, each shared part of it computed once."""
 
     def __init__(self, x: Tensor, leaving: Sequence[Declaration], statistics: list[BatchStatistics]):

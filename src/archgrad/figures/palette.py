@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from archgrad.figures.markup import Markup, element
 
+# skip and identity as in `genotype.is_skip`
 KINDS = {"skip": "skip", "identity": "skip", "max_pool": "max", "avg_pool": "avg", "none": "none", "zero": "none"}
 OTHERS = 8  # colours in style.css for operations of other kinds
 

@@ -17,7 +17,7 @@ from archgrad.objective import Objective, filled, leaf
 from archgrad.roles import ArchitectureGradient
 
 SecondOrder = Literal["exact", "finite-difference"]
-Product = Callable[[list[Tensor]], tuple[list[Tensor], dict[str, Tensor]]]
+SecondProducts = Callable[[list[Tensor]], tuple[list[Tensor], dict[str, Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class ImplicitGradient(ArchitectureGradient):
         _, mixed = product(total)
         return {group: direct[group] - gamma * mixed[group] for group in direct}
 
-    def _exact(self, train: Objective, alphas: Alphas) -> Product:
+    def _exact(self, train: Objective, alphas: Alphas) -> SecondProducts:
         """The map v → (H v, ∂²ℓ/∂α∂ω · v), from one graph."""
         leaves, weights = leaf(alphas), train.weights
         with forced("plain"):
@@ -85,7 +85,7 @@ class ImplicitGradient(ArchitectureGradient):
 
         return product
 
-    def _finite_difference(self, train: Objective, alphas: Alphas) -> Product:
+    def _finite_difference(self, train: Objective, alphas: Alphas) -> SecondProducts:
         """The same map, from gradients at ω ± rv."""
         named = {n: w for n, w in train.supernet.network.named_parameters() if w.requires_grad}
 

@@ -82,7 +82,7 @@ def shared_bn(
     Only the result is kept for backward, which :func:`mixed_sum` keeps anyway. Differentiable once.
     """
     first = norms[0]
-    if any(norm.affine or norm.eps != first.eps or not _uses_batch(norm) for norm in norms):
+    if any(norm.affine or norm.eps != first.eps or not uses_batch(norm) for norm in norms):
         raise ArchgradError("shared_bn: BNs must have no parameters, the same eps, and use the batch's statistics")
     _check(z)
     count = _count(z, first)
@@ -122,7 +122,8 @@ def update_running_statistics(statistics: Sequence[BatchStatistics]) -> None:
                 torch._foreach_add_(running, step)
 
 
-def _uses_batch(norm: nn.BatchNorm2d) -> bool:
+def uses_batch(norm: nn.BatchNorm2d) -> bool:
+    """Whether a BN normalises by the statistics of the batch, not by its running ones."""
     return norm.training or norm.running_mean is None
 
 
@@ -148,7 +149,7 @@ def _check(z: Tensor) -> None:
 
 def _count(z: Tensor, norm: nn.BatchNorm2d | None) -> int:
     count = z.shape[0] * z.shape[2] * z.shape[3]
-    if norm is not None and count < 2 and _uses_batch(norm):
+    if norm is not None and count < 2 and uses_batch(norm):
         raise ArchgradError("mixed_sum: batch statistics need more than one value per channel; use a larger batch")
     return count
 
@@ -167,10 +168,7 @@ def _sum(
 
 
 class _MixedSum(torch.autograd.Function):
-    """Terms are worked off one after the other, so that a map is still in cache for all that is done to it.
-
-    With A = w γ deviation and q = Σ g ŷ the gradient of y is A·(g − Σg/P − ŷ q/P).
-    """
+    """Terms are worked off one after the other, so that a map is still in cache for all that is done to it."""
 
     @staticmethod
     def forward(
@@ -190,26 +188,10 @@ class _MixedSum(torch.autograd.Function):
             z, weight, gamma, beta = tensors[4 * k : 4 * k + 4]
             assert z is not None
             y = as_rows(z) if weight is None else as_rows(z) @ weight.t()
-            mean = deviation = None
-            w = mixture[k]
-            if norm is None:
-                scale = y.new_ones(y.shape[1]) if w is None else w.expand(y.shape[1])
-            else:
-                if _uses_batch(norm):
-                    mean, variance = column_moments(y)
-                    statistics.append(BatchStatistics(norm, mean, variance, y.shape[0]))
-                else:
-                    assert norm.running_mean is not None
-                    assert norm.running_var is not None
-                    mean, variance = norm.running_mean, norm.running_var
-                deviation = (variance + norm.eps).rsqrt_()
-                scale = deviation if gamma is None else deviation * gamma
-                if w is not None:
-                    scale = scale * w
-                    beta = None if beta is None else beta * w
-                if beta is not None:
-                    shift = beta.clone() if shift is None else shift.add_(beta)
-                shift = -mean * scale if shift is None else shift.addcmul_(mean, scale, value=-1)
+            mean, deviation = (None, None) if norm is None else _moments(y, norm, statistics)
+            scale = _scale(y, deviation, gamma, mixture[k])
+            if mean is not None:
+                shift = _shifted(shift, beta, mean, scale, mixture[k])
             if total is None:
                 total, shift = y * scale if shift is None else torch.addcmul(shift, y, scale), None
             else:
@@ -223,7 +205,7 @@ class _MixedSum(torch.autograd.Function):
         if shift is not None:
             total.add_(shift)
         out = as_maps(total.relu_() if relu else total, tensors[0])
-        ctx.batch = [term.norm is not None and _uses_batch(term.norm) for term in terms]
+        ctx.batch = [term.norm is not None and uses_batch(term.norm) for term in terms]
         ctx.keep_z = keep_z
         ctx.relu = relu
         small = [t for k in range(len(terms)) for t in tensors[4 * k + 1 : 4 * k + 4]]
@@ -238,11 +220,12 @@ class _MixedSum(torch.autograd.Function):
         terms = len(ctx.batch)
         maps, small = rest[: 3 * terms], rest[3 * terms :]
         g = as_rows(grad).contiguous()
-        pixels = g.shape[0]
         needs = ctx.needs_input_grad
         mixture = [None] * terms if weights is None else weights.unbind()
         products: list[Tensor] = []
         grads: list[Tensor | None] = []
+        sums: Any  # Σ g of a term with a BN
+        q: Any  # its Σ g ŷ
         for k in range(terms):
             saved, mean, deviation = maps[3 * k : 3 * k + 3]
             weight, gamma, beta = small[3 * k : 3 * k + 3]
@@ -250,46 +233,85 @@ class _MixedSum(torch.autograd.Function):
             rows = g if saved is None else as_rows(saved)  # only a term whose gradient is w·g keeps no map
             y = rows @ weight.t() if ctx.keep_z[k] else rows
             w = mixture[k]
-            d_gamma = d_beta = None
-            if mean is None:
-                if ctx.relu:
-                    g = torch.ops.aten.threshold_backward(g, y if out is None else as_rows(out), 0)
-                if needs[3]:
-                    products.append(torch.dot(g.flatten(), y.flatten()))
-                scale = g.new_ones(g.shape[1]) if w is None else w.expand(g.shape[1])
-            else:
-                scale = deviation if gamma is None else deviation * gamma
-                if ctx.relu:
-                    if out is None:
-                        shift = -mean * scale if beta is None else torch.addcmul(beta, mean, scale, value=-1)
-                        positive = torch.addcmul(shift, y, scale)
-                    else:
-                        positive = as_rows(out)
-                    g = torch.ops.aten.threshold_backward(g, positive, 0)
-                sums, q = column_products(g, y, mean, deviation)
-                if needs[3]:
-                    product = q.sum() if gamma is None else torch.dot(q, gamma)
-                    products.append(product if beta is None else product + torch.dot(sums, beta))
-                if w is not None:
-                    scale = scale * w
-                d_gamma = (q if w is None else q * w) if needs_gamma else None
-                d_beta = (sums if w is None else sums * w) if needs_beta else None
+            if ctx.relu:
+                before = _normalised(y, mean, deviation, gamma, beta) if out is None else as_rows(out)
+                g = torch.ops.aten.threshold_backward(g, before, 0)
+            sums, q = (None, None) if mean is None else column_products(g, y, mean, deviation)
+            if needs[3]:
+                products.append(_product(g, y, gamma, beta, sums, q))
             d_z = d_weight = None
             if needs_z or needs_weight:
-                if ctx.batch[k]:
-                    share = scale / -pixels
-                    slope = (share * deviation).mul_(q)
-                    d_y = torch.addcmul((share * sums).addcmul_(slope, mean, value=-1), y, slope)
-                    d_y.addcmul_(g, scale)
-                else:
-                    d_y = g * scale
+                scale = _scale(g, deviation, gamma, w)
+                d_y = _through_batch(g, y, mean, deviation, scale, sums, q) if ctx.batch[k] else g * scale
                 if needs_weight:
                     d_weight = d_y.t() @ rows
                 if needs_z:
                     d_z = as_maps(d_y if weight is None else d_y @ weight, grad)
-            grads += [d_z, d_weight, d_gamma, d_beta]
+            grads += [d_z, d_weight, _times(q, w) if needs_gamma else None, _times(sums, w) if needs_beta else None]
         d_weights = torch.stack(products) if needs[3] else None
         return (None, None, None, d_weights, *grads)
+
+
+def _moments(y: Tensor, norm: nn.BatchNorm2d, statistics: list[BatchStatistics]) -> tuple[Tensor, Tensor]:
+    """The mean that a BN subtracts and the reciprocal deviation that it multiplies by, and a note of a batch's own."""
+    if uses_batch(norm):
+        mean, variance = column_moments(y)
+        statistics.append(BatchStatistics(norm, mean, variance, y.shape[0]))
+    else:
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        mean, variance = norm.running_mean, norm.running_var
+    return mean, (variance + norm.eps).rsqrt_()
+
+
+def _scale(y: Tensor, deviation: Tensor | None, gamma: Tensor | None, w: Tensor | None) -> Tensor:
+    """What a term multiplies each column of y by."""
+    if deviation is None:
+        return y.new_ones(y.shape[1]) if w is None else w.expand(y.shape[1])
+    return _times(deviation if gamma is None else deviation * gamma, w)
+
+
+def _times(values: Tensor, w: Tensor | None) -> Tensor:
+    return values if w is None else values * w
+
+
+def _shifted(shift: Tensor | None, beta: Tensor | None, mean: Tensor, scale: Tensor, w: Tensor | None) -> Tensor:
+    """``shift``, which may be changed in place, with what a normalised term adds to each column: w β − mean·scale."""
+    if beta is not None:
+        beta = _times(beta, w)
+        shift = beta.clone() if shift is None else shift.add_(beta)
+    return -mean * scale if shift is None else shift.addcmul_(mean, scale, value=-1)
+
+
+def _normalised(
+    y: Tensor, mean: Tensor | None, deviation: Tensor | None, gamma: Tensor | None, beta: Tensor | None
+) -> Tensor:
+    """What a term computed, without its mixture weight; y itself where it has no BN."""
+    if mean is None:
+        return y
+    scale = _scale(y, deviation, gamma, None)
+    shift = -mean * scale if beta is None else torch.addcmul(beta, mean, scale, value=-1)
+    return torch.addcmul(shift, y, scale)
+
+
+def _product(
+    g: Tensor, y: Tensor, gamma: Tensor | None, beta: Tensor | None, sums: Tensor | None, q: Tensor | None
+) -> Tensor:
+    """The gradient of a mixture weight: the inner product of g with the term. With a BN, sums = Σ g and q = Σ g ŷ."""
+    if sums is None or q is None:
+        return torch.dot(g.flatten(), y.flatten())
+    product = q.sum() if gamma is None else torch.dot(q, gamma)
+    return product if beta is None else product + torch.dot(sums, beta)
+
+
+def _through_batch(
+    g: Tensor, y: Tensor, mean: Tensor, deviation: Tensor, scale: Tensor, sums: Tensor, q: Tensor
+) -> Tensor:
+    """The gradient of y where mean and deviation are the batch's: scale·(g − Σg/P − ŷ q/P) with q = Σ g ŷ."""
+    share = scale / -g.shape[0]
+    slope = (share * deviation).mul_(q)
+    d_y = torch.addcmul((share * sums).addcmul_(slope, mean, value=-1), y, slope)
+    return d_y.addcmul_(g, scale)
 
 
 class _Standardise(torch.autograd.Function):

@@ -14,7 +14,7 @@ from archgrad.engine.cell import Cell, Rule
 from archgrad.engine.graph import Flow
 from archgrad.errors import ArchgradError
 from archgrad.operations.convolution import Chain
-from archgrad.operations.entangled import Entangled, MixedConv, Size, Sliced, padding_of
+from archgrad.operations.entangled import Entangled, KernelSize, MixedConv, Sliced, padding_of
 from archgrad.roles import Modifier
 from archgrad.supernet import Supernet
 
@@ -165,7 +165,7 @@ def _whole(conv: nn.Conv2d | Sliced) -> nn.Conv2d:
     return conv.whole if isinstance(conv, Sliced) else conv
 
 
-def _size(conv: nn.Conv2d | Sliced) -> Size:
+def _size(conv: nn.Conv2d | Sliced) -> KernelSize:
     height, width = conv.size if isinstance(conv, Sliced) else conv.kernel_size
     return height, width
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from archgrad.errors import require_whole, unknown
 
-Map = tuple[int, int]
+Extent = tuple[int, int]
 """Height and width of a map in pixels."""
 
 
@@ -25,19 +25,19 @@ class Complexity(NamedTuple):
         return Complexity(self.parameters + other.parameters, self.flops + other.flops)
 
 
-def extent(image_size: int | tuple[int, int]) -> Map:
+def extent(image_size: int | tuple[int, int]) -> Extent:
     """Height and width of images that are given by both, or by one number if they are square."""
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     require_whole("image_size", 1, height=height, width=width)
     return height, width
 
 
-def half(size: Map) -> Map:
+def half(size: Extent) -> Extent:
     """The size of a map after stride 2."""
     return -(-size[0] // 2), -(-size[1] // 2)
 
 
-def convolution(channels_in: int, channels_out: int, area: int, size: Map, groups: int = 1) -> Complexity:
+def convolution(channels_in: int, channels_out: int, area: int, size: Extent, groups: int = 1) -> Complexity:
     """A convolution without bias: kernel of ``area`` pixels, output map of ``size``."""
     parameters = channels_in * channels_out * area // groups
     return Complexity(parameters, parameters * size[0] * size[1])
@@ -58,12 +58,12 @@ def total(*costs: Complexity) -> Complexity:
     return Complexity(sum(c.parameters for c in costs), sum(c.flops for c in costs))
 
 
-def conv_bn(channels_in: int, channels_out: int, kernel: int, size: Map) -> Complexity:
+def conv_bn(channels_in: int, channels_out: int, kernel: int, size: Extent) -> Complexity:
     """ReLU-Conv-BN with an output map of ``size``."""
     return total(convolution(channels_in, channels_out, kernel**2, size), norm(channels_out))
 
 
-def operation(name: str, channels: int, stride: int, size: Map) -> Complexity:
+def operation(name: str, channels: int, stride: int, size: Extent) -> Complexity:
     """A candidate of a settled network (affine BN) that reads a map of ``size``."""
     out = size if stride == 1 else half(size)
 

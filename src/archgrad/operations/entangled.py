@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from archgrad.operations.convolution import Chain
 from archgrad.operations.low_rank import LowRankConv
 
-Size = tuple[int, int]
+KernelSize = tuple[int, int]
 
 
 class Sliced(nn.Module):
     """The convolution with the centre of another one's kernel; it has no weight of its own."""
 
-    def __init__(self, whole: nn.Conv2d, size: Size):
+    def __init__(self, whole: nn.Conv2d, size: KernelSize):
         super().__init__()
         self.whole = whole
         self.size = size
@@ -60,7 +60,7 @@ class Entangled(Chain):
 class MixedConv(nn.Module):
     """The convolution with the kernel Σ_o share_o · (the centre of size_o), for one pass."""
 
-    def __init__(self, whole: nn.Conv2d, sizes: Sequence[Size], shares: Float[Tensor, " members"]):
+    def __init__(self, whole: nn.Conv2d, sizes: Sequence[KernelSize], shares: Float[Tensor, " members"]):
         super().__init__()
         self.whole = whole
         self.sizes = tuple(sizes)
@@ -72,18 +72,18 @@ class MixedConv(nn.Module):
         return _convolved(self.whole, x, _bounds(self.sizes), mask.to(self.whole.weight.dtype))
 
 
-def centre(kernel: Tensor, size: Size) -> Tensor:
+def centre(kernel: Tensor, size: KernelSize) -> Tensor:
     """The middle of a kernel, as a view of it."""
     above, left = ((whole - part) // 2 for whole, part in zip(kernel.shape[-2:], size, strict=True))
     return kernel[..., above : above + size[0], left : left + size[1]]
 
 
-def padding_of(conv: nn.Conv2d, size: Size) -> Size:
+def padding_of(conv: nn.Conv2d, size: KernelSize) -> KernelSize:
     """What keeps the map's size when the kernel has another one."""
     return conv.dilation[0] * (size[0] // 2), conv.dilation[1] * (size[1] // 2)
 
 
-def _convolved(whole: nn.Conv2d, x: Tensor, size: Size, mask: Tensor | None = None) -> Tensor:
+def _convolved(whole: nn.Conv2d, x: Tensor, size: KernelSize, mask: Tensor | None = None) -> Tensor:
     def convolve(x: Tensor, kernel: Tensor) -> Tensor:
         part = centre(kernel, size) if mask is None else centre(kernel, size) * mask
         return F.conv2d(x, part, None, whole.stride, padding_of(whole, size), whole.dilation, whole.groups)
@@ -92,7 +92,7 @@ def _convolved(whole: nn.Conv2d, x: Tensor, size: Size, mask: Tensor | None = No
 
 
 @lru_cache(maxsize=64)
-def _covered(sizes: tuple[Size, ...], device: torch.device) -> Float[Tensor, "members height width"]:
+def _covered(sizes: tuple[KernelSize, ...], device: torch.device) -> Float[Tensor, "members height width"]:
     """1 where the kernel of a size lies within the one that holds all."""
     masks = torch.zeros(len(sizes), *_bounds(sizes))
     for mask, size in zip(masks, sizes, strict=True):
@@ -100,5 +100,5 @@ def _covered(sizes: tuple[Size, ...], device: torch.device) -> Float[Tensor, "me
     return (masks.pin_memory() if device.type == "cuda" else masks).to(device, non_blocking=True)
 
 
-def _bounds(sizes: Sequence[Size]) -> Size:
+def _bounds(sizes: Sequence[KernelSize]) -> KernelSize:
     return max(height for height, _ in sizes), max(width for _, width in sizes)

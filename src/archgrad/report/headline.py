@@ -6,7 +6,7 @@ from archgrad.figures.markup import Markup, element, join
 from archgrad.figures.numbers import count, duration, percent
 from archgrad.report.comparison import AmongRandom, ordinal
 from archgrad.report.rundata import RunData, number
-from archgrad.report.section import Section, note
+from archgrad.report.section import Section, note, tile
 
 
 def headline(data: RunData) -> Section:
@@ -30,18 +30,18 @@ def _tiles(data: RunData) -> Markup:
     if standing := AmongRandom.of(data):
         spread = "" if standing.std is None else f" ± {100 * standing.std:.2f}"
         tiles += [
-            _tile("Test accuracy", percent(standing.found), "of the found architecture"),
-            _tile("Random genotypes", f"{100 * standing.mean:.2f}{spread} %", f"best {percent(standing.best)}"),
-            _tile(
+            tile("Test accuracy", percent(standing.found), "of the found architecture"),
+            tile("Random genotypes", f"{100 * standing.mean:.2f}{spread} %", f"best {percent(standing.best)}"),
+            tile(
                 "Rank",
                 f"{ordinal(standing.rank)} of {standing.size}",
                 f"percentile {standing.percentile:.0f} of the random ones",
             ),
         ]
     elif data.found:
-        tiles.append(_tile("Test accuracy", percent(data.found.test_accuracy), "of the found architecture"))
+        tiles.append(tile("Test accuracy", percent(data.found.test_accuracy), "of the found architecture"))
     if (accuracy := _last(data, "evaluation_accuracy")) is not None:
-        tiles.append(_tile("Supernet accuracy", percent(accuracy), "on the validation part, after the search"))
+        tiles.append(tile("Supernet accuracy", percent(accuracy), "on the validation part, after the search"))
     for name, shown in (("parameters", "Parameters"), ("flops", "FLOPs")):
         value = data.found.value(name) if data.found else None
         value, of = (
@@ -50,17 +50,11 @@ def _tiles(data: RunData) -> Markup:
             else (number(data.result.get(name)), "at the size of the search")
         )
         if value is not None:
-            tiles.append(_tile(shown, count(value), of))
+            tiles.append(tile(shown, count(value), of))
     epochs = number(data.result.get("epochs")) or len(data.history)
     if (time := seconds(data)) is not None:
-        tiles.append(_tile("Search time", duration(time), f"{epochs:.0f} epoch{'s' if epochs != 1 else ''}"))
+        tiles.append(tile("Search time", duration(time), f"{epochs:.0f} epoch{'s' if epochs != 1 else ''}"))
     return element("dl", tiles, class_="tiles") if tiles else note("There are no results yet.")
-
-
-def _tile(name: str, value: str, remark: str) -> Markup:
-    return element(
-        "div", element("dt", name), element("dd", value, class_="value"), element("dd", remark, class_="remark")
-    )
 
 
 def _notes(data: RunData) -> list[Markup]:

@@ -17,7 +17,7 @@ from archgrad.runs import CONFIG, METRICS, Run
 
 ALPHAS, GENOTYPE, RESULT = "alphas.npz", "genotype.json", "result.json"
 T = TypeVar("T")
-Alphas = np.ndarray[Any, np.dtype[np.float64]]  # [epochs + 1, edges, ops]
+AlphaHistory = np.ndarray[Any, np.dtype[np.float64]]  # [epochs + 1, edges, ops]
 
 
 def number(value: Any) -> float | None:
@@ -44,7 +44,7 @@ class GroupShape:
 
 
 @dataclass(frozen=True)
-class Files:
+class RunFiles:
     """The files that searches and trainings have in common; ``problems``: file → what is wrong with it."""
 
     directory: Path
@@ -60,7 +60,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Training(Files):
+class Training(RunFiles):
     """A settled network that was trained: the found one, a random one, or another of the user's."""
 
     @property
@@ -96,10 +96,10 @@ class Training(Files):
 
 
 @dataclass(frozen=True)
-class RunData(Files):
+class RunData(RunFiles):
     """A search run and the trainings in it."""
 
-    alphas: dict[str, Alphas] = field(default_factory=dict)
+    alphas: dict[str, AlphaHistory] = field(default_factory=dict)
     genotype_file: Any = None
     trainings: list[Training] = field(default_factory=list)
 
@@ -235,7 +235,7 @@ def _mapping(data: Any, path: Path) -> dict[str, Any]:
     return data
 
 
-def _alphas(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Alphas]:
+def _alphas(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, AlphaHistory]:
     for name, array in arrays.items():
         if array.ndim != 3 or array.dtype.kind not in "fiu":
             raise ArchgradError(

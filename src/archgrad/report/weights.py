@@ -9,15 +9,15 @@ from archgrad.figures.axes import ticks
 from archgrad.figures.lines import Series, line_chart
 from archgrad.figures.markup import Markup, details, element, join, table
 from archgrad.figures.palette import colours, legend
-from archgrad.report.rundata import ALPHAS, Alphas, GroupShape, RunData
+from archgrad.report.rundata import ALPHAS, AlphaHistory, GroupShape, RunData
 from archgrad.report.section import Section, note
 from archgrad.supernet import EDGES
 
 
-def shares(alphas: Alphas) -> Alphas:
+def shares(alphas: AlphaHistory) -> AlphaHistory:
     """Softmax over the last axis; candidates at minus infinity get 0."""
     finite = np.nan_to_num(alphas, nan=-1e300, posinf=1e300, neginf=-1e300)
-    result: Alphas = softmax(finite, axis=-1)
+    result: AlphaHistory = softmax(finite, axis=-1)
     return result
 
 
@@ -35,7 +35,7 @@ def weights(data: RunData) -> Section:
         class_="lead",
     )
     cells: list[Markup] = []
-    single: dict[str, Alphas] = {}
+    single: dict[str, AlphaHistory] = {}
     unknown: list[Markup] = []
     for name, alphas in data.alphas.items():
         if name.endswith(EDGES):
@@ -55,7 +55,7 @@ def weights(data: RunData) -> Section:
     return Section(title, join(lead, legend(colour), cells, unknown))
 
 
-def _group(data: RunData, name: str, group: GroupShape, values: Alphas, colour: dict[str, str]) -> list[Markup]:
+def _group(data: RunData, name: str, group: GroupShape, values: AlphaHistory, colour: dict[str, str]) -> list[Markup]:
     """One chart per edge, and a table of the last weights."""
     y_ticks = ticks(0.0, float(values.max()), 3)
     panels = [
@@ -65,7 +65,7 @@ def _group(data: RunData, name: str, group: GroupShape, values: Alphas, colour: 
     return [element("h3", name), element("div", panels, class_="multiples"), _table(group, values[-1])]
 
 
-def _edges(group: GroupShape | None, name: str, betas: Alphas) -> list[Markup]:
+def _edges(group: GroupShape | None, name: str, betas: AlphaHistory) -> list[Markup]:
     """The shares of the edges that enter each node, one chart per node with several."""
     if group is None or betas.shape[1:] != (len(group.edges), 1):
         return [note(f"The weights of the edges of {name} cannot be shown: its edges are not recorded.")]
@@ -92,7 +92,7 @@ def _panel(
     name: str,
     edge: int,
     label: str,
-    values: Alphas,
+    values: AlphaHistory,
     y_ticks: list[float],
     colour: dict[str, str],
 ) -> Markup:
@@ -110,7 +110,7 @@ def _panel(
     return element("figure", element("figcaption", label, dots), chart)
 
 
-def _table(group: GroupShape, last: Alphas) -> Markup:
+def _table(group: GroupShape, last: AlphaHistory) -> Markup:
     rows = [
         [f"{source} → {target}", *(f"{value:.3f}" for value in row)]
         for (source, target), row in zip(group.edges, last, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archgrad.context import Context
-from archgrad.state import State, Step
+from archgrad.state import SearchStep, State
 
 
 class Schedule:
@@ -12,7 +12,7 @@ class Schedule:
     def epoch_start(self, state: State, context: Context) -> None:
         """Called before every epoch, resumed ones included: what is set here follows from the clock and memory."""
 
-    def step_end(self, state: State, step: Step, context: Context) -> None:
+    def step_end(self, state: State, step: SearchStep, context: Context) -> None:
         """Called after every step."""
 
     def epoch_end(self, state: State, context: Context) -> None:

@@ -11,7 +11,7 @@ from archgrad.context import Context
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.roles import Schedule
 from archgrad.schedules.support import operations
-from archgrad.state import State, Step
+from archgrad.state import SearchStep, State
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class OperationFreeze(Schedule):
     def epoch_start(self, state: State, context: Context) -> None:
         state.rest(context.memory.get("frozen", ()))
 
-    def step_end(self, state: State, step: Step, context: Context) -> None:
+    def step_end(self, state: State, step: SearchStep, context: Context) -> None:
         memory, found = context.memory, operations(state.supernet)
         if memory.get("operations") != list(found):  # the first step, or the first of a rebuilt supernet
             thawed = set(memory.get("frozen", ()))
@@ -57,7 +57,7 @@ class OperationFreeze(Schedule):
                 self._freeze(state, memory, found)
             memory |= {"steps": 0, "sums": None}
 
-    def _cosines(self, state: State, step: Step, found: dict[str, list[str]]) -> Tensor:
+    def _cosines(self, state: State, step: SearchStep, found: dict[str, list[str]]) -> Tensor:
         """Per operation the cosine, and 1 if there is one, ``[operations, 2]``."""
         with torch.no_grad():
             mixture = step.train.mix(dict(state.supernet.alphas.items()))

@@ -9,7 +9,7 @@ from archgrad.context import Context
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.roles import Schedule
 from archgrad.schedules.support import add_weights, prune
-from archgrad.state import State, Step
+from archgrad.state import SearchStep, State
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ProgressiveDepth(Schedule):
         state.rebuild((first, end), inherit=False, cells=self.cells[stage])
         state.alphas_rest = state.alphas_rest or context.clock.epoch < first + round(self.warm_up * (end - first))
 
-    def step_end(self, state: State, step: Step, context: Context) -> None:
+    def step_end(self, state: State, step: SearchStep, context: Context) -> None:
         stage, (_, end) = self.stage(context.clock.epoch, context.clock.epochs)
         if context.clock.epoch + 1 == end and stage + 1 < len(self.cells):
             add_weights(state, step, context.memory)

@@ -9,7 +9,7 @@ from archgrad.context import Context
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.roles import Schedule
 from archgrad.schedules.support import add_weights, prune
-from archgrad.state import State, Step
+from archgrad.state import SearchStep, State
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ProgressivePruning(Schedule):
         if self.shares and passed:
             state.rebuild(state.span, share=self.shares[passed - 1])
 
-    def step_end(self, state: State, step: Step, context: Context) -> None:
+    def step_end(self, state: State, step: SearchStep, context: Context) -> None:
         if context.clock.epoch + 1 in self.epochs(context.clock.epochs):
             add_weights(state, step, context.memory)
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from archgrad.engine.candidates import candidates
 from archgrad.genotype import Group
-from archgrad.state import State, Step
+from archgrad.state import SearchStep, State
 from archgrad.supernet import Supernet
 
 
 @torch.no_grad()
-def add_weights(state: State, step: Step, memory: dict[str, Any]) -> None:
+def add_weights(state: State, step: SearchStep, memory: dict[str, Any]) -> None:
     """Add the mixture of this step, in the mean over sites, to the sums in ``memory``; they stay on the device."""
     mixture = step.train.mix(dict(state.supernet.alphas.items()))
     sums: dict[str, Tensor] = memory.setdefault("weights", {})

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from archgrad.errors import ArchgradError, unknown
 from archgrad.operations import Pool, batch_norm, cost
 from archgrad.operations.convolution import Chain
-from archgrad.operations.cost import Complexity, Map, extent
+from archgrad.operations.cost import Complexity, Extent, extent
 
 INPUT, OUTPUT = "input", "output"
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
@@ -216,7 +216,7 @@ def network_cost(
     return cost.total(*parts, cost.linear(widths[-1], classes))
 
 
-def _cell_costs(cell: Cell101, before: int, width: int, size: Map) -> Iterator[Complexity]:
+def _cell_costs(cell: Cell101, before: int, width: int, size: Extent) -> Iterator[Complexity]:
     widths = cell.channels(width)
     for vertex in cell.children(0):
         yield cost.conv_bn(before, widths[vertex], 1, size)

@@ -44,7 +44,7 @@ def names(count: int) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Make:
+class BlockOperations:
     """Makes the operations of a choice block, and by their names whatever a modifier puts beside them."""
 
     affine: bool
@@ -109,7 +109,7 @@ class OneShotCell(nn.Module):
         checkpoint: bool,
     ):
         super().__init__()
-        groups, blocks, make = space.groups, names(space.blocks + 1)[1:], Make(affine, track)
+        groups, blocks, make = space.groups, names(space.blocks + 1)[1:], BlockOperations(affine, track)
         self.projections = nn.ModuleList(ConvBNReLU(channels_in, channels, 1) for _ in range(space.blocks + 1))
         self.parents = nn.ModuleDict(
             {

@@ -130,19 +130,13 @@ class NASBench201(Space):
 
     def format(self, genotype: Genotype) -> str:
         """``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
-        names = [names[0] for names in self._settled(genotype)]
+        names = self._single(genotype, GROUP)
         entries = [f"{name}~{source}" for name, (source, _) in zip(names, PAIRS, strict=True)]
         return "+".join(f"|{'|'.join(entries[a:b])}|" for a, b in ((0, 1), (1, 3), (3, 6)))
 
     def digits(self, genotype: Genotype) -> str:
         """Six digits, one operation per edge, as in ``333133``."""
-        return "".join(str(OPERATIONS.index(names[0])) for names in self._settled(genotype))
-
-    def _settled(self, genotype: Genotype) -> tuple[tuple[str, ...], ...]:
-        kept = self.check(genotype).choices[GROUP]
-        if bad := [number for number, names in enumerate(kept) if len(names) != 1]:
-            raise ArchgradError(f"nasbench201: edge {bad[0]} must keep exactly one operation, got {list(kept[bad[0]])}")
-        return kept
+        return "".join(str(OPERATIONS.index(name)) for name in self._single(genotype, GROUP))
 
     def supernet(
         self,

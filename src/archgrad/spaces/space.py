@@ -128,6 +128,14 @@ class Space(ABC):
         genotypes.check(genotype, self.groups)
         return genotype
 
+    def _single(self, genotype: Genotype, group: str) -> list[str]:
+        """The operation of each edge of a group; refuses a genotype that keeps several, or none, on one of them."""
+        kept = self.check(genotype).choices[group]
+        for number, names in enumerate(kept):
+            if len(names) != 1:
+                raise ArchgradError(f"{self.name}: edge {number} must keep exactly one operation, got {list(names)}")
+        return [names[0] for names in kept]
+
     # Notation
 
     def parse(self, text: str) -> Genotype:

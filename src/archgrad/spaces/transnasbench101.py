@@ -66,7 +66,7 @@ class Nothing(nn.Module):
 
 
 @dataclass(frozen=True)
-class Make:
+class CellOperations:
     """Makes the operations of a cell; those on edges from its input may change the number of channels."""
 
     plan: Plan
@@ -176,12 +176,7 @@ class TransNASBench101(Space):
 
     def digits(self, genotype: Genotype) -> str:
         """Six digits, one operation per edge, as in ``102333``."""
-        kept = self.check(genotype).choices[GROUP]
-        if bad := [number for number, names in enumerate(kept) if len(names) != 1]:
-            raise ArchgradError(
-                f"transnasbench101: edge {bad[0]} must keep exactly one operation, got {list(kept[bad[0]])}"
-            )
-        return "".join(str(OPERATIONS.index(names[0])) for names in kept)
+        return "".join(str(OPERATIONS.index(name)) for name in self._single(genotype, GROUP))
 
     def supernet(
         self,
@@ -200,7 +195,7 @@ class TransNASBench101(Space):
         """
 
         def make_cell(plan: Plan) -> Cell:
-            kind, make = Cell if plan.read == plan.channels else GrowingCell, Make(plan, affine, track)
+            kind, make = Cell if plan.read == plan.channels else GrowingCell, CellOperations(plan, affine, track)
             return kind(
                 GROUPS[GROUP], 1, [3], strides(plan), plan.channels, make, executor, checkpoint_cells
             )  # fmt: skip
@@ -227,7 +222,7 @@ class TransNASBench101(Space):
             places = list(pairs)
             if unreached and plan.read != plan.channels:
                 places += [(e, "none") for e, names in enumerate(kept) if "none" in names and PAIRS[e][0] == 0]
-            make, shrunk = Make(plan, affine, track), strides(plan)
+            make, shrunk = CellOperations(plan, affine, track), strides(plan)
             terms = [(e, make(name, group.edges[e], shrunk[e], plan.channels)) for e, name in sorted(places)]
             return SettledCell(group, 1, [3], shrunk, terms)
 

@@ -1,6 +1,7 @@
 """Tabular benchmarks: measured accuracies of many architectures, looked up in any notation."""
 
-from archgrad.tables.library import available, directory, import_table, load, save
+from archgrad.data.load import directory
+from archgrad.tables.library import available, import_table, load, save
 from archgrad.tables.table import Architecture, Column, Entry, Standing, Table
 
 __all__ = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from archgrad import spaces
+from archgrad.data.load import directory
 from archgrad.errors import ArchgradError, ArchgradWarning, unknown
 from archgrad.spaces.space import Space
 from archgrad.tables import files
 from archgrad.tables.natsbench import read_natsbench
 from archgrad.tables.robustness import read_robbench, read_robustness_data
 from archgrad.tables.table import Column, Table
-
-
-def directory() -> Path:
-    """Where tables are looked for by name: ``ARCHGRAD_DATA``, or ``~/.cache/archgrad/data``."""
-    return Path(os.environ.get("ARCHGRAD_DATA") or Path.home() / ".cache" / "archgrad" / "data")
 
 
 def available() -> dict[str, Path]:

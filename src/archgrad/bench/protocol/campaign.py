@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from archgrad import methods as library
 from archgrad.bench.protocol import suite as suites
-from archgrad.bench.protocol.document import NAME, Count, Document, Whole, overlaid, read, require_known, validated
+from archgrad.bench.protocol.document import NAME, Count, Document, Whole, overlaid, require_known, validated
 from archgrad.bench.protocol.store import Store
 from archgrad.bench.protocol.suite import SEARCH, Suite
 from archgrad.bench.protocol.unit import Record, Trial, Unit
@@ -22,6 +22,7 @@ from archgrad.distributed import require_precision
 from archgrad.errors import ArchgradError, unknown
 from archgrad.runs import atomic_write
 from archgrad.schedules import Diagnose
+from archgrad.yaml_files import read
 
 SNAPSHOT = "campaign.yaml"
 IDENTITY = ("genotypes", "mixed_precision", "processes")
@@ -29,7 +30,7 @@ IDENTITY = ("genotypes", "mixed_precision", "processes")
 Some = Annotated[tuple[Annotated[str, BeforeValidator(str)], ...], Field(description="'all' or a list")]
 
 
-class Source(Document):
+class SuiteChoice(Document):
     """How the file of a campaign says which suite it is about."""
 
     suite: str | Path | dict[str, Any] = Field(
@@ -219,12 +220,12 @@ class Campaign(Document):
 
     @classmethod
     def _of(cls, raw: Mapping[str, Any], path: Path) -> Campaign:
-        of_suite = {key: value for key, value in raw.items() if key in Source.model_fields}
+        of_suite = {key: value for key, value in raw.items() if key in SuiteChoice.model_fields}
         rest = {key: value for key, value in raw.items() if key not in of_suite}
         for key in rest:
             if key not in cls.model_fields:
-                raise ArchgradError(f"{path}: {unknown('key', key, {*cls.model_fields, *Source.model_fields})}")
-        chosen = validated(Source, of_suite, str(path)).chosen(path)
+                raise ArchgradError(f"{path}: {unknown('key', key, {*cls.model_fields, *SuiteChoice.model_fields})}")
+        chosen = validated(SuiteChoice, of_suite, str(path)).chosen(path)
         return validated(cls, {"directory": Path("campaigns") / path.stem, **rest, "suite": chosen}, str(path))
 
     def replaced(self, **changes: Any) -> Campaign:

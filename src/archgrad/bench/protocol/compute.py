@@ -21,7 +21,7 @@ from archgrad.bench.statistics.results import POINTS, thinned
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import WEIGHTS
-from archgrad.genotype import Genotype
+from archgrad.genotype import Genotype, skips
 from archgrad.runs import CHECKPOINTS, Run, atomic_write
 from archgrad.search import search
 
@@ -137,8 +137,8 @@ def _train(campaign: Campaign, unit: Unit, directory: Path, device: str | None) 
 
 def _skips(genotype: Genotype) -> float:
     """The share of skip connections among the kept operations."""
-    kept = [name for edges in genotype.choices.values() for names in edges for name in names]
-    return kept.count("skip_connect") / max(1, len(kept))
+    kept = genotype.choices.values()
+    return sum(map(skips, kept)) / max(1, sum(len(names) for edges in kept for names in edges))
 
 
 def _tidy(directory: Path, keep: str) -> None:

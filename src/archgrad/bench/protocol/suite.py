@@ -25,8 +25,6 @@ from archgrad.bench.protocol.document import (
     imported,
     nested,
     overlaid,
-    parsed,
-    read,
     require_known,
     validated,
 )
@@ -37,6 +35,7 @@ from archgrad.method import ROLES, SEVERAL, Method
 from archgrad.recipes import Recipe
 from archgrad.schedules import WarmUp
 from archgrad.spaces import Size, Space
+from archgrad.yaml_files import parsed, read
 
 SUITES = resources.files("archgrad.bench.protocol") / "suites"
 ONE = tuple(role for role in ROLES if role not in SEVERAL)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -49,6 +51,11 @@ class Analysis:
     def remarks(self) -> tuple[str, ...]:
         """What a reader must know: about the results, and what was left out."""
         return (*self.results.remarks, *self.cube.remarks)
+
+    @cached_property
+    def extras(self) -> list[dict[str, Any]]:
+        """What every result brings along; see `Results.extras`."""
+        return self.results.extras()
 
 
 def analyse(results: Results, *, alpha: float = 0.05, resamples: int = 2000, seed: int = 0) -> Analysis:

@@ -24,7 +24,7 @@ LEAST = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Interval:
+class CorrelationInterval:
     """A correlation per score and target, with the ends of its 95 % bootstrap interval."""
 
     value: Float[np.ndarray, "scores targets"]
@@ -44,9 +44,9 @@ class Study:
     proxies: list[str]
     targets: list[str]
     cells: int
-    spearman: Interval
-    kendall: Interval
-    partial: Interval
+    spearman: CorrelationInterval
+    kendall: CorrelationInterval
+    partial: CorrelationInterval
     bands: Float[np.ndarray, "bands scores targets"]
     edges: list[tuple[float, float]]
     counts: list[int]
@@ -161,9 +161,11 @@ def size_bands(
     return [(float(size[band].min()), float(size[band].max())) for band in inside], inside
 
 
-def _interval(value: Float[np.ndarray, "scores targets"], draws: list[Float[np.ndarray, "scores targets"]]) -> Interval:
+def _interval(
+    value: Float[np.ndarray, "scores targets"], draws: list[Float[np.ndarray, "scores targets"]]
+) -> CorrelationInterval:
     if not draws:
         nothing = np.full_like(value, np.nan)
-        return Interval(value, nothing, nothing)
+        return CorrelationInterval(value, nothing, nothing)
     low, high = np.quantile(np.stack(draws), [0.025, 0.975], axis=0)
-    return Interval(value, low, high)
+    return CorrelationInterval(value, low, high)

@@ -10,21 +10,19 @@ from typing import Any
 import numpy as np
 
 from archgrad.bench.report.figures import figure
-from archgrad.bench.report.sections.curves import charts, decoded
+from archgrad.bench.report.sections.curves import charts
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import natural
 from archgrad.figures.heat_map import Tile, heat_map
 from archgrad.figures.markup import Child, element, join
+from archgrad.genotype import is_skip
 from archgrad.report.section import Section
-
-SKIPS = ("skip_connect", "identity")
 
 
 def collapse(analysis: Analysis) -> Section | None:
     """How many skip connections are kept, and the curves of the searches."""
-    extras = decoded(analysis.results)
     frame = analysis.results.frame
-    skips = [_skips(extra, text) for extra, text in zip(extras, frame.genotype, strict=True)]
+    skips = [_skips(extra, text) for extra, text in zip(analysis.extras, frame.genotype, strict=True)]
     searches = frame[["method", "benchmark", "seed", "score"]].assign(skips=skips)
     keys = ["method", "benchmark", "seed"]
     known = searches.dropna(subset=["skips"]).groupby(keys, sort=False)[["skips", "score"]].mean().reset_index()
@@ -46,7 +44,7 @@ def collapse(analysis: Analysis) -> Section | None:
         drawing = heat_map("Share of skip connections", methods, benchmarks, cells, width=96, height=26)
         caption = "Skip connections among the kept operations, mean over the searches; many mean a collapsed search"
         parts.append(figure(caption, drawing, known, "skips"))
-    drawn = charts(frame, extras, "diagnostics", analysis)
+    drawn = charts("diagnostics", analysis)
     if drawn:
         parts += [element("h3", "During the search"), *drawn]
     return Section("Collapse", join(*parts)) if parts else None
@@ -58,7 +56,7 @@ def _skips(extra: Mapping[str, Any], genotype: str) -> float:
     if isinstance(given, int | float) and not isinstance(given, bool):
         return float(given)
     kept = [word for word in _words(genotype) if word not in ("normal", "reduce", "normal_concat", "reduce_concat")]
-    return float(np.mean([word in SKIPS for word in kept])) if kept else math.nan
+    return float(np.mean([is_skip(word) for word in kept])) if kept else math.nan
 
 
 @lru_cache(maxsize=100_000)

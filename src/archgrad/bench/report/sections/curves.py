@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -12,26 +11,26 @@ import pandas as pd
 from archgrad.bench.report.figures import download, method_colours
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import natural
-from archgrad.bench.statistics.results import Results
 from archgrad.figures.lines import Series, line_chart
 from archgrad.figures.markup import Markup, element, join
-from archgrad.figures.numbers import plain
+from archgrad.figures.numbers import plain, share
 from archgrad.figures.palette import legend
 from archgrad.report.section import Section
 
 
 def learning_curves(analysis: Analysis) -> Section | None:
     """The curves of the trainings, means per method."""
-    drawn = charts(analysis.results.frame, decoded(analysis.results), "curves", analysis)
+    drawn = charts("curves", analysis)
     return Section("Learning curves", join(*drawn)) if drawn else None
 
 
-def charts(frame: pd.DataFrame, extras: list[dict[str, Any]], kind: str, analysis: Analysis) -> list[Markup]:
+def charts(kind: str, analysis: Analysis) -> list[Markup]:
     """A row of charts per quantity, a chart per benchmark, a line per method: means over its results."""
+    frame = analysis.results.frame
     keys = zip(frame.method, frame.benchmark, frame.seed, strict=True)
     sums: dict[str, dict[tuple[str, str], dict[float, list[float]]]] = {}
     seen: set[tuple[str, str, int]] = set()
-    for (method, benchmark, seed), extra in zip(keys, extras, strict=True):
+    for (method, benchmark, seed), extra in zip(keys, analysis.extras, strict=True):
         curves = extra.get(kind)
         if not isinstance(curves, Mapping) or not curves:
             continue
@@ -64,7 +63,6 @@ def charts(frame: pd.DataFrame, extras: list[dict[str, Any]], kind: str, analysi
 
 
 def _charts(name: str, data: pd.DataFrame, colours: Mapping[str, str], analysis: Analysis) -> Markup:
-    share = name.endswith("accuracy")
     words = name.replace("_", " ").capitalize()
     charts = []
     for benchmark in natural(data.benchmark.unique()):
@@ -74,7 +72,7 @@ def _charts(name: str, data: pd.DataFrame, colours: Mapping[str, str], analysis:
             f"{words}, {benchmark}",
             [float(x) for x in ours.index],
             series,
-            shown=_percent if share else plain,
+            shown=share if name.endswith("accuracy") else plain,
             size=(340, 210),
         )
         charts.append(element("figure", element("figcaption", benchmark), chart))
@@ -88,12 +86,3 @@ def _points(curve: Any) -> Iterable[tuple[float, float]]:
     except (KeyError, TypeError, ValueError):
         return []
     return [(x, y) for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
-
-
-@lru_cache(maxsize=2)
-def decoded(results: Results) -> list[dict[str, Any]]:
-    return results.extras()
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.4g} %"

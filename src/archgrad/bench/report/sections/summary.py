@@ -7,8 +7,8 @@ import math
 from archgrad.bench.report.conclusions import conclusions
 from archgrad.bench.report.wording import p_text, range_text
 from archgrad.bench.statistics.analysis import Analysis
-from archgrad.figures.markup import Markup, element, join
-from archgrad.report.section import Section, note
+from archgrad.figures.markup import element, join
+from archgrad.report.section import Section, note, tile
 
 
 def summary(analysis: Analysis) -> Section:
@@ -16,15 +16,15 @@ def summary(analysis: Analysis) -> Section:
     frame = analysis.results.frame
     best = analysis.ranks
     tiles = [
-        _tile("Results", f"{int(frame.score.notna().sum()):,}", f"of {len(frame):,}; {_sizes(analysis)}"),
-        _tile("Best average rank", best.methods[0], f"{best.average[0]:.2f}{range_text(best.low[0], best.high[0])}"),
+        tile("Results", f"{int(frame.score.notna().sum()):,}", f"of {len(frame):,}; {_sizes(analysis)}"),
+        tile("Best average rank", best.methods[0], f"{best.average[0]:.2f}{range_text(best.low[0], best.high[0])}"),
     ]
     if (test := best.friedman) is not None:
         words = f"χ² {test.chi2:.2f} over {test.blocks} benchmarks"
-        tiles.append(_tile("Do methods differ?", f"p {p_text(test.p)}", f"Friedman, {words}"))
+        tiles.append(tile("Do methods differ?", f"p {p_text(test.p)}", f"Friedman, {words}"))
     if not math.isnan(analysis.benchmarks.average):
         tiles.append(
-            _tile("Agreement of benchmarks", f"τ {analysis.benchmarks.average:.2f}", "mean Kendall's τ of two rankings")
+            tile("Agreement of benchmarks", f"τ {analysis.benchmarks.average:.2f}", "mean Kendall's τ of two rankings")
         )
     body = join(
         element("dl", tiles, class_="tiles"),
@@ -33,12 +33,6 @@ def summary(analysis: Analysis) -> Section:
         element("div", [note(remark) for remark in analysis.remarks], class_="remarks") if analysis.remarks else None,
     )
     return Section("Summary", body)
-
-
-def _tile(name: str, value: str, remark: str) -> Markup:
-    return element(
-        "div", element("dt", name), element("dd", value, class_="value"), element("dd", remark, class_="remark")
-    )
 
 
 def _sizes(analysis: Analysis) -> str:
