@@ -130,11 +130,12 @@ def dominant_eigenvalue(
         columns = np.stack([along(unit) for unit in np.eye(count)])
         return float(np.linalg.eigvalsh((columns + columns.T) / 2)[-1])
     operator = LinearOperator((count, count), matvec=along, dtype=np.float64)
+    values: np.ndarray[Any, Any]
     try:
         values = eigsh(operator, k=1, which="LA", v0=start, ncv=LANCZOS, tol=tolerance, return_eigenvectors=False)
     except ArpackNoConvergence as error:  # products by finite differences are not quite symmetric
-        values = error.eigenvalues if len(error.eigenvalues) else np.array([math.nan])
-    return float(values[-1])
+        values = error.eigenvalues
+    return float(values[-1]) if len(values) else math.nan
 
 
 def _products(objective: Objective, alphas: Alphas, exact: bool, epsilon: float) -> HessianProduct:

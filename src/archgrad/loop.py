@@ -19,6 +19,7 @@ from archgrad.evaluation import load_state
 from archgrad.optim import Averages
 from archgrad.progress import Progress
 from archgrad.runs import Run
+from archgrad.tasks import Task
 
 CHECK_EVERY = 100  # steps between two looks at whether the weights are still finite; each waits for the device
 
@@ -35,8 +36,8 @@ class Loop(ABC):
     learning_rate: float
     """The first one, which is blamed where something is not finite."""
 
-    def __init__(self, epochs: int, world: World, parts: Sequence[str] = ("train",)):
-        self.epochs, self.world = epochs, world
+    def __init__(self, epochs: int, world: World, task: Task, parts: Sequence[str] = ("train",)):
+        self.epochs, self.world, self.task = epochs, world, task
         self.run: Run | None = None
         """Where the main process writes; None writes nothing."""
         self.epoch = self.step = 0
@@ -101,7 +102,8 @@ class Loop(ABC):
 
     def fit(self, progress: bool, checkpoint_seconds: float) -> None:
         """Run the epochs that are left."""
-        with Progress(self.title, self.epochs, self.steps, progress and self.world.main) as bar:
+        show, written = progress and self.world.main, self.task.written
+        with Progress(self.title, self.epochs, self.steps, show, written=written) as bar:
             while self.epoch < self.epochs and self.stop is None:
                 self.start_epoch()
                 started = saved = time.monotonic()

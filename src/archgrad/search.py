@@ -101,6 +101,7 @@ def search(
             "command": "search",
             **(spaces.record(space) if space else {"space": type(getattr(network, "network", network)).__name__}),
             "data": str(data) if isinstance(data, str | Path) else dataset.name,
+            "task": dataset.task.reading.record(),
             "image_size": image_size,
             "seed": seed,
             "train_fraction": train_fraction,
@@ -143,7 +144,7 @@ def _supernet(
     """The supernet to be searched; ``size``: fields of the space that a schedule has changed."""
     if isinstance(network, Space):
         space = replace(network, **{key: value for key, value in size.items() if key in network.fields})
-        return space.supernet(classes=dataset.classes, in_channels=dataset.channels, executor=executor, seed=seed)
+        return space.supernet(**space.fitting(dataset), executor=executor, seed=seed)
     if any(key in Size._fields for key in size):
         raise ArchgradError("search: channels and cells are sizes of a space; a network of one's own has its own size")
     if isinstance(network, Supernet):
@@ -166,7 +167,7 @@ class Search(Loop):
         train_fraction: float,
         diagnose: Diagnose | None = None,
     ):
-        super().__init__(method.epochs, world, parts=("train", "validation"))
+        super().__init__(method.epochs, world, dataset.task, parts=("train", "validation"))
         self.title, self.learning_rate = f"search {method.name}", method.weight_optimiser.lr
         self.method, self.dataset, self.seed = method, dataset, seed
         self.schedules = (*method.schedules, *([diagnose] if diagnose else []))
@@ -388,8 +389,7 @@ class Search(Loop):
         if space and self.dataset.image_size:
             summary["flops"] = space.as_searched().flops(
                 result.genotype,
-                classes=self.dataset.classes,
-                in_channels=self.dataset.channels,
+                **space.fitting(self.dataset),
                 image_size=self.dataset.image_size,
                 unreached=False,
             )
@@ -400,7 +400,6 @@ def _builder(space: Space | None, supernet: Supernet, genotype: Genotype, datase
     def build(**options: Any) -> nn.Module:
         if space is None:
             return supernet.settle(genotype, **options)
-        fixed = {"classes": dataset.classes, "in_channels": dataset.channels}
-        return space.as_searched().network(genotype, **{**fixed, **options})
+        return space.as_searched().network(genotype, **{**space.fitting(dataset), **options})
 
     return build

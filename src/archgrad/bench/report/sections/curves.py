@@ -63,7 +63,10 @@ def charts(kind: str, analysis: Analysis) -> list[Markup]:
 
 
 def _charts(name: str, data: pd.DataFrame, colours: Mapping[str, str], analysis: Analysis) -> Markup:
-    words = name.replace("_", " ").capitalize()
+    reading = analysis.results.reading
+    part, _, metric = name.partition("_")
+    known = part in ("train", "evaluation")
+    words = f"{part.capitalize()} {reading.label(metric)}" if known else name.replace("_", " ").capitalize()
     charts = []
     for benchmark in natural(data.benchmark.unique()):
         ours = data[data.benchmark == benchmark].pivot(index="epoch", columns="method", values=name)
@@ -72,7 +75,7 @@ def _charts(name: str, data: pd.DataFrame, colours: Mapping[str, str], analysis:
             f"{words}, {benchmark}",
             [float(x) for x in ours.index],
             series,
-            shown=share if name.endswith("accuracy") else plain,
+            shown=share if known and metric in reading.shares else plain,
             size=(340, 210),
         )
         charts.append(element("figure", element("figcaption", benchmark), chart))
