@@ -36,7 +36,7 @@ def train(
         genotype: a genotype in the space's notation, instead of a run
         space: the space of the genotype; that of the run, with the fields that the search was given
         data: a dataset; that of the search by default
-        random: how many random genotypes are trained alike
+        random: how many random genotypes are trained the same way
         recipe: darts, nasbench201, quick or adversarial
         out: run directory of a genotype's training
         epochs: instead of the recipe's

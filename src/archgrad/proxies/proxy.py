@@ -37,7 +37,7 @@ class Proxy(ABC):
     ``normalisation``: how the images were normalised, for proxies that must know which pixels are valid. ``task``: what
     the labels are the targets of, whose loss counts; classification unless given.
 
-    A proxy of one's own is a formula of a `Specimen`. All work is done on a copy in training mode, with random numbers
+    A proxy of your own is a formula of a `Specimen`. All work is done on a copy in training mode, with random numbers
     of its own: network, buffers, gradients and torch's random state stay as they are. The copy computes in ``dtype``,
     by default in that of the network, but at least in single precision; its cells are computed by ``executor``, by
     default by the one that they choose.

@@ -1,4 +1,4 @@
-"""Where the found architecture stands among random ones trained alike."""
+"""Where the found architecture stands among random ones that were trained the same way."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def comparison(data: RunData) -> Section:
     """A dot per network, and a table."""
     title = "Comparison with random genotypes"
     command = element("code", f"archgrad train {data.name} --random 10")
-    advice = ["To train the found genotype and ten random ones alike: ", command]
+    advice = ["To train the found genotype and ten random ones the same way: ", command]
     trained = sorted((t for t in data.trainings if t.score is not None), key=lambda t: -t.merit)
     if not trained:
         return Section(title, note("No network has been trained yet. ", advice))

@@ -225,7 +225,7 @@ class _Measure:
         return self._share(right)
 
     def _attackable(self, attack: Attack) -> Iterable[tuple[Tensor, Tensor, torch.Generator]]:
-        """Images of which something is right. All radii draw alike."""
+        """Images of which something is right. All radii use the same random numbers."""
         for number, (right, (x, y)) in enumerate(zip(self.right, self.normalised.epoch(), strict=True)):
             if bool((some := right > 0).any()):
                 yield x[some], y[some], generator(self.seed, "attack", attack.label, number)
