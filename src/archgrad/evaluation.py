@@ -20,7 +20,6 @@ from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.nested import called, leaves, mapped
 from archgrad.tasks import Task
-from archgrad.tasks import widened as widened  # which others import from here
 
 WEIGHTS = "weights.safetensors"
 

@@ -17,6 +17,7 @@ from archgrad.evaluation import load_state
 from archgrad.optim import Averages
 from archgrad.progress import Progress
 from archgrad.runs import Run
+from archgrad.tasks import Task
 
 CHECK_EVERY = 100  # steps between two looks at whether the weights are still finite; each waits for the device
 
@@ -33,8 +34,8 @@ class Loop(ABC):
     learning_rate: float
     """The first one, which is blamed where something is not finite."""
 
-    def __init__(self, epochs: int, world: World, parts: Sequence[str] = ("train",)):
-        self.epochs, self.world = epochs, world
+    def __init__(self, epochs: int, world: World, task: Task, parts: Sequence[str] = ("train",)):
+        self.epochs, self.world, self.task = epochs, world, task
         self.run: Run | None = None
         """Where the main process writes; None writes nothing."""
         self.epoch = self.step = 0
@@ -88,7 +89,7 @@ class Loop(ABC):
 
     def fit(self, progress: bool, checkpoint_seconds: float) -> None:
         """Run the epochs that are left."""
-        with Progress(self.title, self.epochs, self.steps, progress and self.world.main) as bar:
+        with Progress(self.title, self.epochs, self.steps, self.task.written, progress and self.world.main) as bar:
             while self.epoch < self.epochs and self.stop is None:
                 self.start_epoch()
                 started = saved = time.monotonic()

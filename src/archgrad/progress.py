@@ -1,4 +1,4 @@
-"""A progress bar on terminals: loss, accuracy and the time left; silent anywhere else, so that logs stay readable."""
+"""A progress bar on terminals: loss, metrics and the time left; silent anywhere else, so that logs stay readable."""
 
 from __future__ import annotations
 
@@ -17,12 +17,21 @@ REFRESH = 1.0  # seconds between two readings of the measurements, each of which
 class Progress:
     """The bar of one run, over epochs with `steps` steps each; a context manager.
 
-    `show=False`, or a standard error that is no terminal, makes every call do nothing.
+    `written(name, value)`: a measurement for people. `show=False`, or a standard error that is no terminal, makes every
+    call do nothing.
     """
 
-    def __init__(self, title: str, epochs: int, steps: int, show: bool = True, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        epochs: int,
+        steps: int,
+        written: Callable[[str, float], str],
+        show: bool = True,
+        console: Console | None = None,
+    ) -> None:
         console = console or Console(file=sys.stderr)
-        self._steps = steps
+        self._steps, self._written = steps, written
         self._next_reading = 0.0
         self._bar: RichProgress | None = None
         if show and console.is_terminal:
@@ -57,7 +66,7 @@ class Progress:
             return
         self._bar.update(self._task, completed=epoch * self._steps + step, epoch=epoch + 1)
         if means is not None and time.monotonic() >= self._next_reading:
-            values = "  ".join(f"{name} {_short(name, value)}" for name, value in means().items())
+            values = "  ".join(f"{name} {self._written(name, value)}" for name, value in means().items())
             self._bar.update(self._task, values=values)
             self._next_reading = time.monotonic() + REFRESH
 
@@ -65,7 +74,3 @@ class Progress:
         """Print a line above the bar."""
         if self._bar is not None:
             self._bar.console.print(text, highlight=False)
-
-
-def _short(name: str, value: float) -> str:
-    return f"{value:.1%}" if "accuracy" in name else f"{value:.3f}"

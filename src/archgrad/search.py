@@ -104,6 +104,7 @@ def search(
             "command": "search",
             **(spaces.record(space) if space else {"space": type(getattr(network, "network", network)).__name__}),
             "data": str(data) if isinstance(data, str | Path) else dataset.name,
+            "task": dataset.task.reading.record(),
             "image_size": image_size,
             "seed": seed,
             "train_fraction": train_fraction,
@@ -167,7 +168,7 @@ class Search(Loop):
         train_fraction: float,
         diagnose: Diagnose | None = None,
     ):
-        super().__init__(method.epochs, world, parts=("train", "validation"))
+        super().__init__(method.epochs, world, dataset.task, parts=("train", "validation"))
         self.title, self.learning_rate = f"search {method.name}", method.weight_optimiser.lr
         self.method, self.dataset, self.seed = method, dataset, seed
         self.schedules = (*method.schedules, *([diagnose] if diagnose else []))

@@ -104,6 +104,7 @@ def train(
         "command": "train",
         **(settings or {}),
         "data": dataset.name,
+        "task": dataset.task.reading.record(),
         "recipe": {**asdict(chosen), "adversarial": describe(chosen.adversarial)},
         "seed": seed,
         "validation": validation,
@@ -139,10 +140,9 @@ class _Training(Loop):
         test_every: int,
         world: World,
     ) -> None:
-        super().__init__(recipe.epochs, world)
+        super().__init__(recipe.epochs, world, dataset.task.with_label_smoothing(recipe.label_smoothing))
         self.recipe, self.seed, self.dataset, self.test_every = recipe, seed, dataset, test_every
         self.learning_rate = recipe.lr
-        self.task = dataset.task.with_label_smoothing(recipe.label_smoothing)
         self.trained: nn.Module = synchronise_batch_norm(network, world).to(
             world.device, memory_format=torch.channels_last
         )  # type: ignore[call-overload]

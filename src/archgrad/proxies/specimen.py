@@ -19,11 +19,11 @@ from archgrad.data.batches import Batch
 from archgrad.derivatives import derivatives
 from archgrad.engine import forced
 from archgrad.errors import ArchgradError
-from archgrad.evaluation import widened
 from archgrad.genotype import Genotype
 from archgrad.proxies.layers import Layer, weighted
 from archgrad.randomness import isolated
 from archgrad.supernet import Supernet
+from archgrad.tasks import widened
 
 P = ParamSpec("P")
 T = TypeVar("T")

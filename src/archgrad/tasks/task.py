@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from archgrad.errors import ArchgradError
 from archgrad.nested import leaves
+from archgrad.tasks.reading import Reading
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # takes more than a second to import, which only evaluations need
@@ -145,17 +147,30 @@ class Task:
 
     def merit(self, value: float) -> float:
         """A value of the primary metric such that more is better: negated where less is."""
-        return value if self.higher_is_better else -value
+        return self.reading.merit(value)
 
     def written(self, name: str, value: float) -> str:
         """The value of a metric for people: `93.21%` where it is a share, else four digits."""
-        own = self.metrics.get(name)
-        share = name in self.shares if own is None else _is_share(own())
-        return f"{value:.2%}" if share else f"{value:.4g}"
+        return self.reading.written(name, value)
 
     def label(self, name: str) -> str:
         """The name of a metric for people."""
-        return self.titles.get(name, name.replace("_", " "))
+        return self.reading.label(name)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """How people read the metrics, as runs record it."""
+        assert self.higher_is_better is not None
+        given = [name for name, make in self.metrics.items() if _is_share(make())]
+        own = [name for name in self._names() if name not in self.metrics]
+        return Reading(
+            task=str(self),
+            primary=self.primary,
+            higher_is_better=self.higher_is_better,
+            running=self.correctness,
+            shares=(*(name for name in self.shares if name not in self.metrics), *given),
+            labels={name: self.titles[name] for name in own if name in self.titles},
+        )
 
     # Data and networks
 
