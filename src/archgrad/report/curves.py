@@ -1,4 +1,4 @@
-"""Losses and accuracies over the epochs, of the search and of the trainings."""
+"""Losses and metrics over the epochs, of the search and of the trainings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from archgrad.figures.lines import Series, line_chart
 from archgrad.figures.markup import Markup, details, element, join, table
-from archgrad.figures.numbers import percent, plain, share
 from archgrad.figures.palette import legend
+from archgrad.report.measure import Measure
 from archgrad.report.rundata import RunData, Training, number
 from archgrad.report.section import Section, note
 
@@ -19,22 +19,23 @@ PARTS = {
 
 
 def curves(data: RunData) -> Section:
-    """Loss and accuracy of the supernet."""
-    title = "Losses and accuracies"
-    present = [part for part in PARTS if any(f"{part}_{m}" in r for r in data.history for m in ("loss", "accuracy"))]
+    """The loss of the supernet, and the metrics that count."""
+    measures = [Measure(data.reading, name) for name in data.reading.measures]
+    title = f"Losses and {'accuracies' if data.primary.label == 'accuracy' else 'metrics'}"
+    known = {name for record in data.history for name in record}
+    present = [part for part in PARTS if any(f"{part}_{measure.name}" in known for measure in measures)]
     if not present:
-        return Section(title, note("No losses or accuracies are recorded yet (metrics.jsonl has none)."))
-    figures = []
-    for measure, shown in (("loss", plain), ("accuracy", share)):
-        lines = [Series(PARTS[part][0], _column(data.history, f"{part}_{measure}"), PARTS[part][1]) for part in present]
-        figures.append(
-            element(
-                "figure",
-                element("figcaption", f"Supernet {measure}"),
-                line_chart(f"Supernet {measure}", _epochs(data.history), lines, shown=shown),
-            )
-        )
-    columns = [f"{part}_{measure}" for measure in ("loss", "accuracy") for part in present]
+        return Section(title, note("Nothing is recorded yet (metrics.jsonl has no losses)."))
+    figures, columns = [], []
+    for measure in measures:
+        names = {part: f"{part}_{measure.name}" for part in present if f"{part}_{measure.name}" in known}
+        if not names:
+            continue
+        lines = [Series(PARTS[part][0], _column(data.history, name), PARTS[part][1]) for part, name in names.items()]
+        caption = f"Supernet {measure.label}"
+        chart = line_chart(caption, _epochs(data.history), lines, shown=measure.tick)
+        figures.append(element("figure", element("figcaption", caption), chart))
+        columns += [(f"{part} {measure.label}", name, measure) for part, name in names.items()]
     return Section(
         title,
         join(
@@ -46,25 +47,23 @@ def curves(data: RunData) -> Section:
 
 
 def learning_curves(data: RunData) -> Section | None:
-    """Loss and accuracy of the found network and the random ones; None without any record of a training."""
+    """Loss and metric of the found network and the random ones; None without any record of a training."""
     trainings = [training for training in data.trainings if training.history]
     if not trainings:
         return None
     # A found network is drawn last, so that it lies on top.
     trainings.sort(key=lambda training: training.kind == "found")
-    held_out = [
-        name
-        for name in ("validation_accuracy", "test_accuracy")
-        if any(number(r.get(name)) is not None for t in trainings for r in t.history)
-    ]
-    measured = ["train_loss", *(held_out[:1] or ["train_accuracy"])]
+    reading = trainings[-1].reading
+    counting = [(part, reading.primary) for part in ("validation", "test")] + [("train", reading.running)]
+    recorded = {name for t in trainings for record in t.history for name in record if number(record[name]) is not None}
+    measured = [("train", "loss"), *[(part, name) for part, name in counting if f"{part}_{name}" in recorded][:1]]
     longest = max(trainings, key=lambda training: len(training.history))
     figures = []
-    for name in measured:
-        shown = plain if name == "train_loss" else share
-        lines = [_line(training, name, len(longest.history)) for training in trainings]
-        caption = name.replace("_", " ").capitalize()
-        chart = line_chart(caption, _epochs(longest.history), lines, shown=shown)
+    for part, name in measured:
+        measure = Measure(reading, str(name))
+        lines = [_line(training, f"{part}_{name}", len(longest.history)) for training in trainings]
+        caption = f"{part.capitalize()} {measure.label}"
+        chart = line_chart(caption, _epochs(longest.history), lines, shown=measure.tick)
         figures.append(element("figure", element("figcaption", caption), chart))
     classes = {t.kind: _colour(t) for t in reversed(trainings)}
     return Section("Learning curves", join(legend(classes), element("div", figures, class_="pair")))
@@ -90,14 +89,13 @@ def _epochs(history: list[dict[str, Any]]) -> list[float]:
     return [i + 1 if epoch is None else epoch + 1 for i, epoch in enumerate(found)]
 
 
-def _table(history: list[dict[str, Any]], columns: list[str]) -> Markup:
-    def shown(record: dict[str, Any], column: str) -> str:
-        value = number(record.get(column))
-        return "–" if value is None else percent(value) if column.endswith("accuracy") else f"{value:.4f}"
+def _table(history: list[dict[str, Any]], columns: list[tuple[str, str, Measure]]) -> Markup:
+    def shown(value: float | None, measure: Measure) -> str:
+        return "–" if value is None else measure.written(value) if measure.name != "loss" else f"{value:.4f}"
 
     rows = [
-        [f"{epoch:.0f}", *(shown(record, column) for column in columns)]
+        [f"{epoch:.0f}", *(shown(number(record.get(name)), measure) for _, name, measure in columns)]
         for epoch, record in zip(_epochs(history), history, strict=True)
     ]
-    header = ["Epoch", *(column.replace("_", " ") for column in columns)]
+    header = ["Epoch", *(label for label, _, _ in columns)]
     return table(header, rows, numeric=range(len(header)))

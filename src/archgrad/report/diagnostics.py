@@ -18,7 +18,7 @@ PER_GROUP = {
 }
 OVERALL = {
     "eigenvalue": "Largest eigenvalue of the Hessian of the alphas",
-    "discretisation_gap": "Accuracy lost by settling the supernet",
+    "discretisation_gap": "{} by settling the supernet",
 }
 WHOLE = "supernet"
 
@@ -41,6 +41,7 @@ def diagnostics(data: RunData) -> Section | None:
             if (name := measure if group == WHOLE else f"{measure}/{group}") in names
         ]
         if lines:
+            caption = caption.format(_lost(data))
             chart = line_chart(caption, epochs, lines, shown=plain)
             figures.append(element("figure", element("figcaption", caption), chart))
     rows = [
@@ -52,3 +53,9 @@ def diagnostics(data: RunData) -> Section | None:
     lead = element("p", "After chosen epochs, on one fixed batch of the validation part.", class_="lead")
     shown = element("div", figures, class_="pair")
     return Section("Diagnostics", join(lead, legend(colour), shown, details("All values as a table", listing)))
+
+
+def _lost(data: RunData) -> str:
+    """What a gap is measured in."""
+    running = data.reading.running
+    return f"{data.reading.label(running).capitalize()} lost" if running else "Loss gained"

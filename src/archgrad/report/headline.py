@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archgrad.figures.markup import Markup, element, join
-from archgrad.figures.numbers import count, duration, percent
+from archgrad.figures.numbers import count, duration
 from archgrad.report.comparison import AmongRandom, ordinal
 from archgrad.report.rundata import RunData, number
 from archgrad.report.section import Section, note
@@ -26,12 +26,15 @@ def seconds(data: RunData) -> float | None:
 
 
 def _tiles(data: RunData) -> Markup:
-    tiles = []
+    tiles, measure = [], data.primary
     if standing := AmongRandom.of(data):
-        spread = "" if standing.std is None else f" ± {100 * standing.std:.2f}"
         tiles += [
-            _tile("Test accuracy", percent(standing.found), "of the found architecture"),
-            _tile("Random genotypes", f"{100 * standing.mean:.2f}{spread} %", f"best {percent(standing.best)}"),
+            _tile(f"Test {measure.label}", measure.written(standing.found), "of the found architecture"),
+            _tile(
+                "Random genotypes",
+                measure.mean(standing.mean, standing.std),
+                f"best {measure.written(standing.best)}",
+            ),
             _tile(
                 "Rank",
                 f"{ordinal(standing.rank)} of {standing.size}",
@@ -39,9 +42,11 @@ def _tiles(data: RunData) -> Markup:
             ),
         ]
     elif data.found:
-        tiles.append(_tile("Test accuracy", percent(data.found.test_accuracy), "of the found architecture"))
-    if (accuracy := _last(data, "evaluation_accuracy")) is not None:
-        tiles.append(_tile("Supernet accuracy", percent(accuracy), "on the validation part, after the search"))
+        tiles.append(_tile(f"Test {measure.label}", measure.written(data.found.score), "of the found architecture"))
+    if (score := _last(data, f"evaluation_{measure.name}")) is not None:
+        tiles.append(
+            _tile(f"Supernet {measure.label}", measure.written(score), "on the validation part, after the search")
+        )
     for name, shown in (("parameters", "Parameters"), ("flops", "FLOPs")):
         value = data.found.value(name) if data.found else None
         value, of = (

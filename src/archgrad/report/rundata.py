@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,9 @@ import numpy as np
 from archgrad import spaces
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
+from archgrad.report.measure import Measure
 from archgrad.runs import CONFIG, METRICS, Run
+from archgrad.tasks import Reading
 
 ALPHAS, GENOTYPE, RESULT = "alphas.npz", "genotype.json", "result.json"
 T = TypeVar("T")
@@ -58,6 +61,16 @@ class Files:
         """The name of the directory."""
         return self.directory.name
 
+    @cached_property
+    def reading(self) -> Reading:
+        """How the metrics of the run's task are read."""
+        return Reading.of(self.config.get("task"))
+
+    @cached_property
+    def primary(self) -> Measure:
+        """The metric that counts."""
+        return Measure(self.reading, self.reading.primary)
+
 
 @dataclass(frozen=True)
 class Training(Files):
@@ -69,14 +82,19 @@ class Training(Files):
         return "found" if self.name == "found" else "random" if self.name.startswith("random") else "other"
 
     @property
-    def test_accuracy(self) -> float | None:
-        """Share of the test images that are classified rightly, once the training is done."""
-        accuracy = self._measure("test", "accuracy")
-        return accuracy if accuracy is not None and 0 <= accuracy <= 1 else None
+    def score(self) -> float | None:
+        """The primary metric on the test set, once the training is done."""
+        value = self._measure("test", self.primary.name)
+        return value if self.primary.possible(value) else None
 
     @property
-    def test_images(self) -> float | None:
-        """How many images the test set has."""
+    def merit(self) -> float:
+        """The same such that more is better; of a network without a score the least."""
+        return -math.inf if self.score is None else self.reading.merit(self.score)
+
+    @property
+    def test_inputs(self) -> float | None:
+        """How many inputs the test set has."""
         count = self._measure("test", "count")
         return count if count is not None and count >= 1 else None
 
@@ -188,13 +206,13 @@ class RunData(Files):
 
     @property
     def found(self) -> Training | None:
-        """The training of the found genotype, if it has a test accuracy."""
-        return next((t for t in self.trainings if t.kind == "found" and t.test_accuracy is not None), None)
+        """The training of the found genotype, if it has a score."""
+        return next((t for t in self.trainings if t.kind == "found" and t.score is not None), None)
 
     @property
     def random(self) -> list[Training]:
-        """The trainings of random genotypes that have a test accuracy."""
-        return [t for t in self.trainings if t.kind == "random" and t.test_accuracy is not None]
+        """The trainings of random genotypes that have a score."""
+        return [t for t in self.trainings if t.kind == "random" and t.score is not None]
 
 
 def _files(directory: Path) -> tuple[Run, dict[str, Any]]:
