@@ -41,7 +41,7 @@ def train_genotype(
     space = spaces.get(space) if isinstance(space, str) else space
     genotype = space.parse(genotype) if isinstance(genotype, str) else space.check(genotype)
     dataset = datasets.load(data, image_size=image_size)
-    shape: dict[str, Any] = {"classes": dataset.classes, "in_channels": dataset.channels}
+    shape = space.fitting(dataset)
     auxiliary = recipe_of(recipe).auxiliary_weight > 0
     settings = {**spaces.record(space), "genotype": space.format(genotype), **shape, "auxiliary": auxiliary}
     if dataset.image_size:

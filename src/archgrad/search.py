@@ -145,7 +145,7 @@ def _supernet(
     """The supernet to be searched; ``size``: fields of the space that a schedule has changed."""
     if isinstance(network, Space):
         space = replace(network, **{key: value for key, value in size.items() if key in network.fields})
-        return space.supernet(classes=dataset.classes, in_channels=dataset.channels, executor=executor, seed=seed)
+        return space.supernet(**space.fitting(dataset), executor=executor, seed=seed)
     if any(key in Size._fields for key in size):
         raise ArchgradError("search: channels and cells are sizes of a space; a network of one's own has its own size")
     if isinstance(network, Supernet):
@@ -390,8 +390,7 @@ class Search(Loop):
         if space and self.dataset.image_size:
             summary["flops"] = space.as_searched().flops(
                 result.genotype,
-                classes=self.dataset.classes,
-                in_channels=self.dataset.channels,
+                **space.fitting(self.dataset),
                 image_size=self.dataset.image_size,
                 unreached=False,
             )
@@ -402,7 +401,6 @@ def _builder(space: Space | None, supernet: Supernet, genotype: Genotype, datase
     def build(**options: Any) -> nn.Module:
         if space is None:
             return supernet.settle(genotype, **options)
-        fixed = {"classes": dataset.classes, "in_channels": dataset.channels}
-        return space.as_searched().network(genotype, **{**fixed, **options})
+        return space.as_searched().network(genotype, **{**space.fitting(dataset), **options})
 
     return build

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from archgrad.data import Dataset, Normalisation
@@ -98,6 +98,11 @@ class Victim:
         logits = widened(self._outputs(x))
         right = logits.gather(1, y[:, None])[:, 0]
         return logits.scatter(1, y[:, None], -torch.inf).amax(1) - right
+
+    @torch.no_grad()
+    def correct(self, x: Images, y: Labels) -> Float[Tensor, " n"] | Bool[Tensor, " n"]:
+        """Which answers are right, or which share of each."""
+        return self.task.correct(self._outputs(x), y)
 
     def moved(self, x: Images, by: Tensor | float) -> Images:
         """The images moved ``by`` so many units of pixels."""

@@ -14,6 +14,7 @@ from archgrad.data.augmentation import Normalisation
 from archgrad.data.batches import Batch
 from archgrad.genotype import Genotype
 from archgrad.proxies.specimen import Specimen
+from archgrad.tasks import Classification, Task
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Proxy(ABC):
 
     ``proxy(network, (images, labels))`` is the score. The network may be any module that returns logits, or a
     `Supernet` together with the ``genotype`` of one path, which is then scored with the supernet's weights.
-    ``normalisation``: how the images were normalised, for proxies that must know which pixels are valid.
+    ``normalisation``: how the images were normalised, for proxies that must know which pixels are valid. ``task``: what
+    the labels are the targets of, whose loss counts; classification unless given.
 
     A proxy of one's own is a formula of a `Specimen`. All work is done on a copy in training mode, with random numbers
     of its own: network, buffers, gradients and torch's random state stay as they are. The copy computes in ``dtype``,
@@ -65,8 +67,9 @@ class Proxy(ABC):
         batch: Batch,
         genotype: Genotype | None = None,
         normalisation: Normalisation | None = None,
+        task: Task | None = None,
     ) -> float:
-        return self.measure(network, batch, genotype, normalisation).value
+        return self.measure(network, batch, genotype, normalisation, task).value
 
     def layers(
         self,
@@ -74,9 +77,10 @@ class Proxy(ABC):
         batch: Batch,
         genotype: Genotype | None = None,
         normalisation: Normalisation | None = None,
+        task: Task | None = None,
     ) -> dict[str, float]:
         """What every layer contributes; what belongs to no layer has the name ""."""
-        return dict(self.measure(network, batch, genotype, normalisation).layers)
+        return dict(self.measure(network, batch, genotype, normalisation, task).layers)
 
     def measure(
         self,
@@ -84,9 +88,10 @@ class Proxy(ABC):
         batch: Batch,
         genotype: Genotype | None = None,
         normalisation: Normalisation | None = None,
+        task: Task | None = None,
     ) -> Measurement:
         """The score with the contributions of the layers."""
-        return measure({"": self}, network, batch, genotype, normalisation)[""]
+        return measure({"": self}, network, batch, genotype, normalisation, task)[""]
 
 
 def measure(
@@ -95,9 +100,10 @@ def measure(
     batch: Batch,
     genotype: Genotype | None = None,
     normalisation: Normalisation | None = None,
+    task: Task | None = None,
 ) -> dict[str, Measurement]:
     """Every proxy's measurement; proxies that need the same pass share it, with the results that each gives alone."""
-    specimen = Specimen(network, batch, genotype, normalisation)
+    specimen = Specimen(network, batch, genotype, normalisation, task or Classification())
     return {
         name: _measurement(replace(specimen, dtype=proxy.dtype, executor=proxy.executor).examined(proxy.examine))
         for name, proxy in proxies.items()

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -23,7 +22,7 @@ from archgrad.genotype import Genotype
 from archgrad.proxies.layers import Layer, weighted
 from archgrad.randomness import isolated
 from archgrad.supernet import Supernet
-from archgrad.tasks import widened
+from archgrad.tasks import Classification, Task, widened
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +40,7 @@ class Specimen:
     """A network and a batch, as a formula examines them.
 
     ``original`` may be any module that returns logits, or a `Supernet` together with the ``genotype`` of one path.
-    ``batch``: images as the network reads them, and a class number for each. ``normalisation``: how the images were
+    ``batch``: images as the network reads them, and the targets of the ``task``. ``normalisation``: how the images were
     normalised, None where that is unknown. ``dtype`` and ``executor``: see `Proxy`. ``passes``: what has been computed
     for all specimens of this network.
     """
@@ -50,6 +49,7 @@ class Specimen:
     batch: Batch
     genotype: Genotype | None = None
     normalisation: Normalisation | None = None
+    task: Task = field(default_factory=Classification)
     dtype: torch.dtype | None = None
     executor: str | None = None
     passes: dict[Hashable, Any] = field(default_factory=dict, repr=False)
@@ -72,15 +72,24 @@ class Specimen:
         return images.to(weight.device, weight.dtype if images.is_floating_point() else images.dtype)
 
     @cached_property
-    def labels(self) -> Int[Tensor, " batch"]:
-        """The class numbers, where the network is."""
-        images, labels = cast(tuple[Tensor, Tensor], self.batch)
-        if labels.ndim != 1 or len(images) != len(labels) or labels.is_floating_point():
+    def targets(self) -> Tensor:
+        """The targets, where the network is; those of a classification are a class number for each image."""
+        images, targets = cast(tuple[Tensor, Tensor], self.batch)
+        if len(images) != len(targets) or (
+            isinstance(self.task, Classification) and (targets.ndim != 1 or targets.is_floating_point())
+        ):
             raise ArchgradError(
                 f"proxy: one class number per image is needed, got images {list(images.shape)} and "
-                f"labels {list(labels.shape)} of {labels.dtype}"
+                f"labels {list(targets.shape)} of {targets.dtype}"
             )
-        return labels.to(next(self.original.parameters(), labels).device)
+        return targets.to(next(self.original.parameters(), targets).device)
+
+    @property
+    def labels(self) -> Int[Tensor, " batch"]:
+        """The class numbers; tasks that have none are refused."""
+        if not isinstance(self.task, Classification):
+            raise ArchgradError(f"proxy: it needs the class of every image, which {self.task} does not have")
+        return self.targets
 
     @property
     def layers(self) -> dict[str, Layer]:
@@ -94,12 +103,13 @@ class Specimen:
         return widened(found)
 
     def loss(self, images: Float[Tensor, "batch ..."] | None = None) -> Float[Tensor, ""]:
-        """The mean cross-entropy of the copy; all proxies take their loss here."""
-        output, labels = self.logits(images), self.labels
-        classes = output.shape[1]
-        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-            raise ArchgradError(f"proxy: labels must lie in 0 … {classes - 1}, the network's outputs")
-        return F.cross_entropy(output, labels)
+        """The task's loss of the copy, a mean over the batch; all proxies take their loss here."""
+        output, targets = self.logits(images), self.targets
+        if isinstance(self.task, Classification) and targets.numel():
+            classes = output.shape[1]
+            if not 0 <= int(targets.min()) <= int(targets.max()) < classes:
+                raise ArchgradError(f"proxy: labels must lie in 0 … {classes - 1}, the network's outputs")
+        return self.task.mean_loss(output, targets)
 
     def derivatives(
         self, value: Float[Tensor, ""], create_graph: bool = False

@@ -19,6 +19,7 @@ from archgrad import data as datasets
 from archgrad.attacks import Attack, Minimal, attack_of
 from archgrad.attacks.victim import Norm, Victim
 from archgrad.data import Batches, Dataset, Subset
+from archgrad.data.dataset import shape_text
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, unknown
 from archgrad.evaluation import load_shared, require_fitting
@@ -132,13 +133,15 @@ def robustness(
 ) -> Robustness:
     """Accuracy of a network on test images, under attacks at every radius, and under corruptions at every severity.
 
+    Accuracy is the mean of what `Task.correct` says of each image; tasks without it are refused.
+
     ``attacks``: names (`ATTACKS`, or ``pgd-K``) or attacks, whose own radius does not count: those of L∞ attacks are
     ``epsilons``, those of L2 attacks ``l2_radii``, in pixel units. Images that are misclassified without an attack
     are not attacked. Every radius is attacked anew, so that an accuracy that rises with the radius, a sign of masked
     gradients, shows. ``images``: only so many, drawn by ``seed`` with the share of every class. The network is moved
     to the device and evaluated in evaluation mode; it keeps its own.
 
-    Raises ArchgradError where the data are not images, and for unknown names.
+    Raises ArchgradError where the data are not images or the task knows no right and wrong, and for unknown names.
     """
     chosen, wanted = [attack_of(attack) for attack in attacks], list(corruptions)
     for name in wanted:
@@ -148,8 +151,10 @@ def robustness(
     dataset = load_shared(data, world)
     if dataset.image_size is None:
         raise ArchgradError(
-            f"robustness: {dataset.name} has inputs of shape {list(dataset.shape)}, which are no images"
+            f"robustness: {dataset.name} has inputs of shape {shape_text(dataset.shape)}, which are no images"
         )
+    if dataset.task.correctness is None:
+        raise ArchgradError(f"robustness: {dataset.name} is for {dataset.task}, where no answer is right or wrong")
     require_fitting(network, dataset)
     console = Console(stderr=True)
     shown = partial(track, console=console, disable=not (progress and world.main and console.is_terminal))
@@ -179,7 +184,7 @@ def _evaluating(network: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 class _Measure:
-    """The images, and which of them the victim classifies rightly."""
+    """The images, and which of them the victim gets right."""
 
     def __init__(self, victim: Victim, subset: Subset, batch_size: int, seed: int, device: torch.device) -> None:
         self.victim, self.normalisation, self.seed = victim, subset.normalisation, seed
@@ -206,7 +211,7 @@ class _Measure:
         for x, y, draw in self._attackable(attack):
             found = attack.unbounded(self.victim, x, y, draw)
             size = self.victim.distance(found, x, attack.norm)
-            sizes.append(torch.where(self._right(found, y), torch.inf, size))
+            sizes.append(torch.where(self._right(found, y) > 0, torch.inf, size))
         every = torch.cat(sizes).cpu().double()
         accuracies = tuple(int((every > radius).sum()) / self.count for radius in radii)
         return accuracies, float(every.median()) if len(every) else 0.0
@@ -220,16 +225,16 @@ class _Measure:
         return self._share(right)
 
     def _attackable(self, attack: Attack) -> Iterable[tuple[Tensor, Tensor, torch.Generator]]:
-        """Images that are classified rightly. All radii draw alike."""
+        """Images of which something is right. All radii draw alike."""
         for number, (right, (x, y)) in enumerate(zip(self.right, self.normalised.epoch(), strict=True)):
-            if bool(right.any()):
-                yield x[right], y[right], generator(self.seed, "attack", attack.label, number)
+            if bool((some := right > 0).any()):
+                yield x[some], y[some], generator(self.seed, "attack", attack.label, number)
 
     def _right(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.victim.margin(x, y) < 0
+        return self.victim.correct(x, y)
 
     def _share(self, right: list[Tensor]) -> float:
-        return sum(int(hits.sum()) for hits in right) / self.count
+        return sum(float(hits.sum()) for hits in right) / self.count
 
 
 def _some(subset: Subset, images: int | None, seed: int) -> Subset:

@@ -12,7 +12,6 @@ from archgrad import data as datasets
 from archgrad import spaces
 from archgrad.data import Batches, Dataset, Normalisation
 from archgrad.data.batches import Batch
-from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
 from archgrad.operations.cost import Complexity
 from archgrad.proxies import library
@@ -20,6 +19,7 @@ from archgrad.proxies.proxy import Measurement, Proxy, measure
 from archgrad.randomness import derive, isolated
 from archgrad.spaces import Space
 from archgrad.supernet import Supernet
+from archgrad.tasks import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,8 @@ class Scorer:
     """Scores genotypes of a space by their freshly initialised networks, or by their paths in a supernet.
 
     All genotypes see the same batch, and their weights are drawn from the same seed: a score follows from the genotype
-    and the settings alone. ``normalisation``: how the images of the batch were normalised.
+    and the settings alone. ``normalisation``: how the images of the batch were normalised. ``task``: that of the
+    dataset, classification unless given.
     """
 
     space: Space
@@ -37,6 +38,7 @@ class Scorer:
     seed: int = 0
     supernet: Supernet | None = None
     normalisation: Normalisation | None = None
+    task: Task | None = None
 
     @classmethod
     def of(
@@ -57,14 +59,13 @@ class Scorer:
             chosen = dict(proxies)
         else:
             chosen = {name: library.get(name) for name in library.parse(proxies)}
-        if not dataset.image_size:
-            raise ArchgradError(f"{dataset.name}: the networks of {space.name} read images")
+        classes = space.fitting(dataset)["classes"]
         batches = Batches(
             dataset.train, batch_size, seed=derive(seed, "batch"), augment=dataset.augmentation, shuffle=True
         )
         images, labels = next(batches.epoch())
         batch = images.contiguous(), labels
-        return cls(space, chosen, batch, dataset.classes, seed, supernet, dataset.train.normalisation)
+        return cls(space, chosen, batch, classes, seed, supernet, dataset.train.normalisation, dataset.task)
 
     def __call__(self, genotype: Genotype) -> dict[str, float]:
         """One score per proxy."""
@@ -72,9 +73,10 @@ class Scorer:
 
     def measure(self, genotype: Genotype) -> dict[str, Measurement]:
         """The scores with the contributions of the layers."""
+        known = {"normalisation": self.normalisation, "task": self.task}
         if self.supernet is not None:
-            return measure(self.proxies, self.supernet, self.batch, self.space.check(genotype), self.normalisation)
-        return measure(self.proxies, self.network(genotype), self.batch, normalisation=self.normalisation)
+            return measure(self.proxies, self.supernet, self.batch, self.space.check(genotype), **known)
+        return measure(self.proxies, self.network(genotype), self.batch, **known)
 
     def network(self, genotype: Genotype) -> nn.Module:
         """The freshly initialised network."""

@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 from archgrad import genotype as genotypes
+from archgrad.data import Dataset
+from archgrad.data.dataset import shape_text
 from archgrad.engine.trace import complexity
 from archgrad.errors import ArchgradError, require_whole
 from archgrad.genotype import Edge, Genotype, Group
@@ -146,6 +148,15 @@ class Space(ABC):
         return self.check(genotype).to_json()
 
     # Networks
+
+    def fitting(self, dataset: Dataset) -> dict[str, int]:
+        """The arguments ``classes`` and ``in_channels`` of networks for a dataset; refuses data that are no images."""
+        if dataset.image_size is None:
+            raise ArchgradError(
+                f"{self.name}: its networks take images [channels, height, width], {dataset.name} has inputs of shape "
+                f"{shape_text(dataset.shape)}"
+            )
+        return {"classes": dataset.classes, "in_channels": dataset.channels}
 
     @abstractmethod
     def supernet(self, *, classes: int = ..., in_channels: int = ..., executor: str = ..., seed: int = ...) -> Supernet:

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 
 from archgrad.bench.protocol.campaign import Campaign
 from archgrad.bench.protocol.suite import Benchmark
 from archgrad.bench.protocol.unit import Record, Trial, Unit
-from archgrad.data import Dataset, from_tensors
+from archgrad.data import Batches, Dataset, from_tensors
 from archgrad.discretise import Strongest
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
@@ -132,15 +131,16 @@ def _training_second(benchmark: Benchmark, dataset: Dataset, world: World, large
     """Seconds per image of a training step on that many images at most, of a genotype drawn at random."""
     genotype = benchmark.space.random(generator(0, "plan"))
     with isolated(0, "plan"):
-        network = benchmark.space.network(genotype, classes=dataset.classes, in_channels=dataset.channels)
+        network = benchmark.space.network(genotype, **benchmark.space.fitting(dataset))
     network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batch = min(largest, _probe(dataset.image_size or (32, 32))) if world.device.type == "cpu" else largest
     x = torch.randn(batch, *dataset.shape, generator=generator(0, "images")).to(world.device)
-    y = torch.arange(batch, device=world.device) % dataset.classes
+    chosen = dataset.train.take(torch.arange(batch) % len(dataset.train))
+    _, y = next(Batches(chosen, batch, device=world.device).epoch())
     took = 0.0
     for _ in range(2):  # the first call of every kernel takes longer
         started = time.perf_counter()
-        F.cross_entropy(network(x), y).backward()  # type: ignore[no-untyped-call]
+        dataset.task.mean_loss(network(x), y).backward()  # type: ignore[no-untyped-call]
         if world.device.type == "cuda":
             torch.cuda.synchronize(world.device)
         took = time.perf_counter() - started
