@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Perturbation(Discretisation):
-    """What the supernet misses most stays: decisions are made one by one, each by the accuracy without a candidate.
+    """What the supernet misses most stays: decisions are made one by one, each by the score without a candidate.
 
-    First, edges in random order: of the candidates of an edge that one stays without which the validation accuracy of
-    the supernet is lowest. Then, where nodes keep some of their edges only, nodes in random order: those edges stay
-    without which the accuracy is lowest. Between two decisions the weights are tuned for ``tune`` epochs. Ties
+    First, edges in random order: of the candidates of an edge that one stays without which the supernet does worst
+    on validation data, by the task's primary metric. Then, where nodes keep some of their edges only, nodes in random order: those edges stay
+    without which it does worst. Between two decisions the weights are tuned for ``tune`` epochs. Ties
     go to the larger α.
 
     *Source:* DARTS-PT, arXiv 2108.04392, algorithm 1 (5 to 10 epochs between decisions). *Differs:* while a candidate
@@ -95,7 +95,7 @@ class _Edge:
         return left if len(left) > self.group.select else []
 
     def worths(self, mask: Tensor, alpha: Tensor) -> dict[int, float]:
-        """Option → what tells apart options without which the accuracy is the same."""
+        """Option → what tells apart options without which the score is the same."""
         return {option: float(alpha[self.edge, option]) for option in self.options(mask)}
 
     def without(self, mask: Tensor, option: int) -> Tensor:

@@ -31,8 +31,9 @@ def pareto(
     y_name: str,
     shown: Shown,
     size: tuple[float, float] = (500, 320),
+    higher_is_better: bool = True,
 ) -> Markup:
-    """Cost against score; the line joins those that nobody beats in both (small x, large y)."""
+    """Cost against score; the line joins those that nobody beats in both (small x, and large y or small)."""
     width, height = size
     x_marks = ticks(min(s.x for s in spots), max(s.x for s in spots), 4)
     y_marks = ticks(min(s.y for s in spots), max(s.y for s in spots), 5)
@@ -45,7 +46,7 @@ def pareto(
         *axes.columns(x_marks, shown, lines=False),
         element("text", x_name, x=(x.start + x.end) / 2, y=height - 4, class_="tick middle"),
     ]
-    front = [axes.at(spot.x, spot.y) for spot in front_of(spots)]
+    front = [axes.at(spot.x, spot.y) for spot in front_of(spots, higher_is_better)]
     steps = "".join(f"H{a:.1f}V{b:.1f}" for a, b in front[1:])
     if front:
         parts.append(element("path", d=f"M{front[0][0]:.1f} {front[0][1]:.1f}{steps}H{x.end:.1f}", class_="front"))
@@ -63,11 +64,12 @@ def pareto(
     return own_size(told, parts, width, height)
 
 
-def front_of(spots: Sequence[Spot]) -> list[Spot]:
+def front_of(spots: Sequence[Spot], higher_is_better: bool = True) -> list[Spot]:
     """Those that no other beats in one and equals in the other, by increasing x."""
     found: list[Spot] = []
-    for spot in sorted(spots, key=lambda s: (s.x, -s.y)):
-        if not found or spot.y > found[-1].y:
+    sign = 1 if higher_is_better else -1
+    for spot in sorted(spots, key=lambda s: (s.x, -sign * s.y)):
+        if not found or sign * spot.y > sign * found[-1].y:
             found.append(spot)
     return found
 

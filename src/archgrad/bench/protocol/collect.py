@@ -13,6 +13,7 @@ from archgrad.bench.protocol.lookup import PRIMARY, LookUp
 from archgrad.bench.protocol.unit import Record, completed
 from archgrad.bench.statistics.results import KEY, Result, Results
 from archgrad.errors import ArchgradError
+from archgrad.tasks import Reading
 
 RESULTS = "results.parquet"
 
@@ -76,8 +77,16 @@ def results(campaign: Campaign) -> Results:
         title=f"{suite.about or suite.name} · {suite.data.label}",
         settings={setting.name: setting.label for setting in suite.settings},
         remarks=tuple(remarks),
-        primary=Results.primary if suite.table is None else PRIMARY,
+        **(_read(campaign) if suite.table is None else {"primary": PRIMARY}),
     )
+
+
+def _read(campaign: Campaign) -> dict[str, Any]:
+    """What the scores of trainings are, as these have recorded it."""
+    recorded = (record["task"] for record in campaign.store.records().values() if "task" in record)
+    reading = Reading.of(next(recorded, None))
+    percent = ", %" if reading.primary in reading.shares else ""
+    return {"reading": reading, "primary": f"test {reading.label(reading.primary)}{percent}"}
 
 
 def _trained(campaign: Campaign) -> tuple[list[Result], int]:

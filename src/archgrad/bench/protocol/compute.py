@@ -24,6 +24,7 @@ from archgrad.evaluation import WEIGHTS
 from archgrad.genotype import Genotype
 from archgrad.runs import CHECKPOINTS, Run, atomic_write
 from archgrad.search import search
+from archgrad.tasks import Reading
 
 SIGNS = ("eigenvalue", "discretisation_gap")
 SHOWN = 200  # characters of an unexpected error that a status line shows
@@ -76,24 +77,25 @@ def _search(campaign: Campaign, unit: Unit, directory: Path, device: str | None)
         diagnose=campaign.diagnose,
     )
     last: Mapping[str, Any] = result.history[-1] if result.history else {}
+    reading = dataset.task.reading
     return {
         "genotype": benchmark.space.format(result.genotype),
         # The epochs' own time, of all attempts; or this attempt's, which includes settling: that can be most of it.
         "seconds": max(float(last.get("seconds", 0.0)), time.monotonic() - started),
         "loss": last.get("evaluation_loss"),
-        "accuracy": last.get("evaluation_accuracy"),
+        f"evaluation_{reading.primary}": last.get(f"evaluation_{reading.primary}"),
         "extra": {
-            "diagnostics": _diagnostics(result.history),
+            "diagnostics": _diagnostics(result.history, reading),
             "skips": _skips(result.genotype),
         },
     }
 
 
-def _diagnostics(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """Curves of a search: accuracies of all epochs, signs of collapse of those epochs that looked for them."""
+def _diagnostics(history: Sequence[Mapping[str, Any]], reading: Reading) -> dict[str, dict[str, list[float]]]:
+    """Curves of a search: the metrics of all epochs, signs of collapse of those epochs that looked for them."""
     found = {
         name: thinned([record[name] for record in history])
-        for name in ("evaluation_accuracy", "train_accuracy")
+        for name in (f"evaluation_{reading.primary}", f"train_{reading.running or 'loss'}")
         if history and all(name in record for record in history)
     }
     signs = {name for record in history for name in record if "/" in name or name in SIGNS}
@@ -120,18 +122,17 @@ def _train(campaign: Campaign, unit: Unit, directory: Path, device: str | None) 
         progress=False,
         checkpoint_seconds=campaign.checkpoint_seconds,
     )
+    reading = result.test.task.reading
+    curves = ("train_loss", *([f"train_{reading.running}"] if reading.running else []))
     return {
-        "score": 100 * result.test.accuracy,
-        "top5": 100 * result.test.metrics.get("top5", 1.0),  # one of five classes at most is always among them
+        "score": (100 if reading.primary in reading.shares else 1) * result.test.score,
+        **({"top5": 100 * result.test.top5} if "top5" in result.test.metrics else {}),
+        "task": reading.record(),
         "test_loss": result.test.loss,
         "parameters": result.parameters,
         "flops": Run.open(directory).config.get("flops"),
         "seconds": result.seconds,
-        "extra": {
-            "curves": {
-                name: thinned([record[name] for record in result.history]) for name in ("train_loss", "train_accuracy")
-            }
-        },
+        "extra": {"curves": {name: thinned([record[name] for record in result.history]) for name in curves}},
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from archgrad.bench.report.wording import number_text, range_text, setting_text, span_text
+from archgrad.bench.report.wording import number_text, points_text, range_text, score_text, setting_text, span_text
 from archgrad.bench.statistics.agreement import Agreement
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import listed
@@ -76,10 +76,11 @@ def _of_settings(analysis: Analysis) -> list[str]:
     most = float(analysis.best_settings.max())
     best = [setting_text(analysis, analysis.cube.settings[h]) for h in np.flatnonzero(analysis.best_settings == most)]
     start = f"Setting {best[0]} is" if len(best) == 1 else f"Settings {listed(best)} are each"
+    by_setting = span_text(analysis, spread.setting_deviation) + points_text(analysis)
+    by_method = span_text(analysis, spread.method_deviation)
     return [
         f"On {larger} of {benchmarks} benchmarks the training setting matters more than the method "
-        f"(deviation of the settings' means {span_text(spread.setting_deviation)} points, of the methods' means "
-        f"{span_text(spread.method_deviation)}).",
+        f"(deviation of the settings' means {by_setting}, of the methods' means {by_method}).",
         f"{start} the best one in {number_text(most)} of {analysis.best_of} cases.",
     ]
 
@@ -141,7 +142,8 @@ def _reversal(found: Agreement) -> str | None:
 
 def _of_power(analysis: Analysis, top: TopTwo) -> str:
     where = "over all benchmarks" if top.scope == "all" else f"on {top.scope}"
-    start = f"The two best {where}, {top.first} and {top.second}, are {top.difference:.2f} points apart"
+    difference = f"{score_text(analysis, top.difference)}{points_text(analysis)}"
+    start = f"The two best {where}, {top.first} and {top.second}, are {difference} apart"
     if math.isnan(top.needed):
         return f"{start}; how many searches would be needed to tell them apart depends on a noise that is not known."
     if math.isinf(top.needed):

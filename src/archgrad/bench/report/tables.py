@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from archgrad.bench.report.wording import score_text
 from archgrad.bench.statistics.agreement import Agreement
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import deviation, mean
@@ -21,7 +22,7 @@ from archgrad.runs import atomic_write
 
 
 def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
-    """Name → table, everything that the report shows, in full precision; its numbers are in % and points."""
+    """Name → table, everything that the report shows, in full precision; shares are in % and points."""
     return {
         "cells": cells(analysis),
         "benchmarks": benchmarks(analysis),
@@ -48,7 +49,7 @@ def cells(analysis: Analysis) -> pd.DataFrame:
             "benchmark": np.array(cube.benchmarks, dtype=object)[b],
             "setting": np.array(cube.settings, dtype=object)[h],
             "about": [analysis.results.settings.get(cube.settings[i], "") for i in h],
-            "mean": cube.cells[m, b, h],
+            "mean": cube.shown(cube.cells[m, b, h]),
             "std": cube.spread[m, b, h],
             cube.replicates: cube.counts[m, b, h],
             "rank": place[m, b, h],
@@ -68,11 +69,11 @@ def benchmarks(analysis: Analysis) -> pd.DataFrame:
             {
                 "method": cube.methods[m],
                 "benchmark": cube.benchmarks[b],
-                "mean": averages["mean"][b, m],
+                "mean": cube.shown(averages["mean"][b, m]),
                 "std_settings": by_setting[m, b],
                 f"std_{cube.replicates}": by_run[m, b],
                 "rank": places["mean"][b, m],
-                "best": averages["best"][b, m],
+                "best": cube.shown(averages["best"][b, m]),
                 "rank_of_best": places["best"][b, m],
                 cube.replicates: int(cube.present[m, b].sum()),
             }
@@ -87,7 +88,7 @@ def ranks(analysis: Analysis) -> pd.DataFrame:
         order = [found.methods.index(method) for method in analysis.ranks.methods]
         for column, values in ((name, found.average), (f"{name}_low", found.low), (f"{name}_high", found.high)):
             columns[column] = values[order]
-    columns["mean"] = mean(analysis.cube.blocks(), 0)
+    columns["mean"] = analysis.cube.shown(mean(analysis.cube.blocks(), 0))
     return pd.DataFrame(columns)
 
 
@@ -161,8 +162,8 @@ def power(analysis: Analysis) -> pd.DataFrame:
     rows = []
     for top in analysis.power:
         row = dict(vars(top))
-        for deviation_, count in zip(ASSUMED, row.pop("assumed"), strict=True):
-            row[f"needed_if_std_{deviation_:g}"] = count
+        assumed = {f"needed_if_std_{d:g}": count for d, count in zip(ASSUMED, row.pop("assumed"), strict=True)}
+        row |= assumed if analysis.results.percent else {}  # they are deviations in points
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -183,11 +184,11 @@ def write(analysis: Analysis, directory: Path) -> list[Path]:
 
 
 def latex_tables(analysis: Analysis) -> dict[str, str]:
-    """Name → LaTeX: accuracies with the best in bold, average ranks, and pairs of methods."""
-    return {"accuracy": _accuracy(analysis), "ranks": _ranks(analysis), "pairs": _pairs(analysis)}
+    """Name → LaTeX: scores with the best in bold, by the name of the metric; average ranks, and pairs of methods."""
+    return {analysis.results.reading.primary: _scores(analysis), "ranks": _ranks(analysis), "pairs": _pairs(analysis)}
 
 
-def _accuracy(analysis: Analysis) -> str:
+def _scores(analysis: Analysis) -> str:
     cube, blocks = analysis.cube, analysis.cube.blocks()
     over = cube.replicates if cube.replicated else "settings"
     spreads = deviation(cube.runs if cube.replicated else cube.cells, -1)
@@ -196,22 +197,26 @@ def _accuracy(analysis: Analysis) -> str:
     for b, name in enumerate(cube.benchmarks):
         row = [escaped(name)]
         for m in range(len(cube.methods)):
-            value = f"{blocks[b, m]:.2f}"
+            value = score_text(analysis, cube.shown(blocks[b, m]))
             value = rf"\mathbf{{{value}}}" if best[b, m] else value
-            row.append(f"${value}$" if math.isnan(spreads[m, b]) else rf"${value} \pm {spreads[m, b]:.2f}$")
+            around = "" if math.isnan(spreads[m, b]) else rf" \pm {score_text(analysis, spreads[m, b])}"
+            row.append(f"${value}{around}$")
         rows.append(row)
     rows.append(["average rank", *(f"{value:.2f}" for value in analysis.ranks.average)])
     settings = f"mean over {len(cube.settings)} training settings" if len(cube.settings) > 1 else "one training setting"
     caption = f"{_upper(analysis.results.primary)}: {settings} and all {cube.replicates}, $\\pm$ deviation over {over}."
     header = ["benchmark", *map(escaped, cube.methods)]
-    return latex(header, rows, "l" + "r" * len(cube.methods), caption, "accuracy", last_apart=True)
+    return latex(
+        header, rows, "l" + "r" * len(cube.methods), caption, analysis.results.reading.primary, last_apart=True
+    )
 
 
 def _ranks(analysis: Analysis) -> str:
     rows = []
     for row in ranks(analysis).itertuples(index=False):
+        score = score_text(analysis, row[7])
         intervals = [f"{low:.2f}--{high:.2f}" if low == low else "--" for low, high in (row[2:4], row[5:7])]
-        rows.append([escaped(row[0]), f"{row[1]:.2f}", intervals[0], f"{row[4]:.2f}", intervals[1], f"{row[7]:.2f}"])
+        rows.append([escaped(row[0]), f"{row[1]:.2f}", intervals[0], f"{row[4]:.2f}", intervals[1], score])
     caption = (
         f"Average ranks over {len(analysis.cube.benchmarks)} benchmarks by the mean and by the best setting, with "
         f"{100 * (1 - analysis.alpha):g}\\,\\% bootstrap intervals over {analysis.intervals_over}"
@@ -234,7 +239,7 @@ def _pairs(analysis: Analysis) -> str:
         [
             escaped(pair.first),
             escaped(pair.second),
-            f"${pair.difference:+.2f}$",
+            f"${score_text(analysis, pair.difference, sign=True)}$",
             f"{pair.wins}/{pair.ties}/{pair.losses}",
             p(pair.p_benchmarks),
             p(pair.p_searches),
@@ -244,7 +249,8 @@ def _pairs(analysis: Analysis) -> str:
         for pair in analysis.pairs
     ]
     caption = (
-        "Pairs of methods: difference in points, benchmarks won/tied/lost, Holm-corrected $p$ of Wilcoxon's test over "
+        f"Pairs of methods: difference{' in points' if analysis.results.percent else ''}, benchmarks won/tied/lost, "
+        "Holm-corrected $p$ of Wilcoxon's test over "
         f"benchmarks and of Welch's stratified test over {analysis.cube.replicates}, probability of improvement, "
         "Hedges' $g$."
     )

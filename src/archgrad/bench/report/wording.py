@@ -16,9 +16,19 @@ def setting_text(analysis: Analysis, name: str) -> str:
     return f"{name} ({about})" if about else name
 
 
-def deviation_text(value: float) -> str:
+def score_text(analysis: Analysis, value: float, *, sign: bool = False) -> str:
+    """A score or a difference of scores: two decimals of a %, else four digits."""
+    return f"{value:{'+' if sign else ''}{'.2f' if analysis.results.percent else '.4g'}}"
+
+
+def points_text(analysis: Analysis) -> str:
+    """The unit of differences, where they have one."""
+    return " points" if analysis.results.percent else ""
+
+
+def deviation_text(analysis: Analysis, value: float) -> str:
     """± a deviation, where there is one."""
-    return "" if math.isnan(value) else f" ± {value:.2f}"
+    return "" if math.isnan(value) else f" ± {score_text(analysis, value)}"
 
 
 def range_text(low: float, high: float) -> str:
@@ -26,17 +36,24 @@ def range_text(low: float, high: float) -> str:
     return "" if math.isnan(low) or math.isnan(high) else f", interval {low:.2f} to {high:.2f}".replace("-", "−")
 
 
-def bounds_text(low: float, high: float, *, sign: bool = False) -> str:
+def bounds_text(low: float, high: float) -> str:
     """An interval as a cell of a table."""
+    return "–" if math.isnan(low) or math.isnan(high) else f"{low:.2f} … {high:.2f}".replace("-", "−")
+
+
+def differences_text(analysis: Analysis, low: float, high: float) -> str:
+    """An interval of a difference of scores as a cell of a table."""
     if math.isnan(low) or math.isnan(high):
         return "–"
-    return (f"{low:+.2f} … {high:+.2f}" if sign else f"{low:.2f} … {high:.2f}").replace("-", "−")
+    return " … ".join(score_text(analysis, value, sign=True) for value in (low, high)).replace("-", "−")
 
 
-def span_text(values: Float[np.ndarray, " n"]) -> str:
-    """From the least to the most."""
+def span_text(analysis: Analysis, values: Float[np.ndarray, " n"]) -> str:
+    """Deviations from the least to the most."""
     known = values[~np.isnan(values)]
-    return f"{known.min():.2f}–{known.max():.2f}" if len(known) else "unknown"
+    if not len(known):
+        return "unknown"
+    return f"{score_text(analysis, known.min())}–{score_text(analysis, known.max())}"
 
 
 def p_text(value: float) -> str:

@@ -15,7 +15,7 @@ MEANINGS = {
     "IQM": "mean of the middle half of all normalised scores (0 worst, 1 best method)",
     "Median": "median of all normalised scores",
     "Optimality gap": "how far a method's normalised scores lie below 1 in the mean: 0 best, 1 worst everywhere",
-    "Regret": "how far a method lies below the best one in the mean, in points",
+    "Regret": "how far a method lies behind the best one in the mean",
 }
 CHUNK = 4_000_000  # weights that are sorted at once
 EQUAL = 1e-6  # points; methods closer together are the same, and no scale from worst to best
@@ -56,7 +56,10 @@ def aggregates(cube: Cube, bootstrap: Bootstrap) -> list[Aggregate]:
     for name, meaning in MEANINGS.items():
         values, resampled = samples[name]
         low, high = bootstrap.of_methods(resampled)
-        result.append(Aggregate(name, meaning, values, low, high, name in ("Optimality gap", "Regret")))
+        lower_is_better = name in ("Optimality gap", "Regret")
+        if name == "Mean" and cube.sign < 0:
+            values, low, high, lower_is_better = cube.shown(values), cube.shown(high), cube.shown(low), True
+        result.append(Aggregate(name, meaning, values, low, high, lower_is_better))
     return result
 
 

@@ -21,8 +21,10 @@ DIGITS = 9  # scores that differ by less are equal, so that the order of a sum m
 
 @dataclass(frozen=True, eq=False)
 class Cube:
-    """``scores[m, b, h, s]`` in %: method m on benchmark b under setting h, search s; NaN where there is no result.
+    """``scores[m, b, h, s]``: method m on benchmark b under setting h, search s; NaN where there is no result.
 
+    Scores are in % where they are shares. More is better: where it is less, ``sign`` is −1, and all numbers here are
+    negated until `shown`.
     Searches are exchangeable: s numbers those of one method and benchmark. The same s elsewhere is unrelated, except
     within a stratum: benchmarks that score the very same searches, as the columns of a table do. ``strata``: that of
     each benchmark, numbered from 0.
@@ -37,6 +39,11 @@ class Cube:
     strata: tuple[int, ...]
     replicates: str = "searches"
     remarks: tuple[str, ...] = ()
+    sign: int = 1
+
+    def shown(self, values: Any) -> Any:
+        """Scores, or means of them, in the metric's own sign."""
+        return self.sign * values + 0.0  # no −0
 
     @classmethod
     def of(cls, results: Results) -> Cube:
@@ -65,7 +72,7 @@ class Cube:
         index = np.ravel_multi_index((*(place.astype(np.int64) for place in places), run), shape)
         size = int(np.prod(shape))
         count = np.bincount(index, minlength=size)
-        total = np.bincount(index, weights=done.score.to_numpy(), minlength=size)
+        total = np.bincount(index, weights=results.merit[done.index].to_numpy(), minlength=size)
         scores = np.where(count, total / np.maximum(count, 1), np.nan).reshape(shape)
         replicates = "searches" if replicate == "seed" else "trainings"
         methods, benchmarks, settings = (tuple(axis) for axis in axes)
@@ -73,7 +80,8 @@ class Cube:
         if len(set(strata)) < len(strata):
             shared = [name for name, stratum in zip(benchmarks, strata, strict=True) if strata.count(stratum) > 1]
             remarks.append(f"{listed(shared)} score the same searches, each of which counts as one.")
-        return cls(methods, benchmarks, settings, scores, strata, replicates, tuple(remarks))
+        sign = 1 if results.reading.higher_is_better else -1
+        return cls(methods, benchmarks, settings, scores, strata, replicates, tuple(remarks), sign)
 
     @cached_property
     def cells(self) -> Float[np.ndarray, "methods benchmarks settings"]:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from archgrad.errors import ArchgradError, unknown
 from archgrad.runs import atomic_write
+from archgrad.tasks import Reading
 
 KEY = ["method", "benchmark", "setting", "seed", "training_seed"]
 """What tells a result from all others."""
@@ -38,12 +39,13 @@ PUBLISHED_SETTINGS = [(lr, decay) for lr in ("0.025", "0.1", "0.01") for decay i
 
 @dataclass(frozen=True)
 class Result:
-    """One settled network that was trained, or looked up. Accuracies are in %; what is not known is NaN or empty.
+    """One settled network that was trained, or looked up. Shares are in %; what is not known is NaN or empty.
 
-    ``seed`` is that of the search. ``score`` is the test accuracy; NaN where the training failed, which the
-    statistics then count as missing. ``extra`` is plain data; the report shows from it ``curves`` (of the training) and
-    ``diagnostics`` (of the search), each name → curve as `thinned` makes it, ``skips`` (share of skip connections among
-    the kept operations), ``search_loss`` (the supernet's validation loss at the end of the search) and ``problem``.
+    ``seed`` is that of the search. ``score`` is the task's primary metric on the test set; NaN where the training
+    failed, which the statistics then count as missing. ``extra`` is plain data; the report shows from it ``curves`` (of
+    the training) and ``diagnostics`` (of the search), each name → curve as `thinned` makes it, ``skips`` (share of skip
+    connections among the kept operations), ``search_loss`` (the supernet's validation loss at the end of the search)
+    and ``problem``.
     """
 
     method: str
@@ -79,7 +81,7 @@ class Results:
 
     ``frame``: one row per result, the columns of `COLUMNS`, none twice, sorted by its key. ``title``: whose results.
     ``settings``: setting → what it means, for people. ``remarks``: what a reader must know, one sentence each.
-    ``primary``: the name of the score.
+    ``primary``: the name of the score. ``reading``: of which metric it is a value, and which way that goes.
     """
 
     frame: pd.DataFrame
@@ -87,6 +89,17 @@ class Results:
     settings: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     primary: str = "test accuracy, %"
+    reading: Reading = field(default_factory=Reading)
+
+    @property
+    def merit(self) -> pd.Series[float]:
+        """The scores such that more is better: negated where less is."""
+        return self.frame.score if self.reading.higher_is_better else -self.frame.score
+
+    @property
+    def percent(self) -> bool:
+        """Whether scores are in % and differ by points."""
+        return self.reading.primary in self.reading.shares
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frame", _checked(self.frame, self.title))
@@ -122,17 +135,17 @@ class Results:
         except (OSError, ValueError, pa.ArrowException) as error:
             reason = " ".join(str(error).split())[:200]
             raise ArchgradError(f"{path}: cannot be read as results (a .parquet or .csv file): {reason}") from None
-        about["remarks"] = tuple(about.get("remarks", ()))
+        about |= {"remarks": tuple(about.get("remarks", ())), "reading": Reading.of(about.get("reading"))}
         return cls(table.to_pandas(), **{"title": path.stem, **about})
 
     def save(self, path: str | Path) -> Path:
-        """Write a Parquet or, by its ending, CSV file, whole or not at all."""
+        """Write a Parquet or, by its ending, CSV file, whole or not at all; the latter holds the frame alone."""
         path = Path(path)
         if path.suffix == ".csv":
             atomic_write(path, self.frame.to_csv(index=False).encode())
             return path
         about = {name: value for name, value in vars(self).items() if name != "frame"}
-        about["settings"] = dict(self.settings)
+        about |= {"settings": dict(self.settings), "reading": self.reading.record()}
         table = pa.Table.from_pandas(self.frame, schema=SCHEMA, preserve_index=False)
         buffer = io.BytesIO()
         pq.write_table(table.replace_schema_metadata({"archgrad": json.dumps(about)}), buffer, compression="zstd")
@@ -147,6 +160,8 @@ class Results:
         frames = [self.frame, *(other.frame for other in others)]
         if len(frames) == 1:
             return self
+        if other := next((each.primary for each in others if each.reading != self.reading), None):
+            raise ArchgradError(f"merge: {self.primary} and {other} cannot be compared")
         both = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
         done = both[both.score.notna()]
         scores = done.groupby(KEY, sort=False).score

@@ -13,7 +13,7 @@ from archgrad.bench.statistics.results import Results
 
 @dataclass(frozen=True)
 class Selection:
-    """Over the benchmarks of a method, in points relative to the mean of its searches.
+    """Over the benchmarks of a method, relative to the mean of its searches; more is better.
 
     ``chosen``: the search with the lowest supernet validation loss; ``best`` and ``worst``: by test score, which nobody
     can choose by. ``tau``: Kendall's τ between low loss and high score within a benchmark, mean over the benchmarks.
@@ -32,7 +32,7 @@ def selection(results: Results) -> list[Selection]:
 
     Of searches that were trained under different numbers of settings only those with the most count.
     """
-    frame = results.frame[["method", "benchmark", "seed", "score"]].copy()
+    frame = results.frame[["method", "benchmark", "seed"]].assign(score=results.merit)
     losses = pd.Series([extra.get("search_loss") for extra in results.extras()], index=frame.index, dtype=object)
     frame["loss"] = pd.to_numeric(losses, errors="coerce")
     keys = ["method", "benchmark", "seed"]

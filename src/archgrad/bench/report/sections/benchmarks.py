@@ -6,7 +6,7 @@ import math
 
 from archgrad.bench.report import tables
 from archgrad.bench.report.figures import download, figure
-from archgrad.bench.report.wording import deviation_text, setting_text
+from archgrad.bench.report.wording import deviation_text, score_text, setting_text
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import deviation
 from archgrad.bench.statistics.ranks import rank
@@ -20,17 +20,18 @@ CELLS_SHOWN = 3000  # rows of the table of all cells; more are in its file only
 def benchmarks(analysis: Analysis) -> Section:
     """Scores and ranks of the methods on every benchmark."""
     cube, blocks = analysis.cube, analysis.cube.blocks()
-    place = rank(blocks)
+    place, scores = rank(blocks), cube.shown(blocks)
     over = cube.replicates if cube.replicated else "settings"
     spread = deviation(cube.runs if cube.replicated else cube.cells, -1)
     k = len(cube.methods)
     cells = [
         [
             Tile(
-                f"{blocks[b, m]:.2f}",
+                score_text(analysis, scores[b, m]),
                 rank_shade(place[b, m], k),
-                f"{method}, {benchmark}: {blocks[b, m]:.3f}{deviation_text(spread[m, b])}, rank {place[b, m]:g} of {k}",
-                second=deviation_text(spread[m, b]).strip(),
+                f"{method}, {benchmark}: {scores[b, m]:.3f}{deviation_text(analysis, spread[m, b])}, "
+                f"rank {place[b, m]:g} of {k}",
+                second=deviation_text(analysis, spread[m, b]).strip(),
                 strong=bool(place[b, m] == place[b].min()),
             )
             for b, benchmark in enumerate(cube.benchmarks)
@@ -49,8 +50,8 @@ def benchmarks(analysis: Analysis) -> Section:
             row[0],
             row[1],
             setting_text(analysis, row[2]),
-            f"{row[4]:.2f}",
-            "–" if math.isnan(row[5]) else f"{row[5]:.2f}",
+            score_text(analysis, row[4]),
+            "–" if math.isnan(row[5]) else score_text(analysis, row[5]),
             row[6],
             f"{row[7]:g}",
         ]

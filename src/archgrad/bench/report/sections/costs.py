@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from archgrad.bench.report.figures import figure, method_colours
+from archgrad.bench.report.wording import score_text
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.figures.markup import element, join
 from archgrad.figures.numbers import count, plain
@@ -28,7 +29,7 @@ def costs(analysis: Analysis) -> Section | None:
     frame = analysis.results.frame
     cube = analysis.cube
     kept = frame[frame.method.isin(cube.methods) & frame.benchmark.isin(cube.benchmarks) & frame.score.notna()]
-    scores = dict(zip(cube.methods, cube.blocks().mean(0).tolist(), strict=True))
+    scores = dict(zip(cube.methods, cube.shown(cube.blocks().mean(0)).tolist(), strict=True))
     colours = method_colours(cube.methods)
     figures = []
     for name, (words, shown) in COSTS.items():
@@ -39,13 +40,20 @@ def costs(analysis: Analysis) -> Section | None:
             continue
         words, means = _in_units(words, means) if name.endswith("seconds") else (words, means)
         spots = [
-            Spot(m, float(x), scores[m], colours[m], f"{m}: {scores[m]:.2f} at {shown(float(x))}")
+            Spot(m, float(x), scores[m], colours[m], f"{m}: {score_text(analysis, scores[m])} at {shown(float(x))}")
             for m, x in zip(map(str, means.index), means, strict=True)
         ]
         data = pd.DataFrame(
             {"method": [s.name for s in spots], name: [s.x for s in spots], "score": [s.y for s in spots]}
         )
-        drawing = pareto(f"{words} against score", spots, x_name=words, y_name=analysis.results.primary, shown=shown)
+        drawing = pareto(
+            f"{words} against score",
+            spots,
+            x_name=words,
+            y_name=analysis.results.primary,
+            shown=shown,
+            higher_is_better=analysis.results.reading.higher_is_better,
+        )
         figures.append(figure(f"Score against {words}, means over the benchmarks", drawing, data, f"pareto_{name}"))
     if not figures:
         return None

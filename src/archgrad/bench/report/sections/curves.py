@@ -15,7 +15,7 @@ from archgrad.bench.statistics.cube import natural
 from archgrad.bench.statistics.results import Results
 from archgrad.figures.lines import Series, line_chart
 from archgrad.figures.markup import Markup, element, join
-from archgrad.figures.numbers import plain
+from archgrad.figures.numbers import plain, share
 from archgrad.figures.palette import legend
 from archgrad.report.section import Section
 
@@ -64,8 +64,10 @@ def charts(frame: pd.DataFrame, extras: list[dict[str, Any]], kind: str, analysi
 
 
 def _charts(name: str, data: pd.DataFrame, colours: Mapping[str, str], analysis: Analysis) -> Markup:
-    share = name.endswith("accuracy")
-    words = name.replace("_", " ").capitalize()
+    reading = analysis.results.reading
+    part, _, metric = name.partition("_")
+    known = part in ("train", "evaluation")
+    words = f"{part.capitalize()} {reading.label(metric)}" if known else name.replace("_", " ").capitalize()
     charts = []
     for benchmark in natural(data.benchmark.unique()):
         ours = data[data.benchmark == benchmark].pivot(index="epoch", columns="method", values=name)
@@ -74,7 +76,7 @@ def _charts(name: str, data: pd.DataFrame, colours: Mapping[str, str], analysis:
             f"{words}, {benchmark}",
             [float(x) for x in ours.index],
             series,
-            shown=_percent if share else plain,
+            shown=share if known and metric in reading.shares else plain,
             size=(340, 210),
         )
         charts.append(element("figure", element("figcaption", benchmark), chart))
@@ -93,7 +95,3 @@ def _points(curve: Any) -> Iterable[tuple[float, float]]:
 @lru_cache(maxsize=2)
 def decoded(results: Results) -> list[dict[str, Any]]:
     return results.extras()
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.4g} %"

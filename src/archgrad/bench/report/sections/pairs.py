@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archgrad.bench.report import tables
 from archgrad.bench.report.figures import figure
-from archgrad.bench.report.wording import bounds_text, number_text, p_text
+from archgrad.bench.report.wording import bounds_text, differences_text, number_text, p_text, points_text, score_text
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.pairwise import Pair
 from archgrad.figures.heat_map import Tile, heat_map
@@ -24,7 +24,7 @@ def pairs(analysis: Analysis) -> Section | None:
         "Probability that the row beats the column. "
         f"* differs over the {cube.replicates}, † over the benchmarks (Holm, {analysis.alpha:g})"
     )
-    rows = [_pair_row(pair) for pair in analysis.pairs]
+    rows = [_pair_row(analysis, pair) for pair in analysis.pairs]
     header = [
         "Pair", "Difference", "interval", "Won / tied / lost", "p benchmarks", f"p {cube.replicates}", "p cells",
         "P(better)", "interval", "Hedges g", "Cliff δ",
@@ -56,18 +56,19 @@ def _pair_cells(analysis: Analysis) -> list[list[Tile]]:
             (j, i, 1 - pair.improvement, -pair.difference),
         ):
             title = (
-                f"P({cube.methods[a]} beats {cube.methods[b]}) = {value:.3f}; mean difference {delta:+.2f} points; "
+                f"P({cube.methods[a]} beats {cube.methods[b]}) = {value:.3f}; mean difference "
+                f"{score_text(analysis, delta, sign=True)}{points_text(analysis)}; "
                 f"Holm-corrected p: benchmarks {p_text(pair.p_benchmarks)}, {cube.replicates} {p_text(pair.p_searches)}"
             )
             cells[a][b] = Tile(f"{value:.2f}{stars}", 2 * value - 1, title, strong=bool(stars))
     return cells
 
 
-def _pair_row(pair: Pair) -> list[Child]:
+def _pair_row(analysis: Analysis, pair: Pair) -> list[Child]:
     return [
         f"{pair.first} – {pair.second}",
-        f"{pair.difference:+.2f}",
-        bounds_text(pair.low, pair.high, sign=True),
+        score_text(analysis, pair.difference, sign=True),
+        differences_text(analysis, pair.low, pair.high),
         f"{pair.wins} / {pair.ties} / {pair.losses}",
         p_text(pair.p_benchmarks),
         p_text(pair.p_searches),

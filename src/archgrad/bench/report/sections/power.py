@@ -6,7 +6,7 @@ import math
 
 from archgrad.bench.report import tables
 from archgrad.bench.report.figures import download
-from archgrad.bench.report.wording import number_text, p_text, searches_text
+from archgrad.bench.report.wording import deviation_text, p_text, score_text, searches_text
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.power import ASSUMED
 from archgrad.figures.markup import Child, element, join, table
@@ -23,21 +23,22 @@ def power(analysis: Analysis) -> Section | None:
         row: list[Child] = [
             element("strong", "all benchmarks") if top.scope == "all" else top.scope,
             f"{top.first} – {top.second}",
-            f"{top.difference:.3f}",
+            f"{top.difference:.3f}" if analysis.results.percent else score_text(analysis, top.difference),
         ]
-        row += (
-            [number_text(top.deviation, 2), top.searches, p_text(top.p), searches_text(top.needed)] if measured else []
-        )
-        row += [searches_text(value) for value in top.assumed]
+        if measured:
+            deviation = deviation_text(analysis, top.deviation).removeprefix(" ± ") or "–"
+            row += [deviation, top.searches, p_text(top.p), searches_text(top.needed)]
+        row += [searches_text(value) for value in top.assumed] if analysis.results.percent else []
         rows.append(row)
     header = ["Benchmark", "Two best", "Difference"]
     header += ["Deviation", "Searches", "p", "Needed"] if measured else []
-    header += [f"if ± {value:g}" for value in ASSUMED]
+    header += [f"if ± {value:g}" for value in ASSUMED] if analysis.results.percent else []
+    assumed = ", and if it were 0.1 … 1 points" if analysis.results.percent else ""
     lead = element(
         "p",
         "How many searches of each method (on each benchmark, three or more) would find the measured difference of the "
         f"two best with a probability of 80 % at level {analysis.alpha:g} (two-sided t-test of these two methods "
-        "alone, not corrected for others): for the measured deviation of a search, and if it were 0.1 … 1 points. The "
+        f"alone, not corrected for others): for the measured deviation of a search{assumed}. The "
         "measured difference of the two best tends to be too large, so these numbers are rather too small.",
         class_="lead",
     )

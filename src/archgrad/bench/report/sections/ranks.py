@@ -9,7 +9,7 @@ import pandas as pd
 
 from archgrad.bench.report import tables
 from archgrad.bench.report.figures import figure, method_colours
-from archgrad.bench.report.wording import bounds_text, p_text
+from archgrad.bench.report.wording import bounds_text, p_text, score_text
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.ranks import Ranks
 from archgrad.figures.markup import Child, element, join, table
@@ -44,7 +44,7 @@ def ranks(analysis: Analysis) -> Section | None:
             bounds_text(row.rank_low, row.rank_high),
             f"{row.rank_of_best:.2f}",
             bounds_text(row.rank_of_best_low, row.rank_of_best_high),
-            f"{row.mean:.2f}",
+            score_text(analysis, row.mean),
         ]
         for row in _rows(frame)
     ]

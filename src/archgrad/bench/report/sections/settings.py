@@ -9,7 +9,7 @@ import numpy as np
 from archgrad.bench.report import tables
 from archgrad.bench.report.figures import figure
 from archgrad.bench.report.sections.benchmarks import rank_shade
-from archgrad.bench.report.wording import number_text, setting_text
+from archgrad.bench.report.wording import number_text, score_text, setting_text
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.ranks import rank
 from archgrad.figures.bars import bars
@@ -33,8 +33,8 @@ def settings(analysis: Analysis) -> Section | None:
                 Tile(
                     f"{place[m, b, h]:g}" if wide >= 20 and not math.isnan(place[m, b, h]) else "",
                     rank_shade(place[m, b, h], k),
-                    f"{method}, {benchmark}, setting {setting_text(analysis, setting)}: {cube.cells[m, b, h]:.2f}, "
-                    f"rank {place[m, b, h]:g}",
+                    f"{method}, {benchmark}, setting {setting_text(analysis, setting)}: "
+                    f"{score_text(analysis, cube.shown(cube.cells[m, b, h]))}, rank {place[m, b, h]:g}",
                 )
                 for h, setting in enumerate(cube.settings)
             ]

@@ -6,6 +6,7 @@ import numpy as np
 
 from archgrad.bench.report import tables
 from archgrad.bench.report.figures import figure
+from archgrad.bench.report.wording import score_text
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.spread import COMPONENTS
 from archgrad.figures.bars import bars
@@ -37,17 +38,18 @@ def spread(analysis: Analysis) -> Section | None:
         series,
         stacked=True,
         shown=lambda share: f"{100 * share:.0f} %",
-        remarks=[f"{value:.2f}" for value in total],
+        remarks=[score_text(analysis, value) for value in total],
     )
+    unit = ", points" if analysis.results.percent else ""
     figures = [
         element(
             "div",
-            figure("Deviation over methods and over settings, points", deviations, data, "spread"),
+            figure(f"Deviation over methods and over settings{unit}", deviations, data, "spread"),
             legend(dict(pairs_)),
         ),
         element(
             "div",
-            figure("Shares of the variance, right: whole deviation, points", shares, data, "variance_components"),
+            figure(f"Shares of the variance, right: whole deviation{unit}", shares, data, "variance_components"),
             legend(dict(series)),
         ),
     ]
