@@ -89,7 +89,8 @@ class Loop(ABC):
 
     def fit(self, progress: bool, checkpoint_seconds: float) -> None:
         """Run the epochs that are left."""
-        with Progress(self.title, self.epochs, self.steps, self.task.written, progress and self.world.main) as bar:
+        show, written = progress and self.world.main, self.task.written
+        with Progress(self.title, self.epochs, self.steps, show, written=written) as bar:
             while self.epoch < self.epochs and self.stop is None:
                 self.start_epoch()
                 started = saved = time.monotonic()

@@ -74,7 +74,7 @@ def random_search(space: str = "darts", candidates: int = 100) -> Method:
     """Random search with weight sharing, at the budget of a search.
 
     Every step trains the supernet's weights on the path of one genotype drawn uniformly; at the end the best of
-    ``candidates`` drawn genotypes by validation accuracy with those weights is kept. No genotype is trained by itself
+    ``candidates`` drawn genotypes by validation score with those weights is kept. No genotype is trained by itself
     and no proxy is used.
 
     *Source:* Li and Talwalkar, arXiv 1902.07638: 97.15 ± 0.08 % on CIFAR-10 (DARTS space).
@@ -285,7 +285,7 @@ def oles(space: str = "darts") -> Method:
 
 
 def darts_pt(space: str = "darts", tune: int = 5) -> Method:
-    """DARTS-PT: the supernet of DARTS, settled by what its accuracy suffers from most.
+    """DARTS-PT: the supernet of DARTS, settled by what its score suffers from most.
 
     *Source:* arXiv 2108.04392: 97.39 ± 0.08 % on CIFAR-10; NAS-Bench-201: 88.11 %.
     """

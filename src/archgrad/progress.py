@@ -26,9 +26,9 @@ class Progress:
         title: str,
         epochs: int,
         steps: int,
-        written: Callable[[str, float], str],
         show: bool = True,
         console: Console | None = None,
+        written: Callable[[str, float], str] = lambda name, value: f"{value:.3f}",
     ) -> None:
         console = console or Console(file=sys.stderr)
         self._steps, self._written = steps, written

@@ -20,10 +20,10 @@ T = TypeVar("T")
 class Perturbation(Discretisation):
     """What the supernet misses most stays: decisions are made one by one, each by the score without a candidate.
 
-    First, edges in random order: of the candidates of an edge that one stays without which the supernet does worst
-    on validation data, by the task's primary metric. Then, where nodes keep some of their edges only, nodes in random order: those edges stay
-    without which it does worst. Between two decisions the weights are tuned for ``tune`` epochs. Ties
-    go to the larger α.
+    First, edges in random order: of the candidates of an edge that one stays without which the supernet does worst on
+    validation data, by the task's primary metric. Then, where nodes keep some of their edges only, nodes in random
+    order: those edges stay without which it does worst. Between two decisions the weights are tuned for ``tune``
+    epochs. Ties go to the larger α.
 
     *Source:* DARTS-PT, arXiv 2108.04392, algorithm 1 (5 to 10 epochs between decisions). *Differs:* while a candidate
     is left out the weights of the others are normalised anew; cells of different kinds are not decided in pairs. A

@@ -12,7 +12,7 @@ from archgrad.roles import Discretisation, Score
 
 @dataclass(frozen=True)
 class BestOfRandom(Discretisation):
-    """The best of ``candidates`` genotypes drawn uniformly, by the primary metric on validation data with the supernet's weights.
+    """The best of ``candidates`` genotypes drawn uniformly, by validation score with the supernet's weights.
 
     One candidate is a genotype drawn at random, and nothing is evaluated.
 

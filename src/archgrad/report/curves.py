@@ -21,6 +21,7 @@ PARTS = {
 def curves(data: RunData) -> Section:
     """The loss of the supernet, and the metrics that count."""
     measures = [Measure(data.reading, name) for name in data.reading.measures]
+    # the names of other metrics have no plural
     title = f"Losses and {'accuracies' if data.primary.label == 'accuracy' else 'metrics'}"
     known = {name for record in data.history for name in record}
     present = [part for part in PARTS if any(f"{part}_{measure.name}" in known for measure in measures)]

@@ -73,10 +73,11 @@ class Scorer:
 
     def measure(self, genotype: Genotype) -> dict[str, Measurement]:
         """The scores with the contributions of the layers."""
-        known = {"normalisation": self.normalisation, "task": self.task}
-        if self.supernet is not None:
-            return measure(self.proxies, self.supernet, self.batch, self.space.check(genotype), **known)
-        return measure(self.proxies, self.network(genotype), self.batch, **known)
+        if self.supernet is None:
+            network, path = self.network(genotype), None
+        else:
+            network, path = self.supernet, self.space.check(genotype)
+        return measure(self.proxies, network, self.batch, path, self.normalisation, self.task)
 
     def network(self, genotype: Genotype) -> nn.Module:
         """The freshly initialised network."""

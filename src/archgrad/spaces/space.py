@@ -149,7 +149,7 @@ class Space(ABC):
 
     # Networks
 
-    def fitting(self, dataset: Dataset) -> dict[str, int]:
+    def fitting(self, dataset: Dataset) -> dict[str, Any]:
         """The arguments ``classes`` and ``in_channels`` of networks for a dataset; refuses data that are no images."""
         if dataset.image_size is None:
             raise ArchgradError(
