@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from archgrad.engine.candidates import cells
 from archgrad.errors import require_positive
@@ -23,7 +22,7 @@ class PartialChannels(Modifier):
     *Source:* PC-DARTS, arXiv 1907.05737, section 3.2 and its published code (K = 4, fixed channels).
     """
 
-    rebuilds: ClassVar[bool] = True
+    rebuilds = True
 
     share: int = 4
     random: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -25,7 +24,7 @@ class ReinMax(Relaxation):
     *Source:* Liu et al., Bridging Discrete and Backpropagation, arXiv 2304.08612, algorithm 2.
     """
 
-    hard: ClassVar[bool] = True
+    hard = True
 
     temperature: float | Anneal = 1.0
     per: Per = "step"

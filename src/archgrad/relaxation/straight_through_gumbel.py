@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -22,7 +21,7 @@ class StraightThroughGumbel(Relaxation):
     *Differs:* published code counted 250 epochs whatever the run's length, so that longer runs reached negative τ.
     """
 
-    hard: ClassVar[bool] = True
+    hard = True
 
     temperature: float | Anneal = Anneal(10.0, 0.1)
     per: Per = "step"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from archgrad.context import Alphas, Context
 from archgrad.mixture import Mixture
@@ -13,7 +12,7 @@ from archgrad.supernet import Supernet
 class Modifier:
     """Changes how a choice is computed."""
 
-    rebuilds: ClassVar[bool] = False
+    rebuilds = False  # no annotation: jsonargparse would read it with the names of the subclass' module
     """Whether `prepare` makes candidates anew, and therefore comes before all that change them."""
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -52,7 +52,7 @@ class Relaxation:
     computed are taken care of here; one that decides several groups together replaces ``__call__`` instead.
     """
 
-    hard: ClassVar[bool] = False
+    hard = False  # no annotation: jsonargparse would read it with the names of the subclass' module
     """Whether only the candidate with the largest weight is computed, with weight 1 and the gradient of the formula."""
 
     def weights(
