@@ -99,7 +99,7 @@ def test_shares_round_down_and_every_channel_stays() -> None:
 
 
 def test_there_must_be_channels_to_share() -> None:
-    with pytest.raises(ArchgradError, match="of 3 channels there is no 4th part"):
+    with pytest.raises(ArchgradError, match="cannot see one in 4 channels where there are 3"):
         prepare(net(channels=3), PartialChannels(4))
 
 

@@ -96,7 +96,8 @@ class Cell(Site):
         """Let operations, built anew, see one in ``share`` channels, rounded down: the first, or ``random`` ones."""
         if not 1 <= share <= self.channels:
             raise ArchgradError(
-                f"choice {self.group.name!r}: of {self.channels} channels there is no {share}th part: take more"
+                f"choice {self.group.name!r}: operations cannot see one in {share} channels "
+                f"where there are {self.channels}: take more channels"
             )
         self.share, self.random_channels = share, random
         self._build()
