@@ -14,7 +14,8 @@ from typing import Any
 import jsonargparse
 import pytest
 
-from archgrad import cli
+from archgrad.cli import main
+from archgrad.cli.listing import COMPONENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,7 +40,7 @@ def test_the_reference_names_what_is_there_and_every_component() -> None:
     assert len(set(named)) == len(named)
     for name in named:
         pkgutil.resolve_name(name)  # raises where nothing has that name
-    assert {f"{package.__name__}.{name}" for package in cli.COMPONENTS for name in package.__all__} <= set(named)
+    assert {f"{package.__name__}.{name}" for package in COMPONENTS for name in package.__all__} <= set(named)
 
 
 def test_every_page_is_in_the_index_and_in_the_navigation() -> None:
@@ -74,5 +75,5 @@ def test_commands_are_understood(line: str, monkeypatch: pytest.MonkeyPatch) -> 
         parse({name: hollow(command) for name, command in commands.items()}, **options)
 
     monkeypatch.setattr(jsonargparse, "auto_cli", parse_only)
-    cli.main(shlex.split(line, comments=True))
+    main(shlex.split(line, comments=True))
     assert len(reached) == 1

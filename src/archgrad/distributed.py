@@ -6,6 +6,7 @@ Start with `torchrun --nproc_per_node N -m archgrad …` or `accelerate launch`;
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -32,6 +33,14 @@ def require_precision(name: str) -> None:
         )
     if name not in PRECISIONS:
         raise unknown("mixed precision", name, PRECISIONS)
+
+
+def first_of_machine() -> bool:
+    """Whether this process reports problems: one per machine, since what is missing may be missing on one of them.
+
+    A problem may come before the processes have joined, so it is torchrun's environment that tells.
+    """
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 @dataclass(frozen=True)

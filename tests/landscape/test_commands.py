@@ -95,6 +95,6 @@ def test_what_is_not_there_is_one_line(saved: Table, real: Callable[..., Table])
     with pytest.raises(ArchgradError, match=r"nothing is published for .one. .*: give both ends"):
         commands.path(table="made-up", metric="one")
     with pytest.raises(ArchgradError, match="radii must be 1 or more, got 0"):
-        commands.neighbourhood("333133", "made-up", "one", radii=0)
+        commands.neighbourhood("333133", table="made-up", metric="one", radii=0)
     with pytest.raises(ArchgradError, match="figures are written as"):
-        commands.path("000000", "111000", "made-up", "one", out="p.txt")
+        commands.path("000000", "111000", table="made-up", metric="one", out="p.txt")

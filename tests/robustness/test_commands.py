@@ -60,7 +60,7 @@ def test_of_a_search_the_found_network_is_evaluated(tmp_path: Path):
         commands.robustness(str(out), **QUIET)
     assert sections.robustness(RunData.read(out)) is None
     train_found(out, recipe=RECIPE, data=images, **QUIET)
-    commands.robustness(str(out), "digits", "none", corruptions="contrast", images=20, **QUIET)
+    commands.robustness(str(out), data="digits", attacks="none", corruptions="contrast", images=20, **QUIET)
     assert (out / "train" / "found" / "robustness.json").is_file()
     assert "contrast" in sections.robustness(RunData.read(out)).body
 

@@ -20,14 +20,14 @@ SMALL = {"channels": 4, "cells": 1, "progress": False}
 
 
 def test_search_writes_a_run_that_can_be_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    commands.search("croze", budget=6, out=str(tmp_path / "run"), **SMALL)
+    commands.search(method="croze", budget=6, out=str(tmp_path / "run"), **SMALL)
     said = capsys.readouterr().out
     assert "best of 6 scored" in said
     config = Run.open(tmp_path / "run").config
     assert config["command"] == "search"
     assert config["strategy"]["class"] == "WarmUpMove"
     assert (tmp_path / "run/report.html").is_file()
-    commands.search("nwot+croze:pareto", budget=6, out=str(tmp_path / "front"), **SMALL)
+    commands.search(method="nwot+croze:pareto", budget=6, out=str(tmp_path / "front"), **SMALL)
     assert "on the Pareto front" in capsys.readouterr().out
 
 
@@ -49,7 +49,7 @@ def test_score_and_correlate(
 ) -> None:
     monkeypatch.setenv("ARCHGRAD_DATA", str(data))
     file = tmp_path / "scores.parquet"
-    commands.score("snip,nwot", sample=12, out=str(file), **SMALL)
+    commands.score(proxy="snip,nwot", sample=12, out=str(file), **SMALL)
     assert "12 architectures" in capsys.readouterr().out
     assert list(tables.load(file).columns) == ["snip", "nwot", "params", "flops"]
     commands.correlate(scores=str(file), out=str(tmp_path / "a"), bootstrap=20)
@@ -59,7 +59,8 @@ def test_score_and_correlate(
     rows = (tmp_path / "a/correlation.csv").read_text().splitlines()
     assert {row.split(",")[0].strip('"') for row in rows[1:]} == {"snip", "nwot", "params", "flops"}
     assert (tmp_path / "a/correlation.png").stat().st_size > 10_000
-    commands.correlate("snip", "nasbench201-adversarial", 9, "digits", out=str(tmp_path / "b"), bootstrap=20, **SMALL)
+    study = {"proxies": "snip", "table": "nasbench201-adversarial", "sample": 9, "data": "digits", "bootstrap": 20}
+    commands.correlate(**study, out=str(tmp_path / "b"), **SMALL)
     assert "autoattack" in capsys.readouterr().out
     assert len(tables.load(tmp_path / "b/scores.parquet")) == 9
     monkeypatch.setenv("ARCHGRAD_DATA", str(tmp_path / "nothing"))

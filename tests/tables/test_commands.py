@@ -57,4 +57,4 @@ def test_import_show_best(capsys: pytest.CaptureFixture[str], home: Path):
 
 def test_a_pattern_without_a_match_is_refused_by_name(home: Path):
     with pytest.raises(ArchgradError, match="unknown metric of the table 'small' 'cifar1O_\\*'"):
-        commands.show("9930", "small.csv", "cifar1O_*")
+        commands.show("9930", table="small.csv", metrics="cifar1O_*")

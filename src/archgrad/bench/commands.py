@@ -22,7 +22,7 @@ from archgrad.errors import ArchgradError
 SHOWN = 20
 
 
-def plan(file: str, probe: bool = True, device: str | None = None) -> None:
+def plan(file: str, *, probe: bool = True, device: str | None = None) -> None:
     """Count the units of a campaign and estimate the hours and the storage that they take; nothing is computed.
 
     Args:
@@ -56,6 +56,7 @@ def plan(file: str, probe: bool = True, device: str | None = None) -> None:
 
 def run(
     file: str,
+    *,
     executor: str = "local",
     workers: int | None = None,
     threads: int | None = None,
@@ -133,6 +134,7 @@ _KINDS = {"search": "searches", "train": "trainings"}
 
 def extend(
     file: str,
+    *,
     methods: str | list[str] | None = None,
     benchmarks: str | list[str] | None = None,
     seeds: int = 0,
@@ -208,6 +210,7 @@ def _size(count: int) -> str:
 
 def report(
     campaign: str | None = None,
+    *,
     from_: str | None = None,
     out: str | None = None,
     alpha: float = 0.05,

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 def neighbourhood(
     architecture: str | None = None,
+    *,
     table: str = TABLE,
     metric: str = METRIC,
     radii: int = 3,
@@ -67,6 +68,7 @@ def neighbourhood(
 def path(
     a: str | None = None,
     b: str | None = None,
+    *,
     table: str = TABLE,
     metric: str = METRIC,
     out: str | None = None,
@@ -98,6 +100,7 @@ def path(
 
 
 def optima(
+    *,
     table: str = TABLE,
     metric: str = METRIC,
     merge: bool = True,

@@ -22,6 +22,7 @@ RESULT = "robustness.json"
 
 def robustness(
     run: str,
+    *,
     data: str | None = None,
     attacks: str = "fgsm,pgd",
     epsilons: str = "1,2,4,8",

@@ -14,6 +14,7 @@ from archgrad import spaces, tables
 from archgrad.errors import ArchgradError
 from archgrad.figures.files import save
 from archgrad.genotype import Genotype
+from archgrad.options import gathers, options_of
 from archgrad.proxies import library
 from archgrad.runs import default_directory
 from archgrad.scoring import scores as scoring
@@ -33,16 +34,15 @@ WIDTH = 150
 """Characters of a line where there is no terminal."""
 
 
+@gathers(settings=options_of(scoring.score, leaving_out=("architectures", "count", "out")))
 def score(
+    *,
     proxy: str = "croze,synflow,nwot",
     space: str = "nasbench201",
     sample: int = 200,
     data: str = "digits",
     out: str = "scores.parquet",
-    image_size: int | None = None,
-    batch_size: int = 8,
-    seed: int = 0,
-    progress: bool = True,
+    settings: dict[str, Any],
     **fields: Any,
 ) -> None:
     """Score a random sample of a space by proxies and write a table.
@@ -58,17 +58,7 @@ def score(
         seed: everything random follows from it
         progress: show a progress bar on terminals
     """
-    table = scoring.score(
-        spaces.get(space, **fields),
-        proxy,
-        data,
-        count=sample,
-        image_size=image_size,
-        batch_size=batch_size,
-        seed=seed,
-        out=out,
-        progress=progress,
-    )
+    table = scoring.score(spaces.get(space, **fields), proxy, data, count=sample, out=out, **settings)
     shown = Rich("Proxy", "least", "median", "most", "best architecture", box=None, header_style="bold", pad_edge=False)
     for name, values in table.columns.items():
         best = table.text(int(np.argmax(np.nan_to_num(values, nan=-np.inf))))
@@ -78,6 +68,7 @@ def score(
 
 
 def correlate(
+    *,
     proxies: str = "all",
     table: str = "nasbench201-robustness",
     sample: int = 500,
@@ -131,18 +122,14 @@ def correlate(
     print(f"{study.cells:,} cells; all targets: {file}   figure: {picture}")
 
 
+@gathers(settings=options_of(searching.search, leaving_out=("strategy", "supernet", "out", "resume")))
 def search(
+    *,
     method: str = "croze",
     space: str = "nasbench201",
     data: str = "digits",
     out: str | None = None,
-    budget: int = 100,
-    image_size: int | None = None,
-    batch_size: int = 8,
-    seed: int = 0,
-    max_parameters: float | None = None,
-    max_flops: float | None = None,
-    progress: bool = True,
+    settings: dict[str, Any],
     **fields: Any,
 ) -> None:
     """Search an architecture by proxies, without any training, and write its run directory with a report.
@@ -161,21 +148,9 @@ def search(
         progress: show a progress bar on terminals
     """
     proxies, strategy = parse_method(method)
-    directory = Path(out) if out else default_directory(space, method, data, seed)
-    result = searching.search(
-        spaces.get(space, **fields),
-        proxies,
-        data,
-        strategy=strategy,
-        budget=budget,
-        image_size=image_size,
-        batch_size=batch_size,
-        seed=seed,
-        max_parameters=max_parameters,
-        max_flops=max_flops,
-        out=directory,
-        progress=progress,
-    )
+    directory = Path(out) if out else default_directory(space, method, data, settings["seed"])
+    where = spaces.get(space, **fields)
+    result = searching.search(where, proxies, data, strategy=strategy, out=directory, **settings)
     from archgrad import report
 
     page = report.write(directory)

@@ -16,6 +16,7 @@ METRIC = "cifar10_test_200"
 
 def import_(
     source: str,
+    *,
     name: str | None = None,
     space: str | None = None,
     scale: float = 1.0,
@@ -35,7 +36,7 @@ def import_(
     print(f"kept in {tables.directory() / 'tables'}")
 
 
-def show(architecture: str, table: str = TABLE, metrics: str = "*") -> None:
+def show(architecture: str, *, table: str = TABLE, metrics: str = "*") -> None:
     """Look an architecture up: every value, and its place among all.
 
     Args:
@@ -54,7 +55,7 @@ def show(architecture: str, table: str = TABLE, metrics: str = "*") -> None:
     print_table(["metric", "value", "rank", "percentile"], rows)
 
 
-def best(metric: str = METRIC, table: str = TABLE, count: int = 10, lowest: bool = False) -> None:
+def best(*, metric: str = METRIC, table: str = TABLE, count: int = 10, lowest: bool = False) -> None:
     """List the best architectures of a table.
 
     Args:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +14,10 @@ import pytest
 import yaml
 
 import archgrad
-from archgrad import Method, cli, methods, spaces
-from archgrad.cli import COMMANDS, Elsewhere, _as_typed, _entries, main, show
+from archgrad import Method, methods, spaces
+from archgrad.cli import listing, main
+from archgrad.cli.listing import _entries
+from archgrad.cli.program import COMMANDS, Elsewhere
 from archgrad.runs import Run
 
 TINY = ["--channels", "2", "--cells", "1", "--epochs", "1", "--device", "cpu", "--progress", "false"]
@@ -214,7 +218,7 @@ def test_methods_and_components_are_listed_with_a_sentence(monkeypatch: pytest.M
 
 
 def test_what_stands_in_brackets_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setattr(cli, "_entries", lambda section: [("it", "of shape [edges]")])
+    monkeypatch.setattr(listing, "_entries", lambda section: [("it", "of shape [edges]")])
     main(["list", "datasets"])
     assert "of shape [edges]" in capsys.readouterr().out
 
@@ -276,6 +280,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("", "give a command: search, train, evaluate, report, list, show, "),
         ("serch", "unknown command 'serch': did you mean 'search' or"),
         ("search --method dart", "unknown method 'dart': did you mean 'darts'"),
+        ("search --config croze.yaml --epochs 3", "search: unknown option --epochs: "),
         ("search --method croz", "unknown method 'croz': did you mean 'croze'"),
         ("search --space nasbench", "unknown space 'nasbench': did you mean 'nasbench"),
         ("search --data digit", "unknown dataset 'digit': did you mean 'digits'?"),
@@ -314,6 +319,10 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("search --space mypkg.parts:number", "space 'mypkg.parts:number': expected a function that returns a"),
         ("train missing", "missing is not a run directory: it has no config.yaml"),
         ("train --random x", "--random: expected a whole number, got 'x'"),
+        ("train --run missing", "train: write RUN without --run: archgrad train RUN"),
+        ("train one two", "train: unexpected argument 'two'"),
+        ("train --random 1 missing", "missing is not a run directory"),
+        ("show --cost maybe", "--cost: expected true or false, got 'maybe'"),
         ("evaluate", "evaluate: RUN is missing"),
         ("evaluate missing", "missing is not a run directory"),
         ("show", "show: give a genotype or a run directory, or --cost"),
@@ -335,6 +344,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], workplace: Path, arguments: str, message: str):
     (workplace / "wrong.yaml").write_text("epochz: 3\n")
     (workplace / "typed.yaml").write_text("epochs: many\n")
+    (workplace / "croze.yaml").write_text("method: croze\n")
     assert refused(capsys, *arguments.split()).startswith(message)
     assert not (workplace / "runs").exists()
 
@@ -368,11 +378,21 @@ def test_every_command_elsewhere_is_there(name: str):
     assert all(callable(command) for command in loaded.values()) if isinstance(loaded, dict) else callable(loaded)
 
 
-def test_switches_and_what_may_stand_first():
-    typed = ["show", "333133", "--cost", "--batch_size", "2"]
-    assert _as_typed(typed, "show", show) == ["show", "--genotype", "333133", "--cost=true", "--batch_size", "2"]
-    assert _as_typed(["show", "--cost", "false"], "show", show) == ["show", "--cost", "false"]
-    assert _as_typed(["path", "1", "2", "--out", "a.png"], "landscape path", show)[1:5] == ["--a", "1", "--b", "2"]
+def commands(entries: Mapping[str, Any] = COMMANDS, path: str = "") -> dict[str, Any]:
+    """Every command by what is typed, those of groups too."""
+    found = {}
+    for name, entry in entries.items():
+        loaded = entry.load() if isinstance(entry, Elsewhere) else entry
+        inner = commands(loaded, f"{path}{name} ") if isinstance(loaded, dict) else {f"{path}{name}": loaded}
+        found |= inner
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), commands().items(), ids=[*commands()])
+def test_every_option_is_explained(name: str, command: Any):
+    """Those too that a command takes over from a function of the library."""
+    explained = re.findall(r"^        (\w+): \S", command.__doc__, re.MULTILINE)
+    assert sorted(explained) == sorted(option for option in inspect.signature(command).parameters if option != "fields")
 
 
 def test_warnings_are_lines_and_the_programs_own_ones_come_back(capsys: pytest.CaptureFixture[str]):

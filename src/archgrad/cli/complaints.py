@@ -18,11 +18,10 @@ KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 def readable(text: str, command: str, function: Callable[..., Any] | None, components: Iterable[ModuleType]) -> str:
     """One line for a complaint of jsonargparse; its own words, on one line, where it is of an unknown kind."""
     text = " ".join(text.split())
-    options = list(inspect.signature(function).parameters) if function else []
     if found := re.search(r"unrecognized arguments: (.+)", text):
-        return _unrecognised(found[1].split(), command, options)
+        return _unrecognised(found[1].split(), command, function)
     if found := re.search(r"does not accept option '(\w+)'", text):
-        return _unrecognised([f"--{found[1]}"], command, options)
+        return _unrecognised([f"--{found[1]}"], command, function)
     if found := re.search(r"arguments are required: (?:\w+\.)?(\w+)", text):
         return f"{command}: {found[1].upper()} is missing"
     if found := re.search(r"argument (--\S+): expected one argument", text):
@@ -47,11 +46,14 @@ def readable(text: str, command: str, function: Callable[..., Any] | None, compo
     return f"--{option}: {_component(text, option, value, wanted, components)}"
 
 
-def _unrecognised(arguments: list[str], command: str, options: list[str]) -> str:
+def _unrecognised(arguments: list[str], command: str, function: Callable[..., Any] | None) -> str:
     first = arguments[0]
     if not first.startswith("-"):
         return f"{command}: unexpected argument {first!r}"
     name = first.lstrip("-").partition("=")[0]
+    options = {n.rstrip("_"): p for n, p in (inspect.signature(function).parameters if function else {}).items()}
+    if name in options and options[name].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+        return f"{command}: write {name.upper()} without --{name}: archgrad {command} {name.upper()}"
     close = difflib.get_close_matches(name, [*options, "config", "print_config", "help"], n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(f'--{option}' for option in close)}?" if close else "it has no such option"
     return f"{command}: unknown option {first.partition('=')[0]}: {hint} (archgrad {command} --help)"

@@ -1,0 +1,21 @@
+"""The command ``archgrad evaluate``."""
+
+from __future__ import annotations
+
+from archgrad import comparison, evaluation
+from archgrad.distributed import World
+
+
+def evaluate(run: str, *, data: str | None = None, split: str = "test", device: str | None = None) -> None:
+    """Evaluate a trained network.
+
+    Args:
+        run: run directory of a training, or of a search whose found network has been trained
+        data: a dataset; that of the training by default
+        split: test or train
+        device: cpu, cuda, cuda:1, mps; the best there is by default
+    """
+    network = comparison.load(run)
+    found = evaluation.evaluate(network, comparison.dataset_of(run) if data is None else data, split, device=device)
+    if World.start(device).main:
+        print(f"{split}: {found}, {found.count:,} inputs")

@@ -1,0 +1,61 @@
+"""The command ``archgrad list``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from archgrad import data as datasets
+from archgrad import discretise, gradient, methods, modifiers, regularisers, relaxation, schedules, spaces
+from archgrad.errors import ArchgradError, unknown
+
+SECTIONS = ("spaces", "methods", "components", "datasets")
+COMPONENTS = (relaxation, gradient, modifiers, regularisers, schedules, discretise)
+"""The packages whose public classes are the library's components."""
+
+
+def list_(section: str | None = None) -> None:
+    """List spaces, methods, components and datasets.
+
+    Args:
+        section: one of them; all by default
+    """
+    if section is not None and section not in SECTIONS:
+        raise unknown("section", section, SECTIONS)
+    console = Console()
+    for name in [section] if section else SECTIONS:
+        table = Table(name.capitalize(), "", title_justify="left", box=None, header_style="bold", pad_edge=False)
+        for entry, text in _entries(name):
+            table.add_row(entry, escape(text))
+        console.print(table)
+        console.print()
+
+
+def _entries(section: str) -> list[tuple[str, str]]:
+    if section == "spaces":
+        return [(name, f"{_first_line(made)} {_count(spaces.get(name).count)}") for name, made in spaces.SPACES.items()]
+    if section == "methods":
+        return [(name, _about_method(name)) for name in methods.names()]
+    if section == "datasets":
+        paths = "an image folder, or a directory of train-*.parquet and test-*.parquet files"
+        return [*datasets.NAMES.items(), ("PATH", paths)]
+    return [(f"{m.__name__}.{name}", _first_line(getattr(m, name))) for m in COMPONENTS for name in m.__all__]
+
+
+def _count(genotypes: int) -> str:
+    """How many, exactly as long as a person can read it."""
+    return f"{genotypes:,} genotypes." if genotypes < 10**7 else f"{genotypes:.3e} genotypes."
+
+
+def _about_method(name: str) -> str:
+    try:
+        return _first_line(methods.function(name))
+    except ArchgradError as error:  # a broken plug-in must not hide the other methods
+        return str(error)
+
+
+def _first_line(thing: Any) -> str:
+    return (getattr(thing, "__doc__", None) or "").strip().split("\n\n")[0].replace("\n    ", " ").replace("``", "`")

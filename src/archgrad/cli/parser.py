@@ -1,0 +1,44 @@
+"""The parser of every command."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jsonargparse
+
+
+def may_stand(function: Callable[..., Any]) -> list[str]:
+    """The parameters of a command that may be left out, and stand without their name where they are given.
+
+    As in Python they are those that are not keyword-only.
+    """
+    parameters = inspect.signature(function).parameters.items()
+    return [n for n, p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty]
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """jsonargparse's parser, which also takes ``train RUN`` where RUN has a default, ``--cost`` and ``--from``."""
+
+    standing: tuple[str, ...] = ()
+
+    def add_function_arguments(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> list[str]:
+        """Add the parameters of a command."""
+        self.standing = (*self.standing, *may_stand(function))
+        added: list[str] = super().add_function_arguments(function, *args, **kwargs)
+        return added
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        """Add one of them, in the form in which it is typed."""
+        name = args[0].removeprefix("--")
+        if name in getattr(self, "standing", ()):  # jsonargparse lends this method to its groups, which have none
+            args = (name,)
+            kwargs |= {"nargs": "?", "default": argparse.SUPPRESS}  # a default would overrule a configuration file
+        elif name.endswith("_"):  # a word of Python's own, such as from_
+            args = (args[0].rstrip("_"),)
+            kwargs |= {"dest": name, "metavar": name.rstrip("_").upper()}
+        if kwargs.get("type") is bool:
+            kwargs |= {"nargs": "?", "const": True}
+        return super().add_argument(*args, **kwargs)

@@ -1,0 +1,158 @@
+"""The program: from arguments to a command, and from mistakes to one line."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import jsonargparse
+import torch
+
+import archgrad
+from archgrad import methods
+from archgrad.cli import complaints
+from archgrad.cli.arguments import named
+from archgrad.cli.evaluate import evaluate
+from archgrad.cli.fields import with_fields
+from archgrad.cli.listing import COMPONENTS, list_
+from archgrad.cli.parser import Parser
+from archgrad.cli.report import report
+from archgrad.cli.search import search
+from archgrad.cli.show import show
+from archgrad.cli.train import train
+from archgrad.distributed import first_of_machine
+from archgrad.errors import ArchgradError, unknown
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A command, or several by name, in a module that is imported only when one of them is asked for."""
+
+    place: str
+    """``module:name``."""
+    help: str
+
+    def load(self) -> Any:
+        """The function, or the commands by name."""
+        module, _, name = self.place.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+COMMANDS: dict[str, Callable[..., Any] | Elsewhere] = {
+    "search": search,
+    "train": train,
+    "evaluate": evaluate,
+    "report": report,
+    "list": list_,
+    "show": show,
+    "score": Elsewhere("archgrad.scoring.commands:score", "Score untrained networks of a space by proxies."),
+    "correlate": Elsewhere("archgrad.scoring.commands:correlate", "Compare proxies with the accuracies in a table."),
+    "robustness": Elsewhere("archgrad.robustness.commands:robustness", "Attack a trained network, corrupt its images."),
+    "bench": Elsewhere("archgrad.bench.commands:COMMANDS", "Compare methods fairly: campaigns and their reports."),
+    "table": Elsewhere("archgrad.tables.commands:COMMANDS", "Import tabular benchmarks, and look architectures up."),
+    "landscape": Elsewhere("archgrad.landscape.commands:COMMANDS", "Look at the geometry of a space in a table."),
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a mistake is one line on standard error and exit code 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command, function = "", None
+    if os.getcwd() not in sys.path:  # where a user's own components and networks lie
+        sys.path.insert(0, os.getcwd())
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            if arguments == ["--version"]:
+                print(archgrad.__version__)
+                return
+            path, commands, rest = _descend(arguments)
+            name = rest[0] if rest and not rest[0].startswith("-") else None
+            if name is not None:
+                command = " ".join([*path, name])
+                function = _search(rest) if command == "search" else commands[name]
+                function = commands[name] = with_fields(function, rest[1:])
+            jsonargparse.auto_cli(
+                _shown(commands if name is None else {name: commands[name]}),
+                args=rest,
+                parser_class=Parser,
+                exit_on_error=False,
+                prog=" ".join(["archgrad", *path]),
+                description="Gradient-based neural architecture search.",
+            )
+    except ArchgradError as error:
+        _fail(str(error))
+    except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
+        _fail(complaints.readable(str(error), command, function, COMPONENTS))
+    except ValueError as error:
+        if "Does not validate" not in str(error):
+            raise
+        # A component that refuses its settings: jsonargparse makes components outside its own error handling.
+        _fail(complaints.readable(str(error), command, function, COMPONENTS))
+    except KeyboardInterrupt:
+        print("archgrad: interrupted; the same command continues the run", file=sys.stderr)
+        sys.exit(130)
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _search(arguments: list[str]) -> Callable[..., None]:
+    """The search that is meant: that of a method, or that by proxies, which trains nothing and has its own options."""
+    method = named(arguments, "method")
+    if method is None or method in methods.names():
+        return search
+    from archgrad.scoring import commands
+
+    return commands.search if commands.is_method(method) else search
+
+
+def _descend(arguments: list[str]) -> tuple[list[str], dict[str, Any], list[str]]:
+    """Through groups of commands: the groups' names, the commands of the last one, and the arguments from there on."""
+    path: list[str] = []
+    commands: dict[str, Any] = dict(COMMANDS)
+    while True:
+        if not arguments:
+            called = " ".join(["archgrad", *path, "COMMAND"])
+            where = f"{' '.join(path)}: " if path else ""
+            raise ArchgradError(f"{where}give a command: {', '.join(commands)}; {called} --help tells its options")
+        name = arguments[0]
+        if name.startswith("-"):
+            return path, commands, arguments
+        if name not in commands:
+            raise unknown(" ".join([*path, "command"]), name, commands)
+        entry = commands[name]
+        entry = entry.load() if isinstance(entry, Elsewhere) else entry
+        if not isinstance(entry, Mapping):
+            return path, {**commands, name: entry}, arguments
+        path, commands, arguments = [*path, name], dict(entry), arguments[1:]
+
+
+def _shown(commands: Mapping[str, Any]) -> dict[str, Any]:
+    """Commands as jsonargparse takes them; those elsewhere are not imported for a line of help."""
+    return {name: _line_of_help(entry) if isinstance(entry, Elsewhere) else entry for name, entry in commands.items()}
+
+
+def _line_of_help(entry: Elsewhere) -> Callable[[], None]:
+    def nothing() -> None: ...
+
+    nothing.__doc__ = entry.help
+    return nothing
+
+
+def _fail(message: str) -> NoReturn:
+    if first_of_machine():
+        print(f"archgrad: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Ours as one line; those of libraries are for their developers."""
+    if issubclass(category, archgrad.ArchgradWarning) and first_of_machine():
+        print(f"archgrad: {message}", file=sys.stderr)

@@ -1,0 +1,14 @@
+"""The command ``archgrad report``."""
+
+from __future__ import annotations
+
+
+def report(run: str) -> None:
+    """Write the report of a run and print its path.
+
+    Args:
+        run: run directory of a search
+    """
+    from archgrad import report as reports
+
+    print(reports.write(run))

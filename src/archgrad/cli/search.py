@@ -1,0 +1,117 @@
+"""The command ``archgrad search``."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import archgrad
+from archgrad import methods, spaces
+from archgrad.distributed import World
+from archgrad.errors import ArchgradError, unknown
+from archgrad.method import ROLES, SEVERAL, Method
+from archgrad.options import gathers, option, options_of
+from archgrad.randomness import isolated
+from archgrad.runs import default_directory
+
+KINDS: dict[str, Any] = {"alpha_lr": float, "weight_lr": float, "flat_minima": float, "order": str} | {
+    role: list[kind] if role in SEVERAL else kind  # type: ignore[valid-type]
+    for role, kind in ROLES.items()
+}
+"""What can be changed of a method, and its type."""
+
+
+@gathers(
+    settings=options_of(archgrad.search, leaving_out=("out", "resume", "checkpoint_seconds")),
+    changes={name: option(name, kind | None) for name, kind in KINDS.items()},
+)
+def search(
+    *,
+    space: str = "nasbench201",
+    method: str = "darts",
+    data: str = "digits",
+    out: str | None = None,
+    settings: dict[str, Any],
+    changes: dict[str, Any],
+    **fields: Any,
+) -> None:
+    """Search an architecture and write its run directory with a report.
+
+    Args:
+        space: a space (see `archgrad list spaces`), or `package.module:function` that returns a network with choices
+        method: a method (see `archgrad list methods`); or a proxy such as croze, which has options of its own: see
+            `archgrad search --method croze --help`
+        data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
+        out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default; an interrupted run there is continued exactly
+        image_size: bring the images to this many pixels first
+        epochs: epochs of the search; the method's published number by default
+        batch_size: images per batch and process; the method's by default
+        seed: everything random follows from it
+        train_fraction: share of the training set that trains weights; the rest trains alphas
+        executor: how cells are computed; auto chooses by device
+        device: cpu, cuda, cuda:1, mps; the best there is by default
+        mixed_precision: no or bf16
+        diagnose: every how many epochs signs of collapse are looked for; 0 never
+        progress: show a progress bar on terminals
+        alpha_lr: learning rate of alphas; the method's by default (searches of a few hundred steps need a larger one)
+        weight_lr: first learning rate of the weights; the method's by default
+        flat_minima: make any method seek flat minima (A²M), with an ascent step of this length
+        order: alphas-first or weights-first; the method's by default
+        relaxation: instead of the method's
+        architecture_gradient: instead of the method's
+        weight_gradient: instead of the method's
+        modifiers: instead of the method's
+        regularisers: instead of the method's
+        schedules: instead of the method's
+        discretisation: instead of the method's
+    """
+    network = _network(space, settings["seed"]) if ":" in space else spaces.get(space, **fields)
+    directory = Path(out) if out else default_directory(space, method, data, settings["seed"])
+    result = archgrad.search(network, _method(method, space, **changes), data, out=directory, **settings)
+    if World.start(settings["device"]).main:
+        from archgrad import report
+
+        page = report.write(directory)
+        print(result.genotype)
+        print(f"run: {directory}   report: {page}")
+
+
+def _method(
+    name: str, space: str, alpha_lr: float | None, weight_lr: float | None, flat_minima: float | None, **parts: Any
+) -> Method:
+    """A method by name with what is changed of it; None leaves a part as it is."""
+    if name not in methods.names():
+        from archgrad.proxies import library
+
+        raise unknown("method", name, [*methods.names(), *library.names()])
+    given: dict[str, Any] = {
+        part: tuple(value) if part in SEVERAL else value for part, value in parts.items() if value is not None
+    }
+    method = replace(methods.get(name, space), **given)
+    if alpha_lr is not None:
+        method = replace(method, alpha_optimiser=replace(method.alpha_optimiser, lr=alpha_lr))
+    if weight_lr is not None:
+        method = replace(method, weight_optimiser=replace(method.weight_optimiser, lr=weight_lr))
+    return method if flat_minima is None else methods.a2m(space, method, flat_minima)
+
+
+def _network(path: str, seed: int) -> nn.Module:
+    """The network of ``package.module:function``, with weights that follow from the seed."""
+    module, _, name = path.partition(":")
+    try:
+        imported = importlib.import_module(module)
+    except ImportError as error:
+        raise ArchgradError(f"space {path!r}: {error}") from None
+    if not hasattr(imported, name):
+        raise unknown(f"function of {module}", name, [n for n, made in vars(imported).items() if callable(made)])
+    made = getattr(imported, name)
+    if callable(made) and not isinstance(made, nn.Module):
+        with isolated(seed, "weights"):
+            made = made()
+    if not isinstance(made, nn.Module):
+        raise ArchgradError(f"space {path!r}: expected a function that returns a torch.nn.Module, got {made!r}")
+    return made

@@ -1,0 +1,82 @@
+"""The command ``archgrad train``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+import archgrad
+from archgrad import comparison, spaces
+from archgrad.distributed import World
+from archgrad.errors import ArchgradError
+from archgrad.options import gathers, options_of
+from archgrad.train import TrainResult
+
+LEFT_OUT = ("recipe", "out", "resume", "checkpoint_seconds", "test_every", "settings")
+
+
+@gathers(settings=options_of(archgrad.train, LEFT_OUT))
+def train(
+    run: str | None = None,
+    *,
+    genotype: str | None = None,
+    space: str = "nasbench201",
+    data: str | None = None,
+    random: int = 0,
+    recipe: str = "quick",
+    out: str | None = None,
+    settings: dict[str, Any],
+    **fields: Any,
+) -> None:
+    """Train what a search found, or a genotype, from scratch; with random genotypes beside it for comparison.
+
+    Args:
+        run: run directory of a search; results go to RUN/train/
+        genotype: a genotype in the space's notation, instead of a run
+        space: the space of the genotype; that of the run, with the fields that the search was given
+        data: a dataset; that of the search by default
+        random: how many random genotypes are trained alike
+        recipe: darts, nasbench201, quick or adversarial
+        out: run directory of a genotype's training
+        epochs: instead of the recipe's
+        batch_size: instead of the recipe's
+        validation: share of the training set held out to choose the best epoch; 0 takes the last epoch
+        seed: everything random follows from it
+        device: cpu, cuda, cuda:1, mps; the best there is by default
+        mixed_precision: no or bf16
+        progress: show a progress bar on terminals
+    """
+    if (run is None) == (genotype is None):
+        raise ArchgradError("train: give either the run directory of a search, or --genotype with its --space")
+    if genotype is not None:
+        where = spaces.get(space, **fields)
+        results = [comparison.train_genotype(where, genotype, data or "digits", recipe=recipe, out=out, **settings)]
+    else:
+        assert run is not None
+        results = comparison.train_found(run, random=random, data=data, fields=fields, recipe=recipe, **settings)
+    if not World.start(settings["device"]).main:
+        return
+    if run is None:
+        print(_told(results[0]))
+        return
+    _compare(*results)
+    from archgrad import report
+
+    print(f"report: {report.write(run)}")
+
+
+def _compare(found: TrainResult, *others: TrainResult) -> None:
+    print(f"found: {_told(found)}")
+    if others:
+        accuracies = torch.tensor([other.test.accuracy for other in others], dtype=torch.float64)
+        better = int((accuracies > found.test.accuracy).sum())
+        spread = f" ± {accuracies.std():.2%}" if len(others) > 1 else ""
+        print(
+            f"{len(others)} random genotype{'s' if len(others) > 1 else ''}: {accuracies.mean():.2%}{spread}, "
+            f"best {accuracies.max():.2%}; {better} better than the found one"
+        )
+
+
+def _told(result: TrainResult) -> str:
+    return f"test accuracy {result.test.accuracy:.2%}, {result.parameters:,} parameters"
