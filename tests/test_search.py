@@ -531,7 +531,7 @@ def test_extra_evaluations_within_a_step_disturb_nothing():
     ("network", "options", "message"),
     [
         (nn.Linear(4, 2), {}, "Linear has no open choice"),
-        (small(), {"method": DEEPER}, "a network of one's own has its own size"),
+        (small(), {"method": DEEPER}, "a network of your own has its own size"),
         ("nasbench", {}, "unknown space 'nasbench': did you mean 'nasbench201'"),
         (7, {}, "expected a space, its name or a torch.nn.Module, got int"),
         (small(), {"method": "dart"}, "unknown method 'dart': did you mean 'darts'"),

@@ -1,4 +1,4 @@
-"""The two steps of a search, on alphas and on weights, at a stated time and with stated candidates."""
+"""The two steps of a search, on alphas and on weights, at a given time and with given candidates."""
 
 from __future__ import annotations
 

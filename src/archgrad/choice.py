@@ -69,7 +69,7 @@ def check_name(owner: str, name: str) -> None:
     if not name or "." in name or hasattr(nn.ModuleDict(), name) or hasattr(nn.ParameterDict(), name):
         raise ArchgradError(
             f"{owner}: {name!r} cannot be a name here, since torch's containers use it themselves: "
-            "take one without dots that is none of their attributes"
+            "take one without dots that is not one of their attributes"
         )
 
 
@@ -77,7 +77,7 @@ class Choice(Site):
     """One open decision among candidate modules that take the same inputs and return tensors of one shape.
 
     ``Choice({"conv3": …, "skip": nn.Identity()}, group="block")`` computes Σ_o w_o · candidate_o(inputs). Choices with
-    the same ``group`` are settled alike; without one, a choice decides for itself and is named after its place.
+    the same ``group`` are decided together; without one, a choice is decided on its own and named after its place.
 
     >>> choice = Choice({"wide": nn.Linear(4, 4), "skip": nn.Identity()}, group="block")
     """

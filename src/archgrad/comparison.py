@@ -1,4 +1,4 @@
-"""Training what a search found, and random genotypes alike: what the search is worth."""
+"""Training what a search found and random genotypes the same way, to see what the search is worth."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def train_found(
     seed: int = 0,
     **options: Any,
 ) -> list[TrainResult]:
-    """Train what a search found, and ``random`` genotypes drawn uniformly, all alike, in ``RUN/train/``.
+    """Train what a search found, and ``random`` genotypes drawn uniformly, all the same way, in ``RUN/train/``.
 
     The data are those of the search unless given. So are the fields of its space, over which ``fields`` are laid; sizes
     that the search was not given are the published ones of settled networks. The first result is that of the found

@@ -32,19 +32,19 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ArchgradError:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a number; true and false are none."""
+    """Whether it is a number; true and false are not."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def require_number(owner: str, **values: object) -> None:
-    """Refuse what is no number, naming whose it is."""
+    """Refuse what is not a number; ``owner``: what the message starts with."""
     for name, value in values.items():
         if not is_number(value):
             raise ArchgradError(f"{owner}: {name} must be a number, got {value!r}{if_text(value)}")
 
 
 def require_positive(owner: str, **values: float) -> None:
-    """Refuse what is no finite number above zero."""
+    """Refuse what is not a finite number above zero."""
     require_number(owner, **values)
     for name, value in values.items():
         if not (math.isfinite(value) and value > 0):
@@ -52,7 +52,7 @@ def require_positive(owner: str, **values: float) -> None:
 
 
 def require_not_negative(owner: str, **values: float) -> None:
-    """Refuse what is no number of at least zero."""
+    """Refuse what is not a number of at least zero."""
     require_number(owner, **values)
     for name, value in values.items():
         if not value >= 0:
@@ -60,7 +60,7 @@ def require_not_negative(owner: str, **values: float) -> None:
 
 
 def require_whole(owner: str, least: int, **values: object) -> None:
-    """Refuse what is no whole number of at least ``least``."""
+    """Refuse what is not a whole number of at least ``least``."""
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise ArchgradError(

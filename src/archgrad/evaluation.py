@@ -103,7 +103,7 @@ def load_weights(network: nn.Module, path: Path | str) -> nn.Module:
     try:
         state = safetensors.torch.load_file(path)
     except FileNotFoundError:
-        raise ArchgradError(f"{path}: no such file of weights") from None
+        raise ArchgradError(f"{path}: no such weights file") from None
     except (OSError, SafetensorError) as error:
         raise ArchgradError(f"{path}: not a readable safetensors file ({' '.join(str(error).split())})") from None
     load_state(network, state, str(path))

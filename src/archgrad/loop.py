@@ -128,7 +128,7 @@ class Loop(ABC):
         return not checks or bool(torch.stack([check.to(checks[0].device) for check in checks]).all())
 
     def require_finite(self) -> None:
-        """Stop the run, which all processes do alike, where something is not finite."""
+        """Stop the run, in all processes, where something is not finite."""
         if not self.finite():
             kept = f"; the last good checkpoint is kept in {self.run.directory}" if self.run else ""
             raise ArchgradError(

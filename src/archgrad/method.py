@@ -32,7 +32,7 @@ from archgrad.roles import (
 class WeightOptimiser:
     """SGD with momentum; the learning rate falls from ``lr`` to ``lr_min`` along a cosine over the epochs.
 
-    ``clip``: largest common norm of the gradients before each step, None for any.
+    ``clip``: largest common norm of the gradients before each step, None for no limit.
     """
 
     lr: float = 0.025
@@ -77,7 +77,7 @@ ROLES: dict[str, type] = {
 SEVERAL = ("modifiers", "regularisers", "schedules")
 """The roles of which a method may have any number."""
 
-_NO_ALPHAS = "its mixtures do not depend on alphas, so there is nothing to look through; take Fixed"
+_NO_ALPHAS = "its mixtures do not depend on alphas, so there is nothing to differentiate through; use Fixed"
 REFUSED: dict[frozenset[str], str] = {
     frozenset({"RandomPath", "Unrolled"}): _NO_ALPHAS,
     frozenset({"RandomPath", "ImplicitGradient"}): _NO_ALPHAS,

@@ -89,7 +89,7 @@ def random_search(space: str = "darts", candidates: int = 100) -> Method:
 
 
 def random_genotype(space: str = "darts") -> Method:
-    """The honest floor: a genotype drawn uniformly, nothing is trained."""
+    """The baseline of all searches: a genotype drawn uniformly, without any training."""
     return replace(random_search(space, candidates=1), name="random_genotype", epochs=0)
 
 
@@ -277,7 +277,7 @@ def darts_minus(space: str = "darts") -> Method:
 
 
 def oles(space: str = "darts") -> Method:
-    """OLES: operations whose training and validation gradients no longer agree are trained no more.
+    """OLES: operations whose training and validation gradients no longer agree are frozen.
 
     *Source:* operation-level early stopping, NeurIPS 2023: 97.70 % on CIFAR-10.
     """
@@ -285,7 +285,7 @@ def oles(space: str = "darts") -> Method:
 
 
 def darts_pt(space: str = "darts", tune: int = 5) -> Method:
-    """DARTS-PT: the supernet of DARTS, settled by what its accuracy suffers from most.
+    """DARTS-PT: the supernet of DARTS, which keeps the candidates that its accuracy needs most.
 
     *Source:* arXiv 2108.04392: 97.39 ± 0.08 % on CIFAR-10; NAS-Bench-201: 88.11 %.
     """
@@ -309,7 +309,7 @@ def weight_entangled(space: str = "darts") -> Method:
 
 
 def attention_darts(space: str = "darts") -> Method:
-    """DARTS whose mixture depends on the image at first.
+    """DARTS with a mixture that depends on the image, less and less over the search.
 
     *Source:* a component of confopt (arXiv 2507.16533), "dynamic exploration"; no search is published.
     """

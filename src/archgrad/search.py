@@ -80,8 +80,8 @@ def search(
     that of one process.
     ``train_fraction`` of the training set trains the weights, the rest the alphas; the split is stratified and follows
     from ``seed``.
-    ``diagnose``: every how many epochs `Diagnose` looks for signs of collapse, or one as it is; 0 for never. It changes
-    nothing.
+    ``diagnose``: look for signs of collapse every so many epochs, or as a given `Diagnose` says; 0 for never. It does
+    not change the search.
     ``out``: run directory; a search that was interrupted there is continued exactly. None writes nothing. It may be
     continued on another device or by another executor, which changes the rounding.
 
@@ -146,7 +146,7 @@ def _supernet(
         space = replace(network, **{key: value for key, value in size.items() if key in network.fields})
         return space.supernet(classes=dataset.classes, in_channels=dataset.channels, executor=executor, seed=seed)
     if any(key in Size._fields for key in size):
-        raise ArchgradError("search: channels and cells are sizes of a space; a network of one's own has its own size")
+        raise ArchgradError("search: channels and cells are sizes of a space; a network of your own has its own size")
     if isinstance(network, Supernet):
         return network
     if not isinstance(network, nn.Module):

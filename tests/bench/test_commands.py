@@ -104,7 +104,7 @@ def test_mistakes_are_one_line(file: str) -> None:
         (lambda: commands.run(file, address="auto"), "--address belongs to --executor ray"),
         (lambda: commands.merge(file, "nowhere"), "nowhere is not the directory of a campaign"),
         (lambda: commands.reported(file), "nothing has a score yet: archgrad bench run .*campaign computes them"),
-        (lambda: commands.status("nowhere.yaml"), r"nowhere\.yaml: no such file of a campaign"),
+        (lambda: commands.status("nowhere.yaml"), r"nowhere\.yaml: no such campaign file"),
     ):
         with pytest.raises(ArchgradError, match=message) as error:
             call()

@@ -59,7 +59,7 @@ def test_what_has_no_correlation_is_refused(additive: Table):
         exact_autocorrelation(additive, metric="constant")
     with pytest.raises(ArchgradError, match="the accuracy is constant"):
         autocorrelation(np.ones((2, 20)))
-    with pytest.raises(ArchgradError, match="allow lags below it"):
+    with pytest.raises(ArchgradError, match="allow lags below that"):
         autocorrelation(np.ones((2, 5)), 5)
     with pytest.raises(ArchgradError, match="steps and walks must be 1 or more"):
         random_walks(additive, 0, metric="one")

@@ -161,7 +161,7 @@ def test_what_cannot_be_counted_is_one_line() -> None:
     with pytest.raises(ArchgradError, match="no candidate of this supernet has any flops"):
         Cost()(dict(free.alphas.items()), mixed(free), Context(free))
     nothing = Supernet(nn.Sequential(Choice({"tanh": nn.Tanh(), "skip": nn.Identity()})))
-    with pytest.raises(ArchgradError, match="say the shape of one input"):
+    with pytest.raises(ArchgradError, match="give the shape of one input"):
         Cost()(dict(nothing.alphas.items()), mixed(nothing), Context(nothing))
     net = spaces.get("nasbench201", channels=4, cells=1).supernet()
     with pytest.raises(ArchgradError, match=r"cannot take an input of shape \[1, 8, 8\]"):

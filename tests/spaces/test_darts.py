@@ -225,7 +225,7 @@ def test_the_bad_texts_below_are_bad_in_one_place_only() -> None:
         (text(normal=pairs(3, 7)), r"normal\[3\] must be a pair \(operation, input\), got 7"),
         (text(normal=pairs(7, ("sep_conv_3x", 1))), r"unknown operation at normal\[7\] 'sep_conv_3x': did you mean"),
         (text(normal=pairs(7, ("none", 1))), r"unknown operation at normal\[7\] 'none'"),
-        (text(normal_concat=[3, 4, 5]), r"normal_concat is \[3, 4, 5\], but cells of this space leave through \[2, 3"),
+        (text(normal_concat=[3, 4, 5]), r"normal_concat is \[3, 4, 5\], but cells of this space concatenate \[2, 3"),
         (text(reduce_concat=range(2, 7)), r"reduce_concat is \[2, 3, 4, 5, 6\], but"),
         (text(reduce_concat=5), "reduce_concat is 5, but"),
         (text(reduce_concat=["a", 2]), r"reduce_concat is \['a', 2\], but"),

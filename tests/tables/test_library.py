@@ -134,7 +134,7 @@ def test_natsbench_without_its_package(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "nats_bench", None)
     path = tmp_path / "NATS-tss-v1_0-3ffb9.pickle.pbz2"
     path.touch()
-    with pytest.raises(ArchgradError, match="say trust if it is from its authors"):
+    with pytest.raises(ArchgradError, match="say trust if this one is from its authors"):
         tables.import_table(path)
     with pytest.raises(ArchgradError, match=r"needs the package nats_bench \(pip install 'archgrad\[nats\]'\)"):
         tables.import_table(path, trust=True)

@@ -5,7 +5,7 @@ Which libraries, by trial on Python 3.11 to 3.13 with current numpy and torch:
 * **pyautoattack** is the authors' own AutoAttack as a package without any dependency but torch and numpy.
 * **foolbox** has Carlini and Wagner's attack and DeepFool as native torch code: all images of a batch at once, 50 times
   as fast as those of adversarial-robustness-toolbox, which go through numpy, and with smaller perturbations (median
-  L2 0.127 against 0.141 on a small network; DeepFool fooled 100 % against 94 %). That toolbox' AutoAttack also needs a
+  L2 0.127 against 0.141 on a small network; DeepFool fooled 100 % against 94 %). That toolbox's AutoAttack also needs a
   package that it does not name, and lacks FAB.
 * torchattacks pins an old ``requests``, cleverhans needs TensorFlow: neither installs beside the others.
 """

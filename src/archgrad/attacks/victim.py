@@ -74,7 +74,7 @@ class Victim:
         return cls(network, dataset.train.normalisation, bounds, dataset.task)
 
     def inputs(self, x: Any) -> Images:
-        """The inputs cut from any graph; those that cannot be moved a little, such as tokens, are refused."""
+        """The inputs cut from any graph; those that cannot change by a small amount, such as tokens, are refused."""
         if isinstance(x, Tensor) and x.is_floating_point():
             return x.detach()
         found = f"{x.dtype} tensors" if isinstance(x, Tensor) else "several tensors"

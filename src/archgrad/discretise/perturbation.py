@@ -27,8 +27,8 @@ class Perturbation(Discretisation):
 
     *Source:* DARTS-PT, arXiv 2108.04392, algorithm 1 (5 to 10 epochs between decisions). *Differs:* while a candidate
     is left out the weights of the others are normalised anew; cells of different kinds are not decided in pairs. A
-    published library evaluated with running statistics, masked all edges alike, skipped edges when it tuned for one
-    epoch, and knew cells of four nodes only.
+    published library evaluated with running statistics, masked all edges the same way, skipped edges when it tuned for
+    one epoch, and knew cells of four nodes only.
     """
 
     tune: int = 5

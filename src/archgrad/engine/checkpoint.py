@@ -24,7 +24,7 @@ def recomputed(module: nn.Module, function: Callable[..., list[Tensor]], tensors
 
 
 def as_now(module: nn.Module) -> AbstractContextManager[None]:
-    """A context in which the module has the parameters of now, and copies of the buffers of now.
+    """A context in which the module has its present parameters, and copies of its present buffers.
 
     Forward passes inside it move the copies. Copies, rather than old values put back: a backward pass that follows
     still finds the buffers it was built on.

@@ -41,7 +41,7 @@ def forced(name: str) -> Iterator[None]:
 def executor_for(name: str, x: Tensor, settled: bool = False) -> Executor:
     """The executor of that name; ``"auto"`` picks one by where ``x`` is and what is done to it.
 
-    A ``settled`` cell has too few operations alike to be worth the stacking of ``batched``.
+    A ``settled`` cell has too few similar operations for the stacking of ``batched`` to pay.
     """
     name = _forced.get() or name
     if name == "auto":

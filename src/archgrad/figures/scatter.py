@@ -1,4 +1,4 @@
-"""Scatter plots of cost against score, with the front of those that nobody beats."""
+"""Scatter plots of cost against score, with their Pareto front."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ class Perturbed(WeightGradient):
     the gradient, each projected to the ε-ball and to the simplex, after a ``random_start``; of all points seen, the
     mixture itself included, the one with the largest loss. Costs ``steps`` gradients of the mixture.
 
-    Only candidates that are computed are perturbed; all sites of a group alike. ``per``: a new δ in every step, or one
-    per epoch (against its first batch). ``base``: any weight gradient.
+    Only candidates that are computed are perturbed, in the same way at all sites of a group. ``per``: a new δ in every
+    step, or one per epoch (against its first batch). ``base``: any weight gradient.
 
     *Source:* SmoothDARTS, arXiv 2002.05283, equations 6 to 8: ε from 0.03 to 0.3 linearly, 7 steps. *Differs:* the
     published code attacks in evaluation mode and does not project to the simplex; one library perturbed the alphas

@@ -29,7 +29,7 @@ class Unrolled(ArchitectureGradient):
 
     * ``second_order="exact"``: as the derivative of ∇_α ℓ_train(ω + εv) by ε (forward over reverse, plain executor),
     * ``"double-backward"``: by differentiating ⟨∇_ω ℓ_train, v⟩ (plain executor), the same, and also for networks of
-      one's own whose functions have no forward derivative; it keeps more memory, or
+      your own whose functions have no forward derivative; it keeps more memory, or
     * ``"finite-difference"``: [∇_α ℓ_train(ω+rv) − ∇_α ℓ_train(ω−rv)] / 2r with r = ``radius`` / ‖v‖, as published.
 
     ξ is the weights' present learning rate.

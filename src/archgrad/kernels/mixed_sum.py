@@ -142,7 +142,7 @@ def _require_once() -> None:
 def _check(z: Tensor) -> None:
     if z.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(z.device.type):
         raise ArchgradError(
-            "mixed_sum: needs float32 or float64 outside autocast; in less use the plain or the batched executor"
+            "mixed_sum: needs float32 or float64 outside autocast; below that use the plain or the batched executor"
         )
 
 

@@ -1,4 +1,4 @@
-"""Random walks, and how fast accuracy forgets where it came from."""
+"""Random walks, and how fast the accuracies along them decorrelate."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _on_surface(
 def autocorrelation(walks: Float[np.ndarray, "walks points"], lags: int = 10) -> Float[np.ndarray, " lags_and_0"]:
     """Of measured walks: r(k) = E[(f_t − f̄)(f_{t+k} − f̄)] / Var f, for k = 0 … ``lags``."""
     if not 0 <= lags < walks.shape[1]:
-        raise ArchgradError(f"autocorrelation: walks of {walks.shape[1]} points allow lags below it, got {lags}")
+        raise ArchgradError(f"autocorrelation: walks of {walks.shape[1]} points allow lags below that, got {lags}")
     if np.ptp(walks) == 0:
         raise ArchgradError("autocorrelation: the accuracy is constant")
     centred = walks - walks.mean()

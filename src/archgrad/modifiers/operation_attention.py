@@ -24,7 +24,7 @@ NAME = "operation_attention"
 
 @dataclass(frozen=True)
 class OperationAttention(Modifier):
-    """Every candidate counts w_o + c(t)·a_o(x): a gate on each edge looks at the image, and its word fades.
+    """Every candidate counts w_o + c(t)·a_o(x): a gate on each edge looks at the image, and fades out.
 
     a(x) = tanh(G·mean(x) + b), the mean over the map of what the edge's candidates read; the gates are weights of the
     network, one per edge of every cell, and start at 0, so that training starts from the mixture without them. Only
@@ -100,7 +100,7 @@ class Gate(nn.Linear):
 
 
 class Look:
-    """A gate's word on what passes its edge, asked for once per pass."""
+    """What a gate says of the state that it looks at, computed once per pass."""
 
     def __init__(self, gate: nn.Module):
         self.gate = gate

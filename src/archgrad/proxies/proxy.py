@@ -35,7 +35,7 @@ class Proxy(ABC):
     `Supernet` together with the ``genotype`` of one path, which is then scored with the supernet's weights.
     ``normalisation``: how the images were normalised, for proxies that must know which pixels are valid.
 
-    A proxy of one's own is a formula of a `Specimen`. All work is done on a copy in training mode, with random numbers
+    A proxy of your own is a formula of a `Specimen`. All work is done on a copy in training mode, with random numbers
     of its own: network, buffers, gradients and torch's random state stay as they are. The copy computes in ``dtype``,
     by default in that of the network, but at least in single precision; its cells are computed by ``executor``, by
     default by the one that they choose.

@@ -222,7 +222,7 @@ def _shape(network: nn.Module) -> tuple[int, ...]:
             return (module.in_channels, 32, 32)
         if isinstance(module, nn.Linear):
             return (module.in_features,)
-    raise ArchgradError("Cost: say the shape of one input, e.g. Cost(shape=(3, 32, 32)): no layer tells it")
+    raise ArchgradError("Cost: give the shape of one input, as in Cost(shape=(3, 32, 32)): no layer tells it")
 
 
 def _timed(traced: _Traced, supernet: Supernet) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Where the found architecture stands among random ones trained alike."""
+"""Where the found architecture stands among random ones that were trained the same way."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def comparison(data: RunData) -> Section:
     """A dot per network, and a table."""
     title = "Comparison with random genotypes"
     command = element("code", f"archgrad train {data.name} --random 10")
-    advice = ["To train the found genotype and ten random ones alike: ", command]
+    advice = ["To train the found genotype and ten random ones the same way: ", command]
     trained = sorted(
         (t for t in data.trainings if t.test_accuracy is not None), key=lambda t: -(t.test_accuracy or 0.0)
     )

@@ -1,4 +1,4 @@
-"""How the trained networks of a run stand attacks and corruptions."""
+"""How the trained networks of a run withstand attacks and corruptions."""
 
 from __future__ import annotations
 

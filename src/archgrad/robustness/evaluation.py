@@ -220,7 +220,7 @@ class _Measure:
         return self._share(right)
 
     def _attackable(self, attack: Attack) -> Iterable[tuple[Tensor, Tensor, torch.Generator]]:
-        """Images that are classified rightly. All radii draw alike."""
+        """Images that are classified correctly. All radii use the same random numbers."""
         for number, (right, (x, y)) in enumerate(zip(self.right, self.normalised.epoch(), strict=True)):
             if bool(right.any()):
                 yield x[right], y[right], generator(self.seed, "attack", attack.label, number)

@@ -37,7 +37,7 @@ class Regulariser(ABC):
     def term(
         self, alphas: Alphas, mixture: Mixture, context: Context, objective: Objective | None = None
     ) -> Float[Tensor, ""]:
-        """What is weighed; ``objective``, for those who look at the batch, tells its loss at any mixture."""
+        """What the weight multiplies; ``objective``, for terms that need it, gives the batch's loss at any mixture."""
 
 
 class MeanOverEdges(Regulariser):
@@ -53,7 +53,7 @@ class MeanOverEdges(Regulariser):
         """The values of one group, of any shape.
 
         Candidates that do not exist or have been pruned have alphas of −∞ and weights of 0; ``exists``, on the host,
-        tells them apart. Edges that have none left are not here.
+        tells them apart. Edges that have none left are left out.
         """
 
     def term(

@@ -16,7 +16,7 @@ from archgrad.errors import ArchgradError
 from archgrad.mixture import Mixture
 
 Per = Literal["step", "epoch", "site"]
-"""How often is drawn: once per step for all sites, once per epoch for all sites, or once per step for every site."""
+"""How often numbers are drawn: once per step or once per epoch for all sites, or once per step for every site."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Relaxation:
         """The weights of one group; with a first axis of 1 or ``now.sites`` where they were drawn.
 
         ``alpha`` is −∞ where a candidate does not exist or has been pruned, on edges that have one left; whatever
-        weight the formula gives such a candidate is taken away.
+        weight the formula gives such a candidate is set to 0.
         """
         raise ArchgradError(f"{type(self).__name__}: a relaxation needs a formula: def weights(self, alpha, now)")
 
@@ -94,7 +94,7 @@ class Relaxation:
         if not bool(found.isfinite().all()):
             raise ArchgradError(
                 f"{type(self).__name__}: weights of group {group!r} are not finite; its alphas are −∞ where an edge "
-                "lacks a candidate: let the formula make 0 of that"
+                "lacks a candidate: let the formula give that one a weight of 0"
             )
 
 

@@ -16,7 +16,7 @@ from archgrad.state import State, Step
 
 @dataclass(frozen=True)
 class OperationFreeze(Schedule):
-    """An operation whose gradients on training and validation data no longer agree is trained no more.
+    """An operation whose gradients on training and validation data no longer agree is frozen.
 
     Per operation (of one edge of one site) the score is the mean over ``window`` steps of cos(∇ℓ_train, ∇ℓ_val) of its
     weights, both at the mixture of the step; steps in which it was not computed do not count. At the end of a window,

@@ -38,7 +38,7 @@ SPACES: dict[str, Callable[..., Space]] = {
 
 
 def get(name: str, **fields: Any) -> Space:
-    """The space of that name; ``fields``: its sizes, ``channels`` and ``cells``, and whatever else it can be told."""
+    """The space of that name; ``fields``: its sizes, ``channels`` and ``cells``, and all its other fields."""
     if name not in SPACES:
         raise unknown("space", name, SPACES)
     space: Any = SPACES[name]()

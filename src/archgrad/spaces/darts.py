@@ -415,7 +415,7 @@ class Darts(Space):
             if not isinstance(outputs, Iterable) or sorted(map(repr, outputs)) != sorted(map(repr, self.outputs)):
                 shown = list(outputs) if isinstance(outputs, range) else outputs
                 raise ArchgradError(
-                    f"darts: {name}_concat is {shown!r}, but cells of this space leave through {list(self.outputs)}"
+                    f"darts: {name}_concat is {shown!r}, but cells of this space concatenate {list(self.outputs)}"
                 )
         if extra := sorted(map(str, set(fields) - known)):
             raise unknown("field of a DARTS genotype", extra[0], known)

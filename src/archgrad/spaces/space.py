@@ -35,7 +35,7 @@ class Space(ABC):
     published number, which for some spaces differs between the supernet and the settled network. Further fields are
     those of the particular space; ``dataclasses.replace`` changes any of them.
 
-    A space of one's own needs a ``name``, the two published sizes, `groups` and `supernet`; the rest follows, and can
+    A space of your own needs a ``name``, the two published sizes, `groups` and `supernet`; the rest follows, and can
     be overridden where something better is known.
     """
 

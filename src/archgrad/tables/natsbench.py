@@ -34,7 +34,7 @@ def read_natsbench(path: Path, name: str = "nasbench201", *, trust: bool = False
     if not path.exists():
         raise ArchgradError(f"{path}: no such file or directory")
     if path.suffix != ".pth" and not trust:
-        raise ArchgradError(f"{path}: a pickle can run code when it is opened; say trust if it is from its authors")
+        raise ArchgradError(f"{path}: opening a pickle can run code: say trust if this one is from its authors")
     try:
         nats_bench = importlib.import_module("nats_bench")
     except ImportError:

@@ -89,7 +89,7 @@ class Classes(Task):
         labels = self.targets(targets, where)
         counted = labels[self._counted(labels)]
         if not len(counted):
-            raise ArchgradError(f"{where}: no label from which the number of classes could be known")
+            raise ArchgradError(f"{where}: no label that tells the number of classes")
         return replace(self, classes=int(counted.max()) + 1)
 
     def targets(self, values: Any, where: str) -> Tensor:

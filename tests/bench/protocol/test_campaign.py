@@ -120,7 +120,7 @@ def test_where_a_machine_keeps_its_data_does_not_matter(make: Make) -> None:
     [
         ({"method": ["darts"]}, "campaign.yaml: unknown key 'method': did you mean 'methods'"),
         ({"methods": "darts"}, "methods must be a list of names or mappings, got 'darts'"),
-        ({"methods": ["darts", "darts"]}, "the method 'darts' stands there twice"),
+        ({"methods": ["darts", "darts"]}, "the method 'darts' is listed twice"),
         ({"methods": [{"name": "a/b"}]}, "a method needs a name of letters"),
         ({"methods": [{"name": "x", "method": "darts", "lr": 1}]}, "campaign.yaml: unknown setting of methods.x 'lr'"),
         ({"benchmarks": ["two"]}, "campaign.yaml: unknown benchmark 'two'"),
@@ -187,7 +187,7 @@ def test_methods_are_composed_before_anything_runs(make: Make) -> None:
 
 
 def test_files_and_directories_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(ArchgradError, match=r"c\.yaml: no such file of a campaign"):
+    with pytest.raises(ArchgradError, match=r"c\.yaml: no such campaign file"):
         Campaign.load(tmp_path / "c.yaml")
     with pytest.raises(ArchgradError, match=r"is not the directory of a campaign: it has no campaign\.yaml"):
         Campaign.load(tmp_path)

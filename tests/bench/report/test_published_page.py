@@ -45,7 +45,8 @@ def test_what_they_show(analysis: Analysis, text: str) -> None:
         "single_cell-regular",
     ]
     method, setting = (np.median(spread.shares[:, c]) for c in (0, 2))
-    assert f"the setting makes {100 * setting:.0f} % of the variance and the method {100 * method:.0f} %" in text
+    shares = f"{100 * setting:.0f} % of the variance and the method for {100 * method:.0f} %"
+    assert f"On the median benchmark the setting accounts for {shares}" in text
     winners = [set(analysis.cube.cells[:, b].argmax(0)) for b in range(9)]
     assert f"only {sum(len(w) == 1 for w in winners)} of 9 benchmarks have the same winner in all nine settings" in text
     top = [analysis.results.settings[name] for name in analysis.cube.settings].index("lr 0.1, wd 1e-3")
@@ -69,7 +70,7 @@ def test_agreement(analysis: Analysis, text: str) -> None:
     least = (settings.extremes or ((0, 0), (0, 0)))[0]
     assert [settings.names[i] for i in least] == ["6", "9"]
     assert f"τ = {settings.average:.2f} on average" in text
-    assert f"with {settings.tau[least]:.2f}. Still" in text
+    assert f"have {settings.tau[least]:.2f}. Still" in text
 
 
 def test_what_they_cannot_show(analysis: Analysis, published: Results, text: str) -> None:

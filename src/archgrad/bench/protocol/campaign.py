@@ -192,7 +192,7 @@ class Campaign(Document):
         if path.is_dir():
             return cls.open(path)
         if not path.is_file():
-            raise ArchgradError(f"{path}: no such file of a campaign")
+            raise ArchgradError(f"{path}: no such campaign file")
         campaign = cls._of(read(path), path)
         if (campaign.directory / SNAPSHOT).is_file():
             try:
@@ -303,7 +303,7 @@ def _methods(given: Iterable[Any]) -> dict[str, dict[str, Any]]:
             raise ArchgradError(f"a method needs a name of letters, digits and _.()+-, got {item!r}")
         require_known(f"methods.{name}", entry, (*SEARCH, "method"))
         if name in found:
-            raise ArchgradError(f"the method {name!r} stands there twice: give one of them another name")
+            raise ArchgradError(f"the method {name!r} is listed twice: give one of them another name")
         found[name] = entry
     return {name: found[name] for name in found if name not in BASELINES} | {b: found.get(b, {}) for b in BASELINES}
 

@@ -299,7 +299,7 @@ def _read(source: str | Path) -> tuple[dict[str, Any], str]:
     path = Path(source)
     if not path.is_file():
         if len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
-            raise ArchgradError(f"{path}: no such file of a suite")
+            raise ArchgradError(f"{path}: no such suite file")
         raise unknown("suite", str(source), known)
     return read(path), str(path)
 

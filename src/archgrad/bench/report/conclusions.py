@@ -125,10 +125,10 @@ def _reversal(found: Agreement) -> str | None:
     negative = int((found.tau[np.triu_indices(len(found.names), 1)] < 0).sum())
     of = len(found.names) * (len(found.names) - 1) // 2
     text = (
-        f"Two benchmarks agree on the ranking with τ = {found.average:.2f} on average; the least alike are "
+        f"Two benchmarks agree on the ranking with τ = {found.average:.2f} on average; the two that agree least are "
         f"{found.names[i]} and {found.names[j]} "
         f"(τ {found.tau[i, j]:.2f}{range_text(found.low[i, j], found.high[i, j])}), "
-        f"and {negative} of {of} pairs of benchmarks order more pairs of methods the other way round than alike."
+        f"and {negative} of {of} pairs of benchmarks have more pairs of methods in opposite order than in the same one."
     )
     same, different = found.half_averages
     if not math.isnan(same) and not math.isnan(different):

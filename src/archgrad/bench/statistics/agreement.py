@@ -1,4 +1,4 @@
-"""Do two benchmarks, or two settings, rank the methods alike? Kendall's τ, the number that exposes rank reversals."""
+"""Do two benchmarks, or two settings, rank the methods the same way? Kendall's τ, which exposes reversals."""
 
 from __future__ import annotations
 

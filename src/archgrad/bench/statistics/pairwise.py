@@ -26,7 +26,7 @@ class Pair:
     stratified Welch test over the searches (does it hold on these?), ``p_cells`` Wilcoxon's over all benchmarks'
     settings, which share genotypes: too small, for comparison only. ``improvement``: probability that a search of the
     first beats one of the second, ties half, averaged over benchmarks and settings, with an interval unless
-    all comparisons came out alike. ``hedges_g``: difference in standard deviations of a search, mean over the
+    all comparisons came out the same. ``hedges_g``: difference in standard deviations of a search, mean over the
     benchmarks.
     ``paired_d``: mean of the benchmarks' differences in their own standard deviations.
     """
@@ -179,7 +179,7 @@ def probability_of_improvement(cube: Cube, bootstrap: Bootstrap, i: int, j: int)
     """P(i beats j), ties half, averaged over benchmarks, and its interval.
 
     The interval is that of a U-statistic (DeLong et al., Biometrics 44 (1988)), every search being one draw with all
-    its settings, and NaN where all comparisons come out alike; without repetitions it is bootstrapped over the
+    its settings, and NaN where all comparisons come out the same; without repetitions it is bootstrapped over the
     benchmarks. *Source:* Agarwal et al., 2108.13264.
     """
     x, y = cube.scores[i], cube.scores[j]

@@ -58,7 +58,7 @@ def corrupt(
     """Images with pixels in [0, 1], grey or of three colours, corrupted; the results are in [0, 1] as well.
 
     ``generator``: a CPU generator, or a seed; it alone decides, and every image has its own draws. Severities of one
-    corruption draw alike, so that with one seed a higher severity is the same accident, but worse.
+    corruption use the same random numbers, so that with one seed a higher severity is the same damage, only worse.
     """
     if name not in CORRUPTIONS:
         raise unknown("corruption", name, CORRUPTIONS)

@@ -44,7 +44,7 @@ def aggregates(analysis: Analysis) -> Section:
 
 def _drawn(analysis: Analysis) -> str:
     if analysis.intervals_over == "benchmarks":
-        return ", since too little was repeated: where would a number lie had other such benchmarks been chosen"
+        return ", since too little was repeated: where the number would lie with other benchmarks of this kind"
     return (
         " within every method and benchmark, with all their settings: where the number lies that is to be expected of "
         "as many searches of these benchmarks"

@@ -26,8 +26,8 @@ def choosing(analysis: Analysis) -> Section | None:
     lead = element(
         "p",
         "The published protocol trains only the search with the lowest supernet validation loss. Its score relative to "
-        "the mean of all searches, beside the best and the worst of them (by test score, which nobody can choose by): "
-        "what that choice gains, and the spread that it hides. τ: does a lower loss mean a higher score?",
+        "the mean of all searches, beside the best and the worst of them (by test score, which must not be used to "
+        "choose): what that choice gains, and the spread that it hides. τ: does a lower loss mean a higher score?",
         class_="lead",
     )
     header = ["Method", "Benchmarks", "Chosen", "Best", "Worst", "τ of loss and score"]

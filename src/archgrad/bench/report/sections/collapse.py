@@ -44,7 +44,7 @@ def collapse(analysis: Analysis) -> Section | None:
             for m in methods
         ]
         drawing = heat_map("Share of skip connections", methods, benchmarks, cells, width=96, height=26)
-        caption = "Skip connections among the kept operations, mean over the searches; many mean a collapsed search"
+        caption = "Skip connections among the kept operations, mean over the searches; many are a sign of collapse"
         parts.append(figure(caption, drawing, known, "skips"))
     drawn = charts(frame, extras, "diagnostics", analysis)
     if drawn:

@@ -34,8 +34,8 @@ def pairs(analysis: Analysis) -> Section | None:
         "All p are two-sided and Holm-corrected over the pairs; intervals are of each pair alone. p benchmarks: "
         "Wilcoxon over the benchmarks’ means. "
         f"p {cube.replicates}: stratified Welch test on these benchmarks. p cells: Wilcoxon over all benchmarks’ "
-        "settings as if they were independent, which they are not since they share genotypes; it is there to show what "
-        "counting them would pretend.",
+        "settings as if they were independent, which they are not since they share genotypes; it shows what counting "
+        "them would suggest.",
         class_="lead",
     )
     whole = join(words, table(header, rows, numeric=range(1, len(header))))

@@ -48,7 +48,7 @@ def settings(analysis: Analysis) -> Section | None:
     lead = element(
         "p",
         "The rank of every method (rows, best average first) under every training setting (columns). A column that "
-        f"differs from its neighbours is a reversal by the recipe alone. {' · '.join(about)}",
+        f"differs from its neighbours shows a reversal caused by the recipe alone. {' · '.join(about)}",
         class_="lead",
     )
     counted = bars(
