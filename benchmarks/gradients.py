@@ -4,7 +4,7 @@
 
 The base of `LayerAlignment` is `Plain`, one gradient of the weights; that of `FlatMinima` is `FirstOrder`, one gradient
 of the alphas. ``whole step``: both halves. Every round times all of them one after the other, so that whatever else the
-machine does hits them alike; shown are medians over rounds of the seconds and of the ratios within a round. Memory is
+machine does hits all of them; shown are medians over rounds of the seconds and of the ratios within a round. Memory is
 the most bytes of all tensors that a step brings into being and that are alive at once (`PeakMemory`), counted in passes
 of their own; it is the same on every machine.
 

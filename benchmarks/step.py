@@ -2,7 +2,7 @@
 
     python benchmarks/step.py --space darts --batch 16 --phase step --rounds 5 --json FILE
 
-Every round times all executors one after the other, so that whatever else the machine does hits them alike; shown are
+Every round times all executors one after the other, so that whatever else the machine does hits all of them; shown are
 medians over rounds, and the median of the ratios within a round. The baselines:
 
 * ``plain_nchw``: what published code does. The loop over edges and operations on contiguous maps; in the alpha step and

@@ -97,7 +97,7 @@ class Watch(Schedule):
     batch_size: int = 256
 
     def epoch_end(self, state: State, context: Context) -> None:
-        """Measure at the weights and alphas of now, and leave both, their statistics and all randomness alone."""
+        """Measure at the present weights and alphas, and leave both, their statistics and all randomness alone."""
         held_out = dataset(self.images, self.image_size, None).test
         batch = next(Batches(held_out, min(self.batch_size, len(held_out)), shuffle=True).epoch())
         state.supernet.train()

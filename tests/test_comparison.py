@@ -1,4 +1,4 @@
-"""What a search found and random genotypes, trained alike; trained networks come back with their weights."""
+"""What a search found and random genotypes, trained the same way; trained networks come back with their weights."""
 
 from __future__ import annotations
 
