@@ -68,15 +68,21 @@ def train(
 
 def _compare(found: TrainResult, *others: TrainResult) -> None:
     print(f"found: {_told(found)}")
-    if others:
-        accuracies = torch.tensor([other.test.accuracy for other in others], dtype=torch.float64)
-        better = int((accuracies > found.test.accuracy).sum())
-        spread = f" ± {accuracies.std():.2%}" if len(others) > 1 else ""
-        print(
-            f"{len(others)} random genotype{'s' if len(others) > 1 else ''}: {accuracies.mean():.2%}{spread}, "
-            f"best {accuracies.max():.2%}; {better} better than the found one"
-        )
+    if not others:
+        return
+    task = found.test.task
+    scores = torch.tensor([other.test.score for other in others], dtype=torch.float64)
+    spread = f" ± {task.written(task.primary, float(scores.std()))}" if len(others) > 1 else ""
+    best = max(others, key=lambda other: other.test.merit).test
+    better = sum(other.test.merit > found.test.merit for other in others)
+    print(
+        f"{len(others)} random genotype{'s' if len(others) > 1 else ''}: "
+        f"{task.written(task.primary, float(scores.mean()))}{spread}, "
+        f"best {task.written(task.primary, best.score)}; {better} better than the found one"
+    )
 
 
 def _told(result: TrainResult) -> str:
-    return f"test accuracy {result.test.accuracy:.2%}, {result.parameters:,} parameters"
+    task = result.test.task
+    value = task.written(task.primary, result.test.score)
+    return f"test {task.label(task.primary)} {value}, {result.parameters:,} parameters"
