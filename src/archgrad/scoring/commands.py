@@ -42,6 +42,7 @@ def score(
     image_size: int | None = None,
     batch_size: int = 8,
     seed: int = 0,
+    unreached: bool = False,
     progress: bool = True,
     **fields: Any,
 ) -> None:
@@ -56,6 +57,7 @@ def score(
         image_size: bring the images to this many pixels first
         batch_size: images that the proxies see
         seed: everything random follows from it
+        unreached: networks have operations that reach no output, too, as those of published tables have
         progress: show a progress bar on terminals
     """
     table = scoring.score(
@@ -66,6 +68,7 @@ def score(
         image_size=image_size,
         batch_size=batch_size,
         seed=seed,
+        unreached=unreached,
         out=out,
         progress=progress,
     )
@@ -88,6 +91,7 @@ def correlate(
     bootstrap: int = 500,
     batch_size: int = 8,
     seed: int = 0,
+    unreached: bool = False,
     progress: bool = True,
     **fields: Any,
 ) -> None:
@@ -104,6 +108,7 @@ def correlate(
         bootstrap: samples for the 95 % intervals
         batch_size: images that the proxies see
         seed: everything random follows from it
+        unreached: networks have operations that reach no output, too, as those of published tables have
         progress: show a progress bar on terminals
     """
     measured = load_table(table)
@@ -116,6 +121,7 @@ def correlate(
             architectures=_sample(measured, sample, seed),
             batch_size=batch_size,
             seed=seed,
+            unreached=unreached,
             out=_made(directory) / "scores.parquet",
             progress=progress,
         )
