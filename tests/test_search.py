@@ -304,7 +304,9 @@ class Explodes(nn.Module):
 
 @pytest.mark.parametrize(("after", "epoch"), [(0, 0), (8, 1), (9, 1)])  # two forward passes per step, three steps
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_good_checkpoint(tmp_path: Path, after: int, epoch: int):
-    with pytest.raises(ArchgradError, match=rf"^search darts: [^\n]* not finite in epoch {epoch}, [^\n]* checkpoint is kept in \S+$"):
+    with pytest.raises(
+        ArchgradError, match=rf"^search darts: [^\n]* not finite in epoch {epoch}, [^\n]* checkpoint is kept in \S+$"
+    ):
         find(nn.Sequential(Explodes(after), small()), out=tmp_path, checkpoint_seconds=0.0)
     run = Run.open(tmp_path)
     payload = run.load_checkpoint()

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import jsonargparse
 import torch
@@ -58,7 +58,7 @@ def search(
     epochs: int | None = None,
     batch_size: int | None = None,
     seed: int = 0,
-    alpha_lr: float | None = None,
+    alpha_lr: float | Literal["auto"] | None = None,
     weight_lr: float | None = None,
     flat_minima: float | None = None,
     order: str | None = None,
@@ -89,7 +89,8 @@ def search(
         epochs: epochs of the search; the method's published number by default
         batch_size: images per batch and process; the method's by default
         seed: everything random follows from it
-        alpha_lr: learning rate of alphas; the method's by default (searches of a few hundred steps need a larger one)
+        alpha_lr: learning rate of alphas; the method's by default; auto lets alphas of a short search travel as far
+            as in the published one
         weight_lr: first learning rate of the weights; the method's by default
         flat_minima: make any method seek flat minima (A²M), with an ascent step of this length
         order: alphas-first or weights-first; the method's by default
@@ -153,6 +154,8 @@ def search(
         page = report.write(directory)
         print(result.genotype)
         print(f"run: {directory}   report: {page}")
+        if result.undecided:
+            print(result.undecided)
 
 
 def train(
