@@ -63,15 +63,14 @@ def study(
         cells: cells of each of the supernet's three stages
         batch_size: images per batch
     """
-    benchmark = tables.load(table)  # before hours of searching for one that is not there
-    space = spaces.get("nasbench201", channels=channels, cells=cells)
+    benchmark, space = tables.load(table), spaces.get("nasbench201", channels=channels, cells=cells)
     dataset = few(data.load(images, image_size=image_size), count)
     published = methods.get(method, space.name)
     print("| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS), sep="\n")
-    for budget in (int(part) for part in epochs.split(",")):
+    for budget in map(int, epochs.split(",")):
         for rule in ("published", "auto"):
-            lr = published.alpha_optimiser.lr if rule == "published" else "auto"
-            chosen = replace(published, alpha_optimiser=replace(published.alpha_optimiser, lr=lr))
+            alphas = published.alpha_optimiser if rule == "published" else replace(published.alpha_optimiser, lr="auto")
+            chosen = replace(published, alpha_optimiser=alphas)
             found = [
                 archgrad.search(
                     space,
@@ -81,7 +80,6 @@ def study(
                     batch_size=batch_size,
                     seed=seed,
                     diagnose=0,
-                    device="cpu",
                     out=Path(out) / f"{method}-{budget}-{rule}-{seed}",
                 )
                 for seed in range(seeds)
