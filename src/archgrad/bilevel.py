@@ -28,11 +28,13 @@ class Bilevel:
     """A supernet with its two optimisers, and how a method moves them.
 
     ``memory``: what every component remembers, by its role. Random numbers follow from ``seed`` and the clock.
+    ``alpha_steps``: how often the alphas that there are have been moved. The method's learning rates are numbers.
     """
 
     def __init__(self, make: MakeSupernet, method: Method, dataset: Dataset, world: World, seed: int):
         self.make, self.method, self.dataset, self.world, self.seed = make, method, dataset, world, seed
         self.memory: dict[str, Any] = {}
+        self.alpha_steps = 0
         self.build({}, 0)
 
     def build(self, size: Mapping[str, int], epoch: int) -> None:
@@ -56,6 +58,7 @@ class Bilevel:
             nesterov=weights.nesterov,
             foreach=True,
         )
+        assert not isinstance(alphas.lr, str)
         self.alpha_optimiser = torch.optim.Adam(
             self.supernet.alphas.values(), lr=alphas.lr, betas=alphas.betas, weight_decay=alphas.weight_decay
         )
@@ -104,6 +107,7 @@ class Bilevel:
         for group, alpha in self.supernet.alphas.items():
             alpha.grad = gradient[group]
         self.alpha_optimiser.step()
+        self.alpha_steps += 1
         return True
 
     def weight_step(self, objective: Objective) -> list[Tensor]:
@@ -135,6 +139,7 @@ class Bilevel:
         return {
             "weight_optimiser": self.weight_optimiser.state_dict(),
             "alpha_optimiser": self.alpha_optimiser.state_dict(),
+            "alpha_steps": self.alpha_steps,
             "memory": self.memory,
         }
 
@@ -142,7 +147,7 @@ class Bilevel:
         """Go on from a state."""
         self.weight_optimiser.load_state_dict(state["weight_optimiser"])
         self.alpha_optimiser.load_state_dict(state["alpha_optimiser"])
-        self.memory = state["memory"]
+        self.alpha_steps, self.memory = state["alpha_steps"], state["memory"]
 
 
 def _placed(supernet: Supernet, device: torch.device) -> Supernet:

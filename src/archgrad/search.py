@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from archgrad import data as datasets
 from archgrad import methods, spaces
+from archgrad.alpha_lr import AlphaLr, auto
 from archgrad.bilevel import Bilevel, MakeSupernet
 from archgrad.context import Clock, Context
 from archgrad.data import Batches, Dataset, Subset
+from archgrad.decision import Decision, decision
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, require_whole
 from archgrad.evaluation import evaluate_subset, load_shared
@@ -49,6 +51,10 @@ class SearchResult:
     supernet: Supernet = field(repr=False)
     build: Callable[..., nn.Module] = field(repr=False)
     """The settled network, freshly initialised, in the size of the supernet."""
+    decision: Decision | None = None
+    """How far ahead the winners are; None where alphas were not trained, or do not decide alone."""
+    undecided: str | None = None
+    """What makes the genotype less than a result, in words; None where nothing does."""
 
 
 def search(
@@ -110,7 +116,7 @@ def search(
             "method": describe(method),
         }
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
-        loop = Search(make, method, dataset, world, seed, train_fraction, signs)
+        loop = Search(make, method, dataset, world, seed, train_fraction, signs, space.name if space else "")
         with loop.started(out, config, resume):
             loop.begin()
             loop.fit(progress, checkpoint_seconds)
@@ -166,17 +172,23 @@ class Search(Loop):
         seed: int,
         train_fraction: float,
         diagnose: Diagnose | None = None,
+        space: str = "",
     ):
         super().__init__(method.epochs, world, dataset.task, parts=("train", "validation"))
         self.title, self.learning_rate = f"search {method.name}", method.weight_optimiser.lr
-        self.method, self.dataset, self.seed = method, dataset, seed
+        self.method, self.dataset, self.seed, self.space = method, dataset, seed, space
         self.schedules = (*method.schedules, *([diagnose] if diagnose else []))
-        self.bilevel = Bilevel(make, method, dataset, world, seed)
-        self.state = State(self.supernet, dict(self.supernet.masks), self._observe, span=(0, method.epochs))
         first, second = datasets.split(dataset.train, train_fraction, derive(seed, "split"))
         self.architecture_part = second
         self.batches = self._batches(first, "weight batches")
         self.alpha_batches = self._batches(second, "alpha batches")
+        self.alpha_lr: AlphaLr | None = None
+        if method.alpha_optimiser.lr == "auto":
+            self.alpha_lr = auto(method, space, self.steps)
+            alphas = replace(method.alpha_optimiser, lr=self.alpha_lr.lr)
+            self.method = method = replace(method, alpha_optimiser=alphas)
+        self.bilevel = Bilevel(make, method, dataset, world, seed)
+        self.state = State(self.supernet, dict(self.supernet.masks), self._observe, span=(0, method.epochs))
         self.alpha_history: list[dict[str, Tensor]] = []
 
     @property
@@ -276,6 +288,8 @@ class Search(Loop):
         self.state.attach(self.supernet)
         if self.state.inherit:
             self.supernet.take_over(before)
+        else:
+            self.bilevel.alpha_steps = 0
 
     def end_epoch(self, record: dict[str, Any]) -> None:
         with torch.no_grad():
@@ -358,12 +372,37 @@ class Search(Loop):
         genotype = self.method.discretisation(self.bilevel.alphas, self._context("discretisation"), score)
         directory = self.run.directory if self.run else None
         build = _builder(space, self.supernet, genotype, self.dataset)
-        result = SearchResult(genotype, self._alpha_arrays(), self.history, directory, self.supernet, build)
+        decided = self._decision()
+        result = SearchResult(
+            genotype,
+            self._alpha_arrays(),
+            self.history,
+            directory,
+            self.supernet,
+            build,
+            decided,
+            decided.text(self._suggested()) if decided else None,
+        )
         if self.run:
             self.run.write_arrays("alphas.npz", result.alphas)
             self.run.write_json("genotype.json", {**genotype.to_dict(), "text": self._text(genotype)})
             self.run.write_json("result.json", self._summary(result, space))
         return result
+
+    def _decision(self) -> Decision | None:
+        """How decided the alphas are, where they alone decide."""
+        lr = self.method.alpha_optimiser.lr
+        if self.method.discretisation.evaluates or isinstance(lr, str):
+            return None
+        context = self._context("discretisation")
+        return decision(self.method.relaxation, self.bilevel.alphas, context, lr, self.bilevel.alpha_steps)
+
+    def _suggested(self) -> float | None:
+        """What the learning rate of alphas would be by "auto"; None for methods of which nothing is published."""
+        try:
+            return auto(self.method, self.space, self.steps).lr
+        except ArchgradError:
+            return None
 
     def _summary(self, result: SearchResult, space: Space | None) -> dict[str, Any]:
         last, primary = self.history[-1] if self.history else {}, self.dataset.task.primary
@@ -377,6 +416,9 @@ class Search(Loop):
             "seconds": self.seconds,
             "epochs": self.epoch,
             "stopped": self.stop,
+            "alpha_lr": asdict(self.alpha_lr) if self.alpha_lr else self.method.alpha_optimiser.lr,
+            "decision": result.decision and {**asdict(result.decision), "verdict": result.decision.verdict},
+            "undecided": result.undecided,
             "groups": {
                 name: {
                     "operations": list(group.operations),

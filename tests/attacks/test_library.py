@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import types
 
 import pytest
 import torch
@@ -118,6 +119,37 @@ def test_without_the_library_it_is_one_line(attack, name: str, trained: nn.Modul
     with pytest.raises(ArchgradError, match=rf"{type(attack).__name__} needs {name}.*pip install 'archgrad\[robust\]'"):
         attack(Victim.of(trained, digits), x, y)
     assert all(weight.requires_grad for weight in trained.parameters())
+
+
+@pytest.mark.parametrize(
+    ("classes", "attacks", "targets"),
+    [(10, ("apgd-ce", "apgd-t", "fab-t", "square"), 9), (5, ("apgd-ce", "apgd-t", "fab-t", "square"), 4)],
+)
+def test_autoattack_has_the_settings_of_its_standard_version(
+    classes: int, attacks: tuple[str, ...], targets: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`set_version("standard")`: four attacks, one restart, nine targets or as many as there are, 5000 queries."""
+    made: list[types.SimpleNamespace] = []
+
+    class Recorded(types.SimpleNamespace):
+        def __init__(self, network: nn.Module, **settings: object) -> None:
+            parts = {name: types.SimpleNamespace() for name in ("apgd", "apgd_targeted", "fab", "square")}
+            super().__init__(network=network, settings=settings, **parts)
+            made.append(self)
+
+        def run_standard_evaluation(self, x: torch.Tensor, y: torch.Tensor, batch_size: int):
+            return x, y
+
+    monkeypatch.setitem(sys.modules, "pyautoattack", types.SimpleNamespace(AutoAttack=Recorded))
+    victim = Victim(nn.Sequential(nn.Flatten(), nn.Linear(12, classes)).eval())
+    x = torch.rand(2, 3, 2, 2)
+    assert torch.equal(AutoAttack(8 / 255)(victim, x, torch.tensor([0, 1])), x)
+    (attack,) = made
+    assert tuple(attack.settings["attacks"]) == attacks
+    assert attack.settings["eps"] == 8 / 255
+    assert {attack.apgd.n_restarts, attack.apgd_targeted.n_restarts, attack.fab.n_restarts} == {1}
+    assert {attack.apgd_targeted.n_target_classes, attack.fab.n_target_classes} == {targets}
+    assert attack.square.n_queries == 5000
 
 
 def test_unknown_parts_of_autoattack_are_one_line():

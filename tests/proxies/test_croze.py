@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from archgrad import proxies
+from archgrad import proxies, spaces
 from archgrad.data import Normalisation
 from archgrad.errors import ArchgradError
 from archgrad.proxies import croze, croze_official
@@ -206,7 +206,7 @@ def test_a_vector_of_zeros_has_the_cosine_0() -> None:
 
 def test_features_of_nasbench201_are_those_of_the_published_code(cell: Callable[..., nn.Module]) -> None:
     network = cell("333333", cells=5)
-    stages, stage_of = croze_official.feature_stages(network, weighted(network))
+    stages, stage_of = croze_official.feature_stages(network, weighted(network), inplace_head=False)
     assert list(stages) == ["stem", "stages.5", "stages.11", "stages.16", "pool"]
     number = {name: list(stages).index(stage) for name, stage in stage_of.items()}
     cells = [name for name, child in network.stages.named_children() if not isinstance(child, croze_official.Residual)]
@@ -214,6 +214,66 @@ def test_features_of_nasbench201_are_those_of_the_published_code(cell: Callable[
     assert by_cell == [{0}] * 4 + [{1}] * 5 + [{2}] * 5 + [{3}]  # cells 1 to 4, 5 to 9, 10 to 14, 15
     assert number["stem.0"] == 0
     assert number["classifier"] == 4
+
+
+RELEASED = {  # the published program: without its accidents, with the head's ReLU in place, with biases, with both
+    "333333": (244474849.0808695, 248789694.3555984, 244506828.9447815, 248823631.1801257),
+    "333133": (206424730.1376187, 208971974.4245301, 206538082.9393939, 209086596.8647265),
+    "043210": (4426208.93219815, 4428710.79480493, 4405245.89923727, 4408229.05039319),
+    "030203": (85121981.1225123, 86073236.4799446, 85398497.5073489, 86350194.4877923),
+    "141414": (1821340.6010446, 1821340.6010446, 1821340.6010446, 1821340.6010446),
+}
+
+
+@pytest.mark.parametrize("digits", RELEASED)
+def test_official_mode_is_the_released_program(
+    digits: str, published: Callable[..., nn.Module], published_images: Callable[..., Batch]
+) -> None:
+    found = [
+        OfficialCRoZe(inplace_head=in_place, biases=False)(published(digits, bias=bias), published_images())
+        for bias in (False, True)
+        for in_place in (False, True)
+    ]
+    assert found == pytest.approx(RELEASED[digits], rel=1e-9)
+
+
+def test_official_mode_leaves_the_accidents_to_the_program(
+    published: Callable[..., nn.Module], published_images: Callable[..., Batch]
+) -> None:
+    network, images = published("333333"), published_images()
+    as_released = OfficialCRoZe()(network, images)
+    assert as_released == OfficialCRoZe()(network, images) != OfficialCRoZe(seed=1)(network, images)
+    drawn = OfficialCRoZe(inplace_head=False)(network, images) / RELEASED["333333"][0]
+    assert 1e-5 < abs(drawn - 1) < 0.02, "biases of 1/√fan_in at most"
+    assert OfficialCRoZe()(published("333333", bias=True), images) == pytest.approx(RELEASED["333333"][3], rel=1e-9)
+    assert FlatCRoZe()(network, images) != FlatCRoZe(inplace_head=True)(network, images)
+    assert FlatCRoZe()(network, images) == pytest.approx(FlatCRoZe()(published("333333", unreached=False), images))
+
+
+DARTS_V2 = {
+    "normal": "sep_conv_3x3 0, sep_conv_3x3 1, sep_conv_3x3 0, sep_conv_3x3 1, sep_conv_3x3 1, skip_connect 0, "
+    "skip_connect 0, dil_conv_3x3 2",
+    "reduce": "max_pool_3x3 0, max_pool_3x3 1, skip_connect 2, max_pool_3x3 1, max_pool_3x3 0, skip_connect 2, "
+    "skip_connect 2, max_pool_3x3 1",
+}
+
+
+def test_official_mode_of_a_darts_network_is_the_released_program(
+    filled: Callable[[nn.Module], nn.Module], published_images: Callable[..., Batch]
+) -> None:
+    kept = {kind: [tuple(edge.split()) for edge in text.split(", ")] for kind, text in DARTS_V2.items()}
+    lists = ", ".join(f"{kind}={[(name, int(source)) for name, source in edges]}" for kind, edges in kept.items())
+    space = spaces.get("darts", channels=4, cells=4)
+    genotype = space.parse(f"Genotype({lists}, normal_concat=[2, 3, 4, 5], reduce_concat=[2, 3, 4, 5])")
+    network = filled(space.network(genotype).double())
+    assert OfficialCRoZe()(network, published_images()) == pytest.approx(12929851.367757227, rel=1e-9)
+    stages, stage_of = croze_official.feature_stages(network, weighted(network))
+    assert list(stages) == ["stem.body", "cells.0", "cells.1", "cells.2", "cells.3", "pool"]
+    assert {name: stage for name, stage in stage_of.items() if not name.startswith("cells")} == {
+        "stem.body.0": "stem.body",
+        "classifier": "pool",
+    }
+    assert all(stage == ".".join(name.split(".")[:2]) for name, stage in stage_of.items() if name.startswith("cells"))
 
 
 @pytest.mark.slow

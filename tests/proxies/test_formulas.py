@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from archgrad import proxies, spaces
 from archgrad.engine import forced
+from archgrad.errors import ArchgradError
 
 Batch = tuple[Tensor, Tensor]
 
@@ -228,3 +229,134 @@ def test_flops_of_grouped_strided_and_transposed_convolutions() -> None:
     found = proxies.get("flops").layers(network, (torch.ones(2, 3, 8, 8), torch.tensor([0, 1])))
 
     assert list(found.values()) == [6 * 9 * 16, 6 * 2 * 4 * 16, 129 * 3]
+
+
+PUBLISHED = {  # zero-cost-nas; NASLib for EPE-NAS and NWOT; Zen-NAS with the draws of ours
+    "333333": {
+        "synflow": 2.1100037330175e32,
+        "fisher": 14.170410021512,
+        "jacob_cov": -825.58727555838,
+        "grad_norm": 24.707253041235,
+        "snip": 32.010075586961,
+        "grasp": -4.305001194581,
+        "plain": -0.051307219026796,
+        "l2_norm": 205.45754975625,
+        "epe_nas": 60.79962598464174,
+        "nwot": 88.00121426224811,
+        "nwot twice": 96.29903180587787,
+        "zen": 99.47403135677618,
+    },
+    "333133": {
+        "synflow": 1.161974097446e32,
+        "fisher": 24.105446375523,
+        "jacob_cov": -673.03216415806,
+        "grad_norm": 27.074939785073,
+        "snip": 35.581758279495,
+        "grasp": -555.60475119415,
+        "plain": 0.15482026586583,
+        "l2_norm": 174.16870084506,
+        "epe_nas": 79.74605071594443,
+        "nwot": 87.42538884551712,
+        "nwot twice": 95.71387755211285,
+        "zen": 106.9581847736757,
+    },
+    "043210": {
+        "synflow": 17813470.700809,
+        "fisher": 44.232730338615,
+        "jacob_cov": -9.8599188117319,
+        "grad_norm": 32.820809914585,
+        "snip": 37.910771618606,
+        "grasp": 194.9494684418,
+        "plain": 0.051450037913056,
+        "l2_norm": 80.45514604636,
+        "epe_nas": 84.55415505852423,
+        "nwot": 76.48006054347384,
+        "nwot twice": 84.55314032924892,
+        "zen": 8.8616347062352,
+    },
+    "030203": {
+        "synflow": 2.7116086731155e21,
+        "fisher": 36.467842484903,
+        "jacob_cov": -83.777886152778,
+        "grad_norm": 33.26510195957,
+        "snip": 39.472683469144,
+        "grasp": -10.947024117055,
+        "plain": -0.21115246166169,
+        "l2_norm": 111.68745932321,
+        "epe_nas": 48.33443139116552,
+        "nwot": 80.4601440398961,
+        "nwot twice": 88.6969429353543,
+        "zen": 39.08644494147899,
+    },
+    "141414": {
+        "synflow": 722480228222.29,
+        "fisher": 660.7456198675,
+        "jacob_cov": -165217.64650276,
+        "grad_norm": 244.62607042612,
+        "snip": 246.78914720501,
+        "grasp": 83991.28107371,
+        "plain": 1.2435289101159,
+        "l2_norm": 18.121887394897,
+        "epe_nas": 27.9238965630679,
+        "nwot": -np.inf,
+        "nwot twice": -np.inf,
+        "zen": 39.134989172432576,
+    },
+}
+AS_RELEASED = {
+    "synflow": proxies.SynFlow(keep_residual_norm=True),
+    "fisher": proxies.Fisher(per_weight=True),
+    "nwot twice": proxies.NWOT(twice=True),
+    "zen": proxies.Zen(norm="l1", variance="running"),
+}
+
+
+@pytest.mark.parametrize("digits", PUBLISHED)
+def test_values_are_those_of_the_published_programs(
+    digits: str, published: Callable[..., nn.Module], published_images: Callable[..., Batch]
+) -> None:
+    """Of eight images, or of twelve in three classes."""
+    twelve = {name: published_images(12, classes=3) for name in ("epe_nas", "nwot", "nwot twice", "zen")}
+    found = {
+        name: (AS_RELEASED[name] if name in AS_RELEASED else proxies.get(name))(
+            published(digits, unreached=name != "zen"), twelve.get(name, published_images())
+        )
+        for name in PUBLISHED[digits]
+    }
+    assert found == pytest.approx(PUBLISHED[digits], rel=1e-9)
+
+
+def test_options_for_published_values_are_not_the_defaults(
+    published: Callable[..., nn.Module], published_images: Callable[..., Batch]
+) -> None:
+    network, batch = published("043210"), published_images()
+    assert proxies.get("synflow")(network, batch) == pytest.approx(2022860243.23, rel=1e-9)
+    assert proxies.get("fisher")(network, batch) == pytest.approx(4.26312316263, rel=1e-9)
+    reached = published("043210", unreached=False)
+    assert proxies.get("l2_norm")(reached, batch) == pytest.approx(49.2310625238, rel=1e-9)
+    assert proxies.get("nwot")(reached, published_images(12)) == pytest.approx(75.66249924523397, rel=1e-9)
+    assert proxies.get("zen")(reached, published_images(12)) == pytest.approx(16.08575975205864, rel=1e-9)
+
+
+def test_synflow_counts_the_biases_of_the_cells(published: Callable[..., nn.Module], batch: Batch) -> None:
+    """R = Σ f_{|θ|}(1) grows by what biases add, and does not depend on the sign of any."""
+    plain, drawn, other = (
+        proxies.SynFlow(**options)(published("333333"), batch)
+        for options in ({}, {"biases": True}, {"biases": True, "seed": 1})
+    )
+    assert plain < drawn != other > plain
+    network = published("333333", bias=True)
+    own = proxies.SynFlow(biases=True)(network, batch)
+    assert own == proxies.SynFlow()(network, batch), "biases that are there stay"
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is not None:
+            module.bias.data.neg_()
+    assert own == proxies.SynFlow()(network, batch)
+
+
+def test_zen_refuses_what_it_cannot_read(batch: Batch) -> None:
+    untracked = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2, track_running_stats=False))
+    with pytest.raises(ArchgradError, match="needs networks whose BN tracks its statistics"):
+        proxies.Zen(variance="running")(untracked, batch)
+    with pytest.raises(ArchgradError, match="norm must be 'l1' or 'l2', got 'l3'"):
+        proxies.get("zen", norm="l3")

@@ -202,6 +202,46 @@ def test_motion_blur_drags_a_point_along_its_direction():
     torch.testing.assert_close(found.sum((1, 2, 3)), torch.ones(2, dtype=torch.float64))
 
 
+PATTERN = (0.5 + 0.5 * (0.9 * torch.arange(32 * 32, dtype=torch.float64) ** 1.1).sin()).view(32, 32)
+SPOTS = ([5, 16, 31], [7, 16, 0])
+
+
+@pytest.mark.parametrize(
+    ("radius", "sigma", "degrees", "published"),
+    [
+        (6, 1.0, -45, (0.162554447392, 0.450949237936, 0.693274552135)),
+        (8, 2.0, 17, (0.541310532742, 0.246055929946, 0.567277616893)),
+        (9, 2.5, 44, (0.162178449277, 0.716468087978, 0.495619746161)),
+    ],
+)
+def test_motion_blur_is_that_of_imagecorruptions(
+    radius: int, sigma: float, degrees: int, published: tuple[float, ...]
+) -> None:
+    found = fields.dragged(PATTERN[None, None], radius, sigma, torch.tensor([math.radians(degrees)]).double())
+    assert found[0, 0][SPOTS].tolist() == pytest.approx(published, abs=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("severity", "published", "rounded"),
+    [
+        (1, (0.255820423, 0.3573788969, 1.0), (0.255820423, 0.3573788969, 1.0)),
+        (3, (0.6846729681, 0.5550311628, 1.0), (0.6831379742, 0.5543978678, 1.0)),
+        (5, (0.514763193, 0.661317098, 1.0), (0.514243665, 0.658239731, 1.0)),
+    ],
+)
+def test_snow_is_the_published_one_up_to_its_8_bits(
+    severity: int, published: tuple[float, ...], rounded: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a layer and a direction that are written down, without the program's rounding and with it."""
+    layer = 2 * (1.3 * torch.arange(32 * 32, dtype=torch.float64) ** 1.2).sin().view(1, 1, 32, 32)
+    monkeypatch.setattr(weather, "normal", lambda *_: layer)
+    monkeypatch.setattr(weather, "uniform", lambda *_: torch.tensor([-0.55 * math.pi], dtype=torch.float64))
+    image = torch.stack([PATTERN, PATTERN.flip(0), PATTERN.T])[None]
+    found = weather.snow(image, severity, torch.Generator()).clamp(0, 1)[0, 0][SPOTS].tolist()
+    assert found == pytest.approx(published, abs=1e-9)
+    assert found == pytest.approx(rounded, abs=1 / 255)
+
+
 def test_the_kernel_of_defocus_is_the_softened_disc_and_stretches():
     point = torch.zeros(1, 1, 33, 33, dtype=torch.float64)
     point[..., 16, 16] = 1

@@ -22,7 +22,12 @@ WEIGHTS = {  # by hand: see test_weights_of_the_supernets
     ("deep", "no_skip"): 983_552,
     ("single_cell", "regular"): 1_002_960,
     ("single_cell", "no_skip"): 959_696,
+    ("wide", "all_skip"): 1_451_008,
+    ("deep", "all_skip"): 999_232,
+    ("single_cell", "all_skip"): 1_046_224,
 }
+PUBLISHED = {"wide": (1_500_002, 48_454), "deep": (1_030_684, 30_912), "single_cell": (1_082_548, 35_244)}
+"""All parameters of the published program's networks, and those of the linear layers of its attention."""
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -50,6 +55,7 @@ def test_weights_of_the_supernets(key: tuple[str, str]) -> None:
     """Σ over cells of edges · (6 C² + 102 C), skip connections at stride 2 (C²), preprocessing, stem, classifier.
 
     Per edge: sep 3×3 and 5×5 have 2 C² + (2·9 and 2·25) C weights, dil 3×3 and 5×5 C² + (9 and 25) C; BN has none.
+    Auxiliary skip connections at stride 2 have C² again.
     """
     space = benchsuite(*key)
     channels, cells = space.supernet_size
@@ -60,10 +66,20 @@ def test_weights_of_the_supernets(key: tuple[str, str]) -> None:
         channels *= 2 if reduction else 1
         edges = space.steps * (space.steps + 3) // 2
         total += edges * (6 * channels**2 + 102 * channels) + sum(outputs[-2:]) * channels
-        total += 2 * space.steps * channels**2 if reduction and "skip_connect" in space.candidates else 0
+        skips = ("skip_connect" in space.candidates) + space.auxiliary_skip
+        total += skips * 2 * space.steps * channels**2 if reduction else 0
         outputs.append(4 * channels)
     total += (outputs[-1] + 1) * 10
     assert sum(p.numel() for p in space.supernet().weights()) == total == WEIGHTS[key]
+
+
+@pytest.mark.parametrize("subspace", PUBLISHED)
+def test_published_sizes_count_what_a_search_may_not_use(subspace: str) -> None:
+    """Auxiliary skips, of both kinds of cell 8 alphas and a weight per edge, attention over 8 candidates, layers."""
+    space, (published, linear) = benchsuite(subspace, "all_skip"), PUBLISHED[subspace]
+    edges = 2 * len(space.groups["reduce"].edges)
+    attention = 4 * 8 * 8 + 4 * 8  # four projections of 8 candidates
+    assert published == WEIGHTS[subspace, "all_skip"] + edges * (8 + 1) + attention + linear
 
 
 def test_an_auxiliary_skip_stands_beside_every_edge_of_the_supernet() -> None:

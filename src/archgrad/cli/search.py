@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -18,7 +18,12 @@ from archgrad.options import gathers, option, options_of
 from archgrad.randomness import isolated
 from archgrad.runs import default_directory
 
-KINDS: dict[str, Any] = {"alpha_lr": float, "weight_lr": float, "flat_minima": float, "order": str} | {
+KINDS: dict[str, Any] = {
+    "alpha_lr": float | Literal["auto"],
+    "weight_lr": float,
+    "flat_minima": float,
+    "order": str,
+} | {
     role: list[kind] if role in SEVERAL else kind  # type: ignore[valid-type]
     for role, kind in ROLES.items()
 }
@@ -57,7 +62,8 @@ def search(
         mixed_precision: no or bf16
         diagnose: every how many epochs signs of collapse are looked for; 0 never
         progress: show a progress bar on terminals
-        alpha_lr: learning rate of alphas; the method's by default (searches of a few hundred steps need a larger one)
+        alpha_lr: learning rate of alphas; the method's by default; auto lets alphas of a short search travel as far
+            as in the published one
         weight_lr: first learning rate of the weights; the method's by default
         flat_minima: make any method seek flat minima (A²M), with an ascent step of this length
         order: alphas-first or weights-first; the method's by default
@@ -78,10 +84,17 @@ def search(
         page = report.write(directory)
         print(result.genotype)
         print(f"run: {directory}   report: {page}")
+        if result.undecided:
+            print(result.undecided)
 
 
 def _method(
-    name: str, space: str, alpha_lr: float | None, weight_lr: float | None, flat_minima: float | None, **parts: Any
+    name: str,
+    space: str,
+    alpha_lr: float | Literal["auto"] | None,
+    weight_lr: float | None,
+    flat_minima: float | None,
+    **parts: Any,
 ) -> Method:
     """A method by name with what is changed of it; None leaves a part as it is."""
     if name not in methods.names():

@@ -16,7 +16,8 @@ from archgrad.proxies.specimen import Specimen
 class Fisher(Proxy):
     """Σ_c ½ mean_n (Σ_pixels a_nc ∂L/∂a_nc)² over the channels c of the outputs a of convolutions and linear layers.
 
-    n are the images and L is the loss of the batch.
+    n are the images and L is the loss of the batch. ``per_weight``: every channel counts once for each of its weights,
+    as in the programs from which published values come.
 
     >>> import torch
     >>> from torch import nn
@@ -27,7 +28,11 @@ class Fisher(Proxy):
     0.0362
 
     *Source:* Turner et al., BlockSwap, arXiv 1906.04113; as a proxy: arXiv 2101.08134.
+    *Differs:* the common programs are those of ``per_weight=True``: they hand the channel's value to each weight, as
+    pruning needs it, and add up.
     """
+
+    per_weight: bool = False
 
     def examine(self, specimen: Specimen) -> dict[str, Tensor | float]:
         """The sum over the channels of every layer; one that was not called contributes nothing."""
@@ -40,5 +45,6 @@ class Fisher(Proxy):
             channel = activation.ndim - 1 if isinstance(layers[name], nn.Linear) else 1
             pixels = [axis for axis in range(1, activation.ndim) if axis != channel]
             product = activation.detach() * gradient
-            found[name] = 0.5 * (product.sum(pixels) if pixels else product).pow(2).mean(0).sum()
+            value = 0.5 * (product.sum(pixels) if pixels else product).pow(2).mean(0).sum()
+            found[name] = value * layers[name].weight[0].numel() if self.per_weight else value
         return found

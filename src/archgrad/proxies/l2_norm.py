@@ -14,6 +14,9 @@ from archgrad.proxies.specimen import Specimen
 class L2Norm(Proxy):
     """Σ_m ‖w_m‖₂ over convolutions and linear layers m: a measure of size. Looks at no images.
 
+    All layers that the network has are counted, those of unreached operations too where it was built with them.
+    Published tables are of networks that have them (`Scorer` builds such networks with ``unreached=True``).
+
     >>> import torch
     >>> from torch import nn
     >>> network = nn.Linear(2, 2, bias=False)

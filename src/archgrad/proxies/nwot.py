@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from archgrad.operations import ReLUConvBN
+from archgrad.proxies.layers import watched
 from archgrad.proxies.proxy import Measurement, Proxy
 from archgrad.proxies.specimen import Specimen
 
@@ -23,7 +25,11 @@ class NWOT(Proxy):
 
     With the binary code c of an image K = Σ_layers c cᵀ + (1 − c)(1 − c)ᵀ; −∞ where two images have the same code.
     A layer's contribution is the log-determinant of its own K; they do not add up. Layers are numbered in the order of
-    their evaluation, functional ReLUs included.
+    their evaluation, functional ReLUs included. All that the network computes is counted, unreached operations too
+    where it was built with them.
+
+    ``twice``: the ReLU of a `ReLUConvBN` counts twice, as in the authors' program, which looks for modules with "ReLU"
+    in the name of their type.
 
     >>> import torch
     >>> from torch import nn
@@ -34,7 +40,10 @@ class NWOT(Proxy):
     2.4849
 
     *Source:* Mellor et al., Neural Architecture Search without Training, arXiv 2006.04647.
+    *Differs:* the published program is that of ``twice=True``; NASLib's counts every ReLU once, as here.
     """
+
+    twice: bool = False
 
     executor: ClassVar[str | None] = "plain"  # the fused executors share a ReLU among the operations behind it
 
@@ -42,7 +51,8 @@ class NWOT(Proxy):
     def examine(self, specimen: Specimen) -> Measurement:
         """The log-determinant of all layers together."""
         images = specimen.images
-        with _Codes() as codes:
+        pairs = {name: m for name, m in specimen.network.named_modules() if self.twice and isinstance(m, ReLUConvBN)}
+        with _Codes() as codes, watched(pairs, lambda _name, read, _written: codes.add(read)):
             specimen.logits()
         whole = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
         whole = sum(codes.kernels, whole)
@@ -64,12 +74,16 @@ class _Codes(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         if function in RELUS:
-            code = (args[0] > 0).flatten(1).float()
-            active = code.sum(1)
-            both = code @ code.T
-            # c·c' + (1 − c)·(1 − c') = n − |c| − |c'| + 2 c·c'; counts below 2²⁴ are exact in single precision
-            self.kernels.append((code.shape[1] - active[:, None] - active + 2 * both).double())
+            self.add(args[0])
         return function(*args, **(kwargs or {}))
+
+    def add(self, read: Tensor) -> None:
+        """Count a ReLU that reads this."""
+        code = (read > 0).flatten(1).float()
+        active = code.sum(1)
+        both = code @ code.T
+        # c·c' + (1 − c)·(1 − c') = n − |c| − |c'| + 2 c·c'; counts below 2²⁴ are exact in single precision
+        self.kernels.append((code.shape[1] - active[:, None] - active + 2 * both).double())
 
 
 def _log_determinant(kernel: Tensor) -> float:

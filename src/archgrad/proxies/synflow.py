@@ -10,7 +10,9 @@ from torch import Tensor
 
 from archgrad.proxies.layers import absolute, remove_norm
 from archgrad.proxies.proxy import Proxy
+from archgrad.proxies.published import add_biases
 from archgrad.proxies.specimen import Specimen
+from archgrad.spaces.nasbench201 import Residual
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,10 @@ class SynFlow(Proxy):
 
     Every layer that all of the flow passes contributes R, up to biases. In double precision. Of the batch only the
     shape of an image matters.
+
+    The program from which most published SynFlow scores of NAS-Bench-201 come differs twice, and is followed by these
+    options: ``keep_residual_norm`` leaves BN in the two blocks between its stages, ``biases`` gives the convolutions of
+    its cells biases, drawn from ``seed``, where they have none.
 
     >>> import torch
     >>> from torch import nn
@@ -29,14 +35,21 @@ class SynFlow(Proxy):
     6.0
 
     *Source:* Tanaka et al., Pruning neural networks without any data, arXiv 2006.05467; as a proxy: Abdelfattah et al.,
-    Zero-Cost Proxies for Lightweight NAS, arXiv 2101.08134 (without BN, as here).
+    Zero-Cost Proxies for Lightweight NAS, arXiv 2101.08134. *Differs:* see the options; NASLib removes every BN and has
+    no biases, as here.
     """
+
+    keep_residual_norm: bool = False
+    biases: bool = False
+    seed: int = 0
 
     dtype: ClassVar[torch.dtype | None] = torch.float64
 
     def examine(self, specimen: Specimen) -> dict[str, Tensor]:
         """The sum over the weights of every layer."""
-        remove_norm(specimen.network)
+        remove_norm(specimen.network, keep=(Residual,) if self.keep_residual_norm else ())
+        if self.biases:
+            add_biases(specimen.network, self.seed)
         absolute(specimen.network)
         flow = specimen.logits(torch.ones_like(specimen.images[:1])).sum()
         return {layer: (weight * by).abs().sum() for layer, (weight, by) in specimen.derivatives(flow).items()}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from archgrad.errors import ArchgradError
 from archgrad.proxies.layers import Norm, watched
 from archgrad.proxies.proxy import Proxy
 from archgrad.proxies.specimen import Specimen
@@ -21,6 +23,9 @@ class Zen(Proxy):
     channels of the variances that a BN divides by; α = 0.01. Of the batch only the shape matters. A layer
     contributes log σ̄, the difference of the maps is the contribution "".
 
+    ``norm`` of the difference of the maps of an image, "l1" or "l2". ``variance`` that σ̄ is made of: "batch", of the
+    first pass, or "running", as BN has it after both passes, with a share of its initial value 1.
+
     >>> import torch
     >>> from torch import nn
     >>> network, batch = nn.Linear(2, 2), (torch.rand(4, 2), torch.tensor([0, 1, 0, 1]))
@@ -28,12 +33,20 @@ class Zen(Proxy):
     True
 
     *Source:* Lin et al., Zen-NAS, arXiv 2102.01063.
-    *Differs:* the published code reads BN's running variances, which still hold a share of their initial value.
+    *Differs:* the published program is that of ``norm="l1", variance="running"``.
     """
 
     alpha: float = 0.01
     repeats: int = 1
     seed: int = 0
+    norm: Literal["l1", "l2"] = "l2"
+    variance: Literal["batch", "running"] = "batch"
+
+    def __post_init__(self) -> None:
+        if self.norm not in ("l1", "l2"):
+            raise ArchgradError(f"zen: norm must be 'l1' or 'l2', got {self.norm!r}")
+        if self.variance not in ("batch", "running"):
+            raise ArchgradError(f"zen: variance must be 'batch' or 'running', got {self.variance!r}")
 
     @torch.no_grad()
     def examine(self, specimen: Specimen) -> dict[str, Tensor]:
@@ -55,9 +68,19 @@ class Zen(Proxy):
             x, noise = normal(specimen.images), normal(specimen.images)
             clean, deviations = _features(specimen, x)
             moved, _ = _features(specimen, x + self.alpha * noise)
-            terms = {**deviations, "": (clean - moved).flatten(1).norm(dim=1).mean().log()}
+            if self.variance == "running":
+                deviations = {name: _running(specimen.network.get_submodule(name)) for name in deviations}
+            distance = (clean - moved).flatten(1).norm(p=1 if self.norm == "l1" else 2, dim=1)
+            terms = {**deviations, "": distance.mean().log()}
             sums = {name: sums.get(name, 0.0) + term for name, term in terms.items()}
         return {name: total / self.repeats for name, total in sums.items()}
+
+
+def _running(norm: nn.Module) -> Tensor:
+    """Logarithm of σ̄ of a BN by its running variances."""
+    if not isinstance(norm.running_var, Tensor):
+        raise ArchgradError("zen: variance='running' needs networks whose BN tracks its statistics")
+    return 0.5 * norm.running_var.mean().log()
 
 
 def _features(specimen: Specimen, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -11,7 +11,9 @@ from archgrad.report.section import Section, note, tile
 
 def headline(data: RunData) -> Section:
     """The found architecture and its figures."""
+    undecided = data.result.get("undecided")
     parts = [
+        note(undecided) if isinstance(undecided, str) else None,
         _tiles(data),
         element("pre", element("code", data.text), class_="genotype", tabindex="0") if data.text else None,
         *_notes(data),

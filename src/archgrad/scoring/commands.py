@@ -56,6 +56,7 @@ def score(
         image_size: bring the images to this many pixels first
         batch_size: images that the proxies see
         seed: everything random follows from it
+        unreached: networks have operations that reach no output, too, as those of published tables have
         progress: show a progress bar on terminals
     """
     table = scoring.score(spaces.get(space, **fields), proxy, data, count=sample, out=out, **settings)
@@ -79,6 +80,7 @@ def correlate(
     bootstrap: int = 500,
     batch_size: int = 8,
     seed: int = 0,
+    unreached: bool = False,
     progress: bool = True,
     **fields: Any,
 ) -> None:
@@ -95,6 +97,7 @@ def correlate(
         bootstrap: samples for the 95 % intervals
         batch_size: images that the proxies see
         seed: everything random follows from it
+        unreached: networks have operations that reach no output, too, as those of published tables have
         progress: show a progress bar on terminals
     """
     measured = load_table(table)
@@ -107,6 +110,7 @@ def correlate(
             architectures=_sample(measured, sample, seed),
             batch_size=batch_size,
             seed=seed,
+            unreached=unreached,
             out=_made(directory) / "scores.parquet",
             progress=progress,
         )

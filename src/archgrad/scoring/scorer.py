@@ -29,6 +29,8 @@ class Scorer:
     All genotypes see the same batch, and their weights are drawn from the same seed: a score follows from the genotype
     and the settings alone. ``normalisation``: how the images of the batch were normalised. ``task``: that of the
     dataset, classification unless given.
+    ``unreached``: fresh networks have operations that do not carry anything to the output, too, as those of published
+    tables have. They change the scores that count what is there: the norm of the weights, NWOT, parameters and FLOPs.
     """
 
     space: Space
@@ -39,6 +41,7 @@ class Scorer:
     supernet: Supernet | None = None
     normalisation: Normalisation | None = None
     task: Task | None = None
+    unreached: bool = False
 
     @classmethod
     def of(
@@ -51,6 +54,7 @@ class Scorer:
         batch_size: int = 8,
         seed: int = 0,
         supernet: Supernet | None = None,
+        unreached: bool = False,
     ) -> Scorer:
         """With one training batch of a dataset, augmented and normalised, and networks of the size of the space."""
         space = spaces.get(space) if isinstance(space, str) else space
@@ -65,7 +69,8 @@ class Scorer:
         )
         images, labels = next(batches.epoch())
         batch = images.contiguous(), labels
-        return cls(space, chosen, batch, classes, seed, supernet, dataset.train.normalisation, dataset.task)
+        normalisation, task = dataset.train.normalisation, dataset.task
+        return cls(space, chosen, batch, classes, seed, supernet, normalisation, task, unreached)
 
     def __call__(self, genotype: Genotype) -> dict[str, float]:
         """One score per proxy."""
@@ -82,7 +87,9 @@ class Scorer:
     def network(self, genotype: Genotype) -> nn.Module:
         """The freshly initialised network."""
         with isolated(self.seed, "weights"):
-            return self.space.network(genotype, classes=self.classes, in_channels=self.in_channels)
+            return self.space.network(
+                genotype, classes=self.classes, in_channels=self.in_channels, unreached=self.unreached
+            )
 
     def cost(self, genotype: Genotype) -> Complexity:
         """Parameters and multiply-accumulates of the network, by formula."""

@@ -56,21 +56,22 @@ def score(
     image_size: int | None = None,
     batch_size: int = 8,
     seed: int = 0,
+    unreached: bool = False,
     out: Path | str | None = None,
     progress: bool = True,
 ) -> Table:
     """A table with one column per proxy, parameters and FLOPs always among them.
 
-    ``architectures``: which are scored, ``count`` drawn ones by default. ``out``: a Parquet or CSV file, written now
-    and then; a Parquet file of the same settings is continued.
+    ``architectures``: which are scored, ``count`` drawn ones by default. ``unreached``: see `Scorer`.
+    ``out``: a Parquet or CSV file, written now and then; a Parquet file of the same settings is continued.
     """
     names = library.parse(proxies)
     names = [*names, *(name for name in BASELINES if name not in names)]
-    scorer = Scorer.of(space, names, data, image_size=image_size, batch_size=batch_size, seed=seed)
+    scorer = Scorer.of(space, names, data, image_size=image_size, batch_size=batch_size, seed=seed, unreached=unreached)
     wanted = sample(scorer.space, count, seed) if architectures is None else list(architectures)
     source = json.dumps(
         {"data": data.name if isinstance(data, Dataset) else str(data), "batch_size": batch_size, "seed": seed}
-        | {"image_size": image_size, **spaces.record(scorer.space)}
+        | {"image_size": image_size, "unreached": unreached, **spaces.record(scorer.space)}
     )
     path = _checked(out)
     coding = Coding(scorer.space)

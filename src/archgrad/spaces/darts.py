@@ -131,6 +131,7 @@ class DartsNetwork(nn.Module):
         self.auxiliary_at = 2 * len(plans) // 3
         width = multiplier * plans[self.auxiliary_at].channels
         self.auxiliary = AuxiliaryHead(width, classes) if auxiliary else None
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.classifier = nn.Linear(multiplier * plans[-1].channels, classes)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -140,7 +141,7 @@ class DartsNetwork(nn.Module):
             before_previous, previous = previous, cell(before_previous, previous)
             if number == self.auxiliary_at and self.auxiliary is not None and self.training:
                 auxiliary_logits = self.auxiliary(previous)
-        logits: Tensor = self.classifier(F.adaptive_avg_pool2d(previous, 1).flatten(1))
+        logits: Tensor = self.classifier(self.pool(previous))
         return logits if auxiliary_logits is None else (logits, auxiliary_logits)
 
 

@@ -21,7 +21,11 @@ FOG = ((0.2, 3.0), (0.5, 3.0), (0.75, 2.5), (1.0, 2.0), (1.5, 1.75))  # density,
 
 
 def snow(x: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """Bright flakes that fall, and the same turned by 180°, over a whitened image."""
+    """Bright flakes that fall, and the same turned by 180°, over a whitened image.
+
+    *Differs:* the published program rounds the layer of flakes to 8 bits before and after it is dragged, which moves a
+    pixel by one grey level at most.
+    """
     mean, deviation, zoom, threshold, radius, sigma, share = SNOW[severity - 1]
     scale = scale_of(x)
     layer = mean + deviation * normal((len(x), 1, *x.shape[-2:]), generator, x)
