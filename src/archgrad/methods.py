@@ -102,7 +102,7 @@ def single_level(space: str = "darts") -> Method:
 
 
 def snas(space: str = "darts") -> Method:
-    """SNAS: Gumbel-softmax mixtures whose temperature falls from 1 to 0.33, alphas and weights on one loss.
+    """SNAS: Gumbel-softmax mixtures whose temperature falls from 1 to 0.03, alphas and weights on one loss.
 
     *Source:* arXiv 1812.09926: 97.15 ± 0.02 % on CIFAR-10; 150 epochs.
     """

@@ -142,12 +142,12 @@ def test_edge_parameters_are_no_groups() -> None:
 
 
 def test_the_auxiliary_skip_adds_the_source_and_fades() -> None:
-    """Its effect at weight 1 is that of adding 1 to the weight of ``skip_connect``; at 0 it is gone."""
+    """Its effect at weight β is that of adding β to the weight of ``skip_connect``."""
     with_skip, without = net("nasbench201"), net("nasbench201")
     modifier = AuxiliarySkip()
     prepare(with_skip, modifier)
     column = without.groups["cell"].operations.index("skip_connect")
-    for epoch, weight in ((0, 1.0), (1, 0.5), (2, 0.0)):
+    for epoch, weight in ((0, 1.0), (1, 2 / 3), (2, 1 / 3)):
         ell = objective(with_skip, modifier, epoch=epoch)
         found = with_skip(X, ell.mix(with_skip.alphas))
         plus = torch.zeros(5).double()

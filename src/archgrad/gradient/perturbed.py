@@ -32,13 +32,13 @@ class Perturbed(WeightGradient):
     Only candidates that are computed are perturbed; all sites of a group alike. ``per``: a new δ in every step, or one
     per epoch (against its first batch). ``base``: any weight gradient.
 
-    *Source:* SmoothDARTS, arXiv 2002.05283, equations 6 to 8: ε from 0.03 to 0.3 linearly, 7 steps. *Differs:* the
+    *Source:* SmoothDARTS, arXiv 2002.05283, equations 6 to 8: ε = 0.03 + 0.27·epoch/epochs, 7 steps. *Differs:* the
     published code attacks in evaluation mode and does not project to the simplex; one library perturbed the alphas
     themselves and kept them so.
     """
 
     mode: Literal["random", "adversarial"] = "random"
-    epsilon: float | Anneal = Anneal(0.03, 0.3)
+    epsilon: float | Anneal = Anneal(0.03, 0.3, over="length")
     steps: int = 7
     random_start: bool = True
     per: Literal["step", "epoch"] = "step"
