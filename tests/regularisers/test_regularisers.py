@@ -37,8 +37,10 @@ def test_beta_decay_grows_with_the_epoch_not_with_the_step() -> None:
     """Known error of a published library: the step number was passed as the epoch."""
     rows = [[0.0, 0.0], [1.0, 1.0]]
     mean = (math.log(2) + 1 + math.log(2)) / 2
-    for epoch, step, weight in ((0, 5, 0.0), (25, 0, 25.0), (25, 99, 25.0), (50, 7, 50.0)):
-        context = Context(clock=Clock(epoch, 51, step, 100))
+    for epoch, epochs, step, weight in (
+        (0, 50, 5, 0.0), (1, 10, 0, 0.5), (49, 50, 0, 24.5), (49, 50, 99, 24.5), (99, 100, 7, 49.5)
+    ):  # fmt: skip
+        context = Context(clock=Clock(epoch, epochs, step, 100))
         assert value(BetaDecay(), rows, context) == pytest.approx(weight * mean)
 
 
