@@ -44,7 +44,7 @@ class Anneal:
         return float(self.start * (self.end / self.start) ** t)
 
     def progress(self, clock: Clock) -> float:
-        """t in the clock's epoch."""
+        """How far the change has come in the clock's epoch, from 0 to 1."""
         if self.over == "last":
             return clock.progress
         return min(1.0, clock.epoch / max(1, clock.epochs if self.over == "length" else self.over))
