@@ -191,6 +191,7 @@ def p_darts(space: str = "darts") -> Method:
         base = replace(base, batch_size=96, alpha_optimiser=AlphaOptimiser(lr=6e-4))
     return replace(
         base,
+        weight_optimiser=replace(base.weight_optimiser, lr_min=0.0),
         name="p_darts",
         modifiers=(OperationDropout(),),
         schedules=(depth,),
