@@ -123,6 +123,7 @@ class Supernet(nn.Module):
                         None if active is None else active[number].tolist(),
                         mixture.extras,
                         None if edges is None else edges[number],
+                        mixture.constants,
                     )
             yield
         finally:
