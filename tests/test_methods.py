@@ -14,6 +14,7 @@ from archgrad import ArchgradError, Choice, Method, data, methods, search
 from archgrad.discretise import BestOfRandom, Strongest
 from archgrad.gradient import FirstOrder, Fixed, Plain, Unrolled
 from archgrad.method import AlphaOptimiser, WeightOptimiser, describe
+from archgrad.regularisers import DirichletAnchor
 from archgrad.relaxation import RandomPath, Softmax
 from archgrad.roles import Relaxation, Schedule
 from archgrad.schedules import WarmUp
@@ -225,3 +226,10 @@ def test_a_component_describes_what_it_wraps():
     assert described["class_path"].endswith("Wrapped")
     assert described["init_args"]["inner"]["init_args"] == {"temperature": 0.5}
     assert described["init_args"]["counts"] == [1, 2]
+
+
+@pytest.mark.parametrize("space", ["darts", "nasbench201"])
+def test_drnas_holds_its_alphas_by_decay_or_by_the_divergence_never_by_both(space: str):
+    commands, paper = methods.get("drnas", space), methods.get("drnas", space, anchor="kl")
+    assert (commands.regularisers, commands.alpha_optimiser.weight_decay) == ((), 1e-3)
+    assert (paper.regularisers, paper.alpha_optimiser.weight_decay) == ((DirichletAnchor(),), 0.0)
