@@ -18,7 +18,7 @@ from archgrad.mixture import Mixture
 from archgrad.objective import Descent, Objective
 from archgrad.optim import clip
 from archgrad.randomness import derive
-from archgrad.supernet import Mixed, Supernet
+from archgrad.supernet import SPREAD, Mixed, Supernet
 
 Make = Callable[[Mapping[str, int], int], Supernet]
 """(sizes that a schedule asks for, epoch) → a new supernet."""
@@ -48,6 +48,10 @@ class Bilevel:
         synchronise_batch_norm(supernet.network, self.world)
         self.supernet, self.size = _placed(supernet, self.world.device), dict(size)
         weights, alphas = self.method.weight_optimiser, self.method.alpha_optimiser
+        if alphas.start != SPREAD:
+            with torch.no_grad():
+                for group in self.supernet.groups:
+                    self.supernet.alphas[group].mul_(alphas.start / SPREAD)
         self.weight_optimiser = torch.optim.SGD(
             self.supernet.weights(),
             lr=weights.lr,
