@@ -52,16 +52,21 @@ class Bilevel:
             with torch.no_grad():
                 for group in self.supernet.groups:
                     self.supernet.alphas[group].mul_(alphas.start / SPREAD)
+        self.renew_weight_optimiser(weights.lr)
+        self.alpha_optimiser = torch.optim.Adam(
+            self.supernet.alphas.values(), lr=alphas.lr, betas=alphas.betas, weight_decay=alphas.weight_decay
+        )
+
+    def renew_weight_optimiser(self, lr: float) -> None:
+        """An optimiser of the weights that remembers nothing."""
+        weights = self.method.weight_optimiser
         self.weight_optimiser = torch.optim.SGD(
             self.supernet.weights(),
-            lr=weights.lr,
+            lr=lr,
             momentum=weights.momentum,
             weight_decay=weights.weight_decay,
             nesterov=weights.nesterov,
             foreach=True,
-        )
-        self.alpha_optimiser = torch.optim.Adam(
-            self.supernet.alphas.values(), lr=alphas.lr, betas=alphas.betas, weight_decay=alphas.weight_decay
         )
 
     @property
