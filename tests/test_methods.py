@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from archgrad import ArchgradError, Choice, Method, data, methods, search
+from archgrad import ArchgradError, Choice, Method, data, methods, search, spaces
 from archgrad.discretise import BestOfRandom, Strongest
 from archgrad.gradient import FirstOrder, Fixed, Plain, Unrolled
 from archgrad.method import AlphaOptimiser, WeightOptimiser, describe
+from archgrad.regularisers import DirichletAnchor
 from archgrad.relaxation import RandomPath, Softmax
 from archgrad.roles import Relaxation, Schedule
 from archgrad.schedules import WarmUp
@@ -30,15 +31,40 @@ def test_darts_has_its_published_settings():
     assert parts == (Softmax(1.0), FirstOrder(), Plain(), Strongest())
 
 
-def test_on_nasbench201_alphas_are_slower_and_weights_come_first():
+def test_on_nasbench201_darts_has_the_settings_of_the_benchmarks_own_searches():
     there, here = methods.get("darts", "darts"), methods.get("darts", "nasbench201")
-    assert here == replace(there, alpha_optimiser=replace(there.alpha_optimiser, lr=1e-4), order="weights-first")
+    weights = replace(there.weight_optimiser, weight_decay=5e-4, nesterov=True)
+    assert here == replace(there, weight_optimiser=weights, order="weights-first")
+
+
+def test_alphas_start_where_the_method_says():
+    """FairDARTS' start at 0, and SNAS' have ten times the usual spread; the draw is the same."""
+    space, settings = spaces.get("nasbench201", channels=4, cells=1), {"epochs": 0, "progress": False}
+    usual = search(space, replace(methods.get("darts"), batch_size=64), **settings).alphas["cell"][0]
+    wide = search(space, methods.get("snas"), **settings).alphas["cell"][0]
+    zero = search(space, replace(methods.get("fair_darts"), batch_size=64), **settings).alphas["cell"][0]
+    assert 1e-4 < usual.std() < 1e-2
+    assert wide == pytest.approx(10 * usual, rel=1e-5)
+    assert not zero.any()
+
+
+def test_fair_darts_reaches_its_threshold_in_three_epochs():
+    """σ(α) ≥ 0.85 takes α = 1.7346; Adam moves an alpha whose gradient stays the same by its learning rate a step."""
+    settings = methods.get("fair_darts").alpha_optimiser
+    alpha = torch.full((), settings.start, requires_grad=True)
+    optimiser = torch.optim.Adam([alpha], settings.lr, settings.betas)
+    steps = 0
+    while alpha.sigmoid() < 0.85:
+        alpha.grad = torch.tensor(-1.0)
+        optimiser.step()
+        steps += 1
+    assert steps == 579
 
 
 def test_second_order_differs_from_first_in_the_gradient_alone():
     for space in ("darts", "nasbench201"):
         first, second = methods.get("darts", space), methods.get("darts_second_order", space)
-        assert replace(second, name="darts", architecture_gradient=FirstOrder()) == first
+        assert replace(second, name="darts", architecture_gradient=FirstOrder(), order=first.order) == first
     assert second.architecture_gradient == Unrolled("finite-difference", radius=1e-2)
     assert methods.get("darts_second_order", exact=True).architecture_gradient == Unrolled("exact")
 
@@ -48,7 +74,7 @@ def test_the_baselines_have_the_budget_that_they_say():
     darts = methods.get("darts", "nasbench201")
     assert (random.relaxation, random.architecture_gradient) == (RandomPath(), Fixed())
     assert random.discretisation == BestOfRandom(100)
-    assert (random.epochs, random.batch_size) == (darts.epochs, darts.batch_size)
+    assert (random.epochs, random.batch_size) == (250, darts.batch_size)
     assert random.weight_optimiser == darts.weight_optimiser
     genotype = methods.get("random_genotype", "nasbench201")
     assert (genotype.epochs, genotype.discretisation) == (0, BestOfRandom(1))
@@ -225,3 +251,10 @@ def test_a_component_describes_what_it_wraps():
     assert described["class_path"].endswith("Wrapped")
     assert described["init_args"]["inner"]["init_args"] == {"temperature": 0.5}
     assert described["init_args"]["counts"] == [1, 2]
+
+
+@pytest.mark.parametrize("space", ["darts", "nasbench201"])
+def test_drnas_holds_its_alphas_by_decay_or_by_the_divergence_never_by_both(space: str):
+    commands, paper = methods.get("drnas", space), methods.get("drnas", space, anchor="kl")
+    assert (commands.regularisers, commands.alpha_optimiser.weight_decay) == ((), 1e-3)
+    assert (paper.regularisers, paper.alpha_optimiser.weight_decay) == ((DirichletAnchor(),), 0.0)

@@ -18,7 +18,7 @@ from archgrad.mixture import Mixture
 from archgrad.objective import Descent, Objective
 from archgrad.optim import clip
 from archgrad.randomness import derive
-from archgrad.supernet import Mixed, Supernet
+from archgrad.supernet import SPREAD, Mixed, Supernet
 
 MakeSupernet = Callable[[Mapping[str, int], int], Supernet]
 """(sizes that a schedule asks for, epoch) → a new supernet."""
@@ -50,17 +50,26 @@ class Bilevel:
         synchronise_batch_norm(supernet.network, self.world)
         self.supernet, self.size = _placed(supernet, self.world.device), dict(size)
         weights, alphas = self.method.weight_optimiser, self.method.alpha_optimiser
+        if alphas.start != SPREAD:
+            with torch.no_grad():
+                for group in self.supernet.groups:
+                    self.supernet.alphas[group].mul_(alphas.start / SPREAD)
+        self.renew_weight_optimiser(weights.lr)
+        assert not isinstance(alphas.lr, str)  # the search has replaced "auto"
+        self.alpha_optimiser = torch.optim.Adam(
+            self.supernet.alphas.values(), lr=alphas.lr, betas=alphas.betas, weight_decay=alphas.weight_decay
+        )
+
+    def renew_weight_optimiser(self, lr: float) -> None:
+        """An optimiser of the weights that remembers nothing."""
+        weights = self.method.weight_optimiser
         self.weight_optimiser = torch.optim.SGD(
             self.supernet.weights(),
-            lr=weights.lr,
+            lr=lr,
             momentum=weights.momentum,
             weight_decay=weights.weight_decay,
             nesterov=weights.nesterov,
             foreach=True,
-        )
-        assert not isinstance(alphas.lr, str)
-        self.alpha_optimiser = torch.optim.Adam(
-            self.supernet.alphas.values(), lr=alphas.lr, betas=alphas.betas, weight_decay=alphas.weight_decay
         )
 
     @property

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -14,12 +15,25 @@ from archgrad.genotype import Edge, Group, Kept
 
 
 class Row(NamedTuple):
-    """The part of a mixture that belongs to one site; ``edges``: how much every edge counts, None for 1."""
+    """The part of a mixture that belongs to one site; ``edges``: how much every edge counts, None for 1.
+
+    ``constants``: the weights of candidates that are not computed are added to their edge, as numbers.
+    """
 
     weights: Float[Tensor, "edges ops"]
     active: list[list[bool]] | None
     extras: Mapping[str, Tensor]
     edges: Float[Tensor, "edges 1"] | None = None
+    constants: bool = False
+
+    @property
+    def added(self) -> Float[Tensor, " edges"] | None:
+        """What every edge adds beside its candidates; None for nothing."""
+        if not self.constants or self.active is None:
+            return None
+        idle = ~torch.tensor(self.active)
+        sums = (self.weights * idle.to(self.weights.device, non_blocking=True)).sum(1)
+        return sums if self.edges is None else sums * self.edges[:, 0]
 
 
 class Site(nn.Module, ABC):
@@ -119,7 +133,7 @@ class Choice(Site):
             total = term if total is None else total + term
         if total is None:
             raise ArchgradError(f"choice {self.group.name!r}: the mixture computes none of its candidates")
-        return total
+        return total if self.row.added is None else total + self.row.added.to(total)
 
     def settle(self, kept: Kept) -> nn.Module:
         """The kept candidate, or the sum of the kept ones."""
@@ -152,7 +166,7 @@ class InputChoice(Site):
         total = terms[0]
         for term in terms[1:]:
             total = total + term
-        return total
+        return total if self.row.added is None else total + self.row.added.to(total)
 
     def settle(self, kept: Kept) -> nn.Module:
         """A module that adds up the kept inputs."""

@@ -51,7 +51,7 @@ class WeightOptimiser:
 
 @dataclass(frozen=True)
 class AlphaOptimiser:
-    """Adam with a constant learning rate.
+    """Adam with a constant learning rate, from alphas that are ``start``·N(0, 1).
 
     ``lr``: a number, or "auto": that of the method's published settings, raised in searches with fewer alpha steps so
     that alphas can travel as far (see `archgrad.alpha_lr.auto`).
@@ -60,13 +60,14 @@ class AlphaOptimiser:
     lr: float | Literal["auto"] = 3e-4
     betas: tuple[float, float] = (0.5, 0.999)
     weight_decay: float = 1e-3
+    start: float = 1e-3
 
     def __post_init__(self) -> None:
         if isinstance(self.lr, str) and self.lr != "auto":
             raise ArchgradError(f"AlphaOptimiser: lr must be a number above 0 or 'auto', got {self.lr!r}")
         if self.lr != "auto":
             require_positive("AlphaOptimiser", lr=self.lr)
-        require_not_negative("AlphaOptimiser", weight_decay=self.weight_decay)
+        require_not_negative("AlphaOptimiser", weight_decay=self.weight_decay, start=self.start)
         pair = isinstance(self.betas, tuple | list) and len(self.betas) == 2
         if not pair or not all(is_number(beta) and 0 <= beta < 1 for beta in self.betas):
             raise ArchgradError(f"AlphaOptimiser: betas must be two numbers in [0, 1), got {self.betas!r}")

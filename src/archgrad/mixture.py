@@ -17,7 +17,7 @@ class Mixture(Mapping[str, Tensor]):
 
     ``active`` says which candidates are computed at all. It lives on the host: the forward pass branches on it, and
     reading a decision back from a GPU would stall the step. A group that is missing there computes every candidate.
-    Inactive candidates add nothing, whatever their weight.
+    Inactive candidates add nothing, whatever their weight; with ``constants`` their edge adds their weights as numbers.
 
     ``edges``: how much everything on an edge counts, ``[sites, edges, 1]``; a group that is missing there counts 1.
 
@@ -29,6 +29,7 @@ class Mixture(Mapping[str, Tensor]):
     active: Mapping[str, Bool[Tensor, "sites edges ops"]] = field(default_factory=dict)
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     edges: Mapping[str, Float[Tensor, "sites edges 1"]] = field(default_factory=dict)
+    constants: bool = False
 
     def __getitem__(self, group: str) -> Tensor:
         return self.weights[group]

@@ -24,6 +24,10 @@ EDGES = "@edges"
 """After a group's name in ``alphas``: the parameters of its edges, ``[edges, 1]``."""
 
 
+SPREAD = 1e-3
+"""Standard deviation of alphas at the start."""
+
+
 class SpaceLike(Protocol):
     """What a supernet may know of the space it came from."""
 
@@ -67,7 +71,7 @@ class Supernet(nn.Module):
         draw = seeded(seed, "alphas")
         self.alphas = nn.ParameterDict(
             {
-                name: nn.Parameter(1e-3 * torch.randn(len(group.edges), len(group.operations), generator=draw))
+                name: nn.Parameter(SPREAD * torch.randn(len(group.edges), len(group.operations), generator=draw))
                 for name, group in self.groups.items()
             }
         )
@@ -123,6 +127,7 @@ class Supernet(nn.Module):
                         None if active is None else active[number].tolist(),
                         mixture.extras,
                         None if edges is None else edges[number],
+                        mixture.constants,
                     )
             yield
         finally:

@@ -23,7 +23,7 @@ class SupernetScore(Score):
 
     Running statistics belong to the mixture of all trained paths and say little about one of them. Where lower is
     better the metric counts with a minus. ``clock``: the time at which the search ended; epochs of tuning follow it.
-    ``steps``: how many validation batches are looked at.
+    ``steps``: how many validation batches are looked at for a genotype; masks are judged by all.
     """
 
     def __init__(
@@ -39,32 +39,42 @@ class SupernetScore(Score):
         self.tuned = 0
 
     def __call__(self, genotype: Genotype) -> float:
-        return self._of(self.bilevel.supernet.one_hot(genotype))
+        return self._of(self.bilevel.supernet.one_hot(genotype), self.steps)
 
     def masked(self, masks: Mapping[str, Tensor]) -> float:
         """At the present alphas."""
         with torch.no_grad():
-            return self._of(self.bilevel.mixture(self.clock, masks))
+            return self._of(self.bilevel.mixture(self.clock, masks), len(self.batches))
 
     def tune(self, masks: Mapping[str, Tensor], epochs: int) -> None:
-        """With the last learning rate of the search; weights only."""
+        """With a fresh optimiser and a tenth of the search's first learning rate; alphas are trained as well."""
+        bilevel, method = self.bilevel, self.bilevel.method
+        if not self.tuned:
+            bilevel.renew_weight_optimiser(method.weight_optimiser.lr / 10)
         first = self.clock.epoch + self.tuned
         for epoch in range(first, first + epochs):
-            self.bilevel.supernet.train()
+            bilevel.supernet.train()
+            others = self.batches.stream(epoch * len(self.weight_batches))
             for number, batch in enumerate(self.weight_batches.epoch(epoch)):
                 clock = replace(self.clock, epoch=epoch, step=number)
-                self.bilevel.weight_step(self.bilevel.objective("train", batch, clock, masks))
+                train = bilevel.objective("train", batch, clock, masks)
+                validation = bilevel.objective("validation", next(others), clock, masks, inner=train)
+                if method.order == "weights-first":
+                    bilevel.weight_step(train)
+                bilevel.alpha_step(validation)
+                if method.order == "alphas-first":
+                    bilevel.weight_step(train)
         self.tuned += epochs
 
     @torch.no_grad()
-    def _of(self, mixture: Mixture) -> float:
+    def _of(self, mixture: Mixture, steps: int) -> float:
         bilevel, task = self.bilevel, self.bilevel.dataset.task
         supernet, world = bilevel.supernet, bilevel.world
         supernet.train()
         torch.manual_seed(derive(bilevel.seed, "score"))  # dropout: the same every time, and after any resume
         metrics, sums = task.make_metrics(world.device), torch.zeros(2, device=world.device)
         with as_now(supernet), world.autocast():
-            for (x, y), _ in zip(self.batches.epoch(), range(self.steps), strict=False):
+            for (x, y), _ in zip(self.batches.epoch(), range(steps), strict=False):
                 outputs = supernet(x, mixture)
                 task.update(metrics, outputs, y)
                 sums += torch.stack(task.summed_loss(outputs, y)).to(sums)

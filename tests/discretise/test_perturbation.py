@@ -209,23 +209,51 @@ def points() -> data.Dataset:
     return data.from_tensors(x, y, x[:8], y[:8], name="points")
 
 
-def test_a_search_ends_with_it_and_tunes_weights_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    method = replace(methods.darts(), epochs=1, batch_size=8, discretisation=Perturbation(tune=1))
-    moved = []
-    original = SupernetScore.tune
+def test_a_search_ends_with_it_and_tunes_weights_and_alphas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the learning rate in every step, from momenta of 0; alphas that are fixed stay."""
+    moved, original = [], SupernetScore.tune
 
     def tune(self: SupernetScore, masks: Any, epochs: int) -> None:
-        weight = self.loop.supernet.network[1].weight
-        before, alphas = weight.detach().clone(), self.loop._alphas()
+        weight = self.bilevel.supernet.network[1].weight
+        before, alphas = weight.detach().clone(), {n: a.detach().clone() for n, a in self.bilevel.alphas.items()}
         original(self, masks, epochs)
-        moved.append(not torch.equal(before, weight))
-        assert all(torch.equal(a, self.loop._alphas()[n]) for n, a in alphas.items())
+        fixed = all(torch.equal(a, self.bilevel.alphas[n]) for n, a in alphas.items())
+        moved.append((not torch.equal(before, weight), fixed, self.bilevel.weight_optimiser.param_groups[0]["lr"]))
 
     monkeypatch.setattr(SupernetScore, "tune", tune)
-    one, two = (search(small(), method, points(), device="cpu", progress=False) for _ in range(2))
-    assert one.genotype == two.genotype
-    assert moved == [True] * 2, "between the two decisions of each search"
-    assert one.history[0]["genotype"] is None
+    for name, fixed in (("darts_pt", False), ("darts_pt_fixed", True)):
+        method = replace(methods.get(name, tune=1), epochs=1, batch_size=8)
+        one, two = (search(small(), method, points(), device="cpu", progress=False) for _ in range(2))
+        assert one.genotype == two.genotype
+        assert moved == [(True, fixed, 0.0025)] * 2, "between the two decisions of each search"
+        moved.clear()
+        assert one.history[0]["genotype"] is None
+
+
+def test_every_decision_looks_at_the_whole_validation_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, original = set(), SupernetScore._of
+
+    def counted(self: SupernetScore, mixture: Any, steps: int) -> float:
+        counts.add(steps)
+        return original(self, mixture, steps)
+
+    monkeypatch.setattr(SupernetScore, "_of", counted)
+    method = replace(methods.get("darts_pt", tune=0), epochs=1, batch_size=2)
+    search(small(), method, points(), device="cpu", progress=False)
+    assert counts == {12}, "24 inputs in batches of two"
+
+
+@pytest.mark.parametrize(("keep", "stay"), [(2, {0, 2}), (1, {0})])
+def test_edges_go_one_by_one_and_are_looked_at_again(keep: int, stay: set[int]) -> None:
+    group = Group("g", tuple(Edge(s, 3, ("x",)) for s in range(3)), keep=keep)
+    accuracies = {(1, 2): 0.6, (0, 2): 0.7, (0, 1): 0.5, (2,): 0.4, (0,): 0.65}
+
+    class Known(Table):
+        def value(self, masks: Mapping[str, Tensor]) -> float:
+            return accuracies[tuple(masks["g"].any(1).nonzero()[:, 0].tolist())]
+
+    found = Perturbation()({"g": torch.zeros(3, 1)}, Context(one(group)), Known()).choices["g"]
+    assert {edge for edge, names in enumerate(found) if names} == stay
 
 
 def test_it_is_scored_with_the_statistics_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,17 +261,17 @@ def test_it_is_scored_with_the_statistics_of_the_batch(monkeypatch: pytest.Monke
     same: list[bool] = []
     original = SupernetScore._of
 
-    def both(self: SupernetScore, mixture: Any) -> float:
+    def both(self: SupernetScore, mixture: Any, steps: int) -> float:
         norms = [
-            m for m in self.loop.supernet.modules() if isinstance(m, nn.BatchNorm1d) and m.running_mean is not None
+            m for m in self.bilevel.supernet.modules() if isinstance(m, nn.BatchNorm1d) and m.running_mean is not None
         ]
         before = [norm.running_mean.clone() for norm in norms]
         for norm in norms:
             norm.running_mean.fill_(1e3)
-        spoilt = original(self, mixture)
+        spoilt = original(self, mixture, steps)
         for norm, mean in zip(norms, before, strict=True):
             norm.running_mean.copy_(mean)
-        same.append(spoilt == original(self, mixture))
+        same.append(spoilt == original(self, mixture, steps))
         return spoilt
 
     monkeypatch.setattr(SupernetScore, "_of", both)

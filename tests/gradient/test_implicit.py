@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -83,6 +83,17 @@ def problem(decay: float = 0.0, rate: float = 0.1) -> tuple[Objective, Tensor, T
     return outer, hessian, mixed, by_alpha, by_weight, total
 
 
+def test_as_published_the_hessian_has_no_weight_decay() -> None:
+    """The same data, the same weights: what the optimiser decays them by changes nothing."""
+    outer, *_ = problem(0.0)
+    assert outer.descent is not None
+    decayed = replace(outer, descent=replace(outer.descent, weight_decay=DECAY))
+    for decay in (False, True):
+        rule = ImplicitGradient(3, 0.1, "exact", decay=decay)
+        one, two = (rule(at, at.supernet.alphas, Context())["body"] for at in (outer, decayed))
+        assert torch.equal(one, two) is not decay
+
+
 @pytest.mark.parametrize("second_order", ["exact", "finite-difference"])
 @pytest.mark.parametrize("decay", [0.0, DECAY])
 def test_it_is_the_partial_sum_of_the_neumann_series(second_order: str, decay: float) -> None:
@@ -92,7 +103,7 @@ def test_it_is_the_partial_sum_of_the_neumann_series(second_order: str, decay: f
         for _ in range(terms):
             total, term = total + term, term - gamma * hessian @ term
         expected = by_alpha - gamma * mixed @ total
-        rule = ImplicitGradient(terms, gamma, second_order)  # type: ignore[arg-type]
+        rule = ImplicitGradient(terms, gamma, second_order, decay=True)  # type: ignore[arg-type]
         found = rule(outer, outer.supernet.alphas, Context())["body"][0]
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
@@ -104,7 +115,7 @@ def test_the_error_falls_with_the_terms_to_the_closed_form(decay: float) -> None
     gamma = float(1 / eigenvalues[-1])
 
     def error(terms: int) -> float:
-        found = ImplicitGradient(terms, gamma, "exact")(outer, outer.supernet.alphas, Context())["body"][0]
+        found = ImplicitGradient(terms, gamma, "exact", decay=True)(outer, outer.supernet.alphas, Context())["body"][0]
         return float((found - total).norm() / total.norm())
 
     errors = [error(terms) for terms in (1, 2, 4, 8, 16, 32, 64)]

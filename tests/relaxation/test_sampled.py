@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from archgrad import Choice, Supernet, spaces
 from archgrad.anneal import Anneal
 from archgrad.context import Clock, Context
+from archgrad.engine.candidates import cells
 from archgrad.errors import ArchgradError
 from archgrad.relaxation import Composite, Dirichlet, GumbelSoftmax, ReinMax, Sigmoid, Softmax, StraightThroughGumbel
-from archgrad.roles import Relaxation
+from archgrad.roles import Now, Relaxation
 
 DOUBLE = torch.float64
 DRAWS = 20_000
@@ -180,5 +183,63 @@ def test_bad_settings_are_refused_by_name() -> None:
         GumbelSoftmax(temperature=Anneal(1.0, -0.5))
     with pytest.raises(ArchgradError, match="Softmax: the temperature"):
         Softmax(temperature=0)
+    with pytest.raises(ArchgradError, match="StraightThroughGumbel: unselected must be 'none' or 'constant'"):
+        StraightThroughGumbel(unselected="all")  # type: ignore[arg-type]
     with pytest.raises(ArchgradError, match="per must be 'step', 'epoch' or 'site'"):
         Dirichlet(per="never")  # type: ignore[arg-type]
+
+
+class Times(nn.Module):
+    """An operation that multiplies."""
+
+    def __init__(self, factor: float):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x
+
+
+@pytest.mark.parametrize(
+    ("unselected", "expected"),
+    [("none", [-8.811914879, -13.145832251, 21.957747130]), ("constant", [-7.049531904, -10.516665800, 17.566197704])],
+)
+def test_gdas_gradients_of_paper_and_program(monkeypatch: Any, unselected: Any, expected: list[float]) -> None:
+    """For the loss ‖output‖² of one choice among 0·x, x and 3·x; numbers of ``gdas_v1`` and ``gdas``."""
+    noise = torch.tensor([[[-0.3, 0.4, 0.1]]], dtype=DOUBLE)
+    monkeypatch.setattr(Now, "gumbel", lambda self, alpha, per: noise)
+    choice = Choice({"zero": Times(0.0), "one": Times(1.0), "three": Times(3.0)}, group="choice")
+    supernet = Supernet(nn.Sequential(choice)).double()
+    alpha = torch.tensor([[0.2, -0.1, 0.4]], dtype=DOUBLE, requires_grad=True)
+    mixture = StraightThroughGumbel(1.0, unselected=unselected)({"choice": alpha}, {"choice": 1})
+    output = supernet(torch.tensor([1.0, 2.0], dtype=DOUBLE), mixture)
+    assert output.tolist() == [3.0, 6.0]
+    (gradient,) = torch.autograd.grad(output.square().sum(), alpha)
+    assert gradient[0].tolist() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("executor", ["plain", "loop", "batched"])
+@pytest.mark.parametrize("share", [1, 2])
+def test_constants_change_gradients_alone_and_by_the_gradient_of_their_edge(executor: str, share: int) -> None:
+    """A constant added to a state moves all edges into it alike."""
+    torch.manual_seed(0)
+    supernet = spaces.get("nasbench201", channels=4, cells=1).supernet(executor=executor).double()
+    for cell in cells("test", supernet.network):
+        cell.narrow(share)
+    supernet.double()
+    x, found = torch.randn(4, 3, 8, 8, dtype=DOUBLE), []
+    for unselected in ("none", "constant"):
+        torch.manual_seed(1)
+        mixture = StraightThroughGumbel(unselected=unselected)(dict(supernet.alphas.items()), supernet.sites).leaf()
+        output = supernet(x, mixture)
+        found.append((output, *torch.autograd.grad(output.square().sum(), [mixture["cell"]])))
+    (before, without), (after, constant) = found
+    assert torch.equal(before, after)
+    selected = mixture.active["cell"]
+    torch.testing.assert_close(constant[selected], without[selected])
+    assert not without[~selected].any()
+    for incoming in supernet.groups["cell"].incoming.values():
+        for site in range(supernet.sites["cell"]):
+            values = constant[site, list(incoming)][~selected[site, list(incoming)]]
+            torch.testing.assert_close(values, values[:1].expand_as(values))
+    assert constant[~selected].abs().max() > 1e-6

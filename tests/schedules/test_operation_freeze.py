@@ -16,7 +16,7 @@ from archgrad.method import Method
 from archgrad.objective import Objective
 from archgrad.relaxation import Softmax, StraightThroughGumbel
 from archgrad.schedules import OperationFreeze
-from archgrad.schedules.operation_freeze import operations
+from archgrad.schedules.operation_freeze import flattened, operations, released
 from archgrad.search import Search
 from archgrad.state import SearchStep, State
 
@@ -64,10 +64,50 @@ def steps(supernet: Supernet, rule: OperationFreeze, count: int, cosine: float, 
     return context
 
 
-def test_the_score_is_the_mean_of_twenty_cosines() -> None:
-    """Known error: 21 values were summed and divided by 20. A cosine of 0.39 then scored 0.41 and passed."""
+TRAIN = [torch.tensor([[1.0, 2.0], [3.0, 4.0]]).double(), torch.tensor([[1.0, 0.0]]).double()]
+VALIDATION = [torch.tensor([[1.0, -2.0], [3.0, 4.0]]).double(), torch.tensor([[1.0, 1.0]]).double()]
+
+
+def test_the_two_scores_by_hand() -> None:
+    """The released one adds the training gradient to that of the validation loss, and takes columns by themselves."""
+    pairs = list(zip(TRAIN, VALIDATION, strict=True))
+    assert released(pairs).tolist() == pytest.approx([0.723606797749979, 1])
+    assert flattened(pairs).tolist() == pytest.approx([0.730250730250795, 1])
+    orthogonal = [(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))]
+    assert released(orthogonal).tolist() == pytest.approx([0.5**0.5, 1])
+    assert flattened(orthogonal).tolist() == [0, 1]
+    nothing = [(torch.zeros(2), torch.ones(2))]
+    assert released(nothing).tolist() == flattened(nothing).tolist() == [0, 0]
+
+
+@dataclass(frozen=True)
+class Scored(OperationFreeze):
+    """Every operation scores the same in every step."""
+
+    value: float = 0.0
+
+    def scores(self, state: State, step: SearchStep, found: dict[str, list[str]]) -> Tensor:
+        return torch.tensor([[self.value, 1.0]]).expand(len(found), 2)
+
+
+@pytest.mark.parametrize(("value", "score"), [(0.385, 0.40425), (0.38, 0.399)])
+def test_the_released_window_divides_21_scores_by_20(value: float, score: float) -> None:
+    context = steps(net(), Scored(value=value), 20, 1.0)
+    assert context.memory["frozen"] == []
+    context = steps(net(), Scored(value=value), 21, 1.0)
+    assert context.memory["scores"]["0.candidates.bad"] == pytest.approx(score)
+    assert bool(context.memory["frozen"]) == (score < 0.4)
+    assert context.memory["steps"] == 0
+
+
+def test_what_agrees_with_itself_scores_one_when_released() -> None:
+    context = steps(net(), OperationFreeze(), 21, 1.0)
+    assert context.memory["scores"]["0.candidates.good"] == pytest.approx(1.05, abs=1e-5)
+
+
+def test_the_score_of_the_paper_is_the_mean_of_twenty_cosines() -> None:
     supernet = net()
-    context = steps(supernet, OperationFreeze(), 20, 0.39)
+    context = steps(supernet, OperationFreeze(score="paper"), 20, 0.39)
     assert context.memory["scores"]["0.candidates.good"] == pytest.approx(1, abs=1e-5)
     assert context.memory["scores"]["0.candidates.bad"] == pytest.approx(0.39, abs=1e-5)
     assert context.memory["frozen"] == ["0.candidates.bad.bias", "0.candidates.bad.weight"]
@@ -77,26 +117,26 @@ def test_the_score_is_the_mean_of_twenty_cosines() -> None:
 
 
 def test_nothing_is_decided_before_the_window_ends_or_above_the_threshold() -> None:
-    assert steps(net(), OperationFreeze(), 19, 0.1).memory["frozen"] == []
-    assert steps(net(), OperationFreeze(), 40, 0.41).memory["frozen"] == []
-    context = steps(net(), OperationFreeze(window=3), 3, 0.1)
+    assert steps(net(), OperationFreeze(score="paper"), 19, 0.1).memory["frozen"] == []
+    assert steps(net(), OperationFreeze(score="paper"), 40, 0.41).memory["frozen"] == []
+    context = steps(net(), OperationFreeze(window=3, score="paper"), 3, 0.1)
     assert context.memory["frozen"] == ["0.candidates.bad.bias", "0.candidates.bad.weight"]
     assert context.memory["steps"] == 0
 
 
 def test_sums_stay_on_the_device_and_small() -> None:
     """No copies of gradients: between two reads the memory holds one tensor of two numbers per operation."""
-    memory = steps(net(), OperationFreeze(), 7, 0.1).memory
+    memory = steps(net(), OperationFreeze(score="paper"), 7, 0.1).memory
     tensors = [value for value in memory.values() if isinstance(value, Tensor)]
     assert [t.shape for t in tensors] == [(2, 2)]
 
 
 def test_steps_without_the_operation_do_not_count() -> None:
     supernet = net()
-    context = steps(supernet, OperationFreeze(window=12), 11, 0.2, StraightThroughGumbel(1.0))
+    context = steps(supernet, OperationFreeze(window=12, score="paper"), 11, 0.2, StraightThroughGumbel(1.0))
     counts = context.memory["sums"][:, 1].tolist()
     assert all(0 < count < 11 for count in counts)
-    context = steps(net(), OperationFreeze(window=12), 12, 0.2, StraightThroughGumbel(1.0))
+    context = steps(net(), OperationFreeze(window=12, score="paper"), 12, 0.2, StraightThroughGumbel(1.0))
     assert context.memory["scores"]["0.candidates.bad"] == pytest.approx(0.2, abs=1e-5)
     assert context.memory["scores"]["0.candidates.good"] == pytest.approx(1, abs=1e-5)
 

@@ -135,7 +135,7 @@ class Cell(Site):
         order = None
         if self.random_channels and self.training:
             order = torch.randperm(self.channels).to(weights.device, non_blocking=True)
-        return Graph(self.group, self.strides, flows, flat, self.share, order, edges)
+        return Graph(self.group, self.strides, flows, flat, self.share, order, edges, row.added)
 
     def settle(self, kept: Kept) -> nn.Module:
         """The kept operations without those that do not reach an output."""

@@ -27,7 +27,8 @@ class Graph(NamedTuple):
     ``weights``: one per place, flat; None where every flow counts as it is.
     ``share``: the operations see one in ``share`` of the channels. The rest passes by every edge, and the channels of
     the sum are shuffled, so that all are seen in turn. ``order``: in which channels are taken, None for as they are.
-    ``edges``: per edge, how much what passes it by counts; None for 1.
+    ``edges``: per edge, how much what passes it by counts; None for 1. ``added``: a number per edge, added to what it
+    brings; None for nothing.
     """
 
     group: Group
@@ -37,6 +38,7 @@ class Graph(NamedTuple):
     share: int = 1
     order: Tensor | None = None
     edges: Tensor | None = None
+    added: Tensor | None = None
 
     def taken(self, x: Tensor) -> Tensor:
         """The channels of a state that operations see."""
@@ -47,6 +49,8 @@ class Graph(NamedTuple):
 
     def completed(self, target: int, mixed: Tensor, states: Mapping[int, Tensor]) -> Tensor:
         """A state from the sum of what its flows bring, together with what passed them by."""
+        if self.added is not None:
+            mixed = mixed + self.added[list(self.group.incoming[target])].sum().to(mixed)
         if self.share == 1:
             return mixed
         total: Tensor | None = None

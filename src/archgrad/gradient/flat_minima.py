@@ -29,12 +29,12 @@ def flat_gradient(
     rho: float,
     second_order: SecondOrder = "exact",
     epsilon: float = 1e-2,
-    centre: Centre = "alpha",
+    centre: Centre = "ascent",
     normalise: bool = False,
 ) -> Tensor:
     """∇F(α) of F(α) = ℓ(α + ρ ∇ℓ(α)), for any differentiable ``loss``; the shape is that of ``alpha``.
 
-    = v + ρ H(α) v with v = ∇ℓ(α + ρ ∇ℓ(α)); see `FlatMinima` for the options.
+    = v + ρ H(α) v with v = ∇ℓ(α + ρ ∇ℓ(α)), exactly unless told otherwise; see `FlatMinima` for the options.
 
     >>> import torch
     >>> found = flat_gradient(lambda a: (a**4).sum() / 4, torch.ones((), dtype=torch.float64), rho=0.1)
@@ -62,8 +62,8 @@ class FlatMinima(ArchitectureGradient):
 
     ∇F = v + ρ H v, v = g(α + ρ g(α)), H the Hessian in α. H v is computed
 
-    * ``second_order="finite-difference"``: [g(c + ε v) − g(c − ε v)] / 2ε around ``centre`` c, α itself (``"alpha"``)
-      or, as the released code does, the ascent point (``"ascent"``): four gradients of ``base`` in all;
+    * ``second_order="finite-difference"``: [g(c + ε v) − g(c − ε v)] / 2ε around ``centre`` c, the ascent point
+      (``"ascent"``), as published, or α itself (``"alpha"``), which is ∇F: four gradients of ``base`` in all;
     * ``"exact"``: by double backward, for the base `FirstOrder`; memory grows with the whole graph of the supernet;
     * ``"none"``: left out.
 
@@ -71,13 +71,14 @@ class FlatMinima(ArchitectureGradient):
     ``base``: any architecture gradient.
 
     *Source:* A²M, arXiv 2503.10404, equations 4 to 7; ρ = 1e-2 for NAS-Bench-201, 1e-1 for the DARTS space, ε = 1e-2.
-    *Differs:* the released code centres at the ascent point, which is not the gradient of F.
+    *Differs:* by default from the formula: the published numbers are of the released code, which centres at the
+    ascent point. For ℓ = α⁴/4 at 1 that is 0.06 % more than ∇F at ρ = 0.01, and 5 % at 0.1.
     """
 
     rho: float = 1e-2
     second_order: SecondOrder = "finite-difference"
     epsilon: float = 1e-2
-    centre: Centre = "alpha"
+    centre: Centre = "ascent"
     normalise: bool = False
     base: ArchitectureGradient = field(default_factory=FirstOrder)
 

@@ -22,7 +22,9 @@ SecondProducts = Callable[[list[Tensor]], tuple[list[Tensor], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class ImplicitGradient(ArchitectureGradient):
-    """∂_α ℓ_val − ∂²ℓ_train/∂α∂ω · γ Σ_{t<T} (I − γH)^t · ∂_ω ℓ_val, with H = ∂²ℓ_train/∂ω² + weight decay.
+    """∂_α ℓ_val − ∂²ℓ_train/∂α∂ω · γ Σ_{t<T} (I − γH)^t · ∂_ω ℓ_val, with H = ∂²ℓ_train/∂ω².
+
+    ``decay``: add the weights' decay to H, which makes it the Hessian of what the weights descend.
 
     The sum tends to H⁻¹ where all eigenvalues of γH lie in (0, 2), and the whole to the gradient of ℓ_val(ω*(α), α) by
     the implicit function theorem, taken at the present weights. ``terms``: T; each costs one product with H. ``gamma``:
@@ -31,13 +33,15 @@ class ImplicitGradient(ArchitectureGradient):
     ``second_order="exact"``: all products from one double backward (plain executor, which keeps its whole graph);
     ``"finite-difference"``: [∇ℓ_train(ω + rv) − ∇ℓ_train(ω − rv)] / 2r with r = ``radius`` / ‖v‖, two passes per term.
 
-    *Source:* iDARTS, arXiv 2106.10784, the Neumann approximation of the implicit gradient.
+    *Source:* iDARTS, arXiv 2106.10784, the Neumann approximation of the implicit gradient; its program has no decay in
+    H. *Differs:* there the ‖v‖ of the last product is that of the first term.
     """
 
     terms: int = 3
     gamma: float | None = None
     second_order: SecondOrder = "finite-difference"
     radius: float = 1e-2
+    decay: bool = False
 
     def __post_init__(self) -> None:
         require_positive("ImplicitGradient", terms=self.terms, radius=self.radius)
@@ -65,7 +69,8 @@ class ImplicitGradient(ArchitectureGradient):
         for _ in range(self.terms - 1):
             curved, _ = product(term)
             pairs = zip(term, curved, strict=True)
-            term = [t - gamma * (c + descent.weight_decay * t) for t, c in pairs]
+            decay = descent.weight_decay if self.decay else 0.0
+            term = [t - gamma * (c + decay * t) for t, c in pairs]
             total = [a + b for a, b in zip(total, term, strict=True)]
         _, mixed = product(total)
         return {group: direct[group] - gamma * mixed[group] for group in direct}

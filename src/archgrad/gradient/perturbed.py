@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -18,29 +20,34 @@ from archgrad.gradient.plain import Plain
 from archgrad.mixture import Mixture
 from archgrad.objective import Objective, frozen
 from archgrad.roles import WeightGradient
+from archgrad.supernet import Supernet
 
 
 @dataclass(frozen=True)
 class Perturbed(WeightGradient):
     """``base`` at a mixture p + δ with |δ| ≤ ε instead of p; alphas, and the alpha step, know nothing of it.
 
-    ``random``: p + U(−ε, ε), clamped at 0, and brought back to the sum that the row had;
-    ``adversarial``: the δ that raises the loss of this step's batch: ``steps`` steps of 2ε/``steps`` along the sign of
-    the gradient, each projected to the ε-ball and to the simplex, after a ``random_start``; of all points seen, the
-    mixture itself included, the one with the largest loss. Costs ``steps`` gradients of the mixture.
+    ``random``: p + U(−ε, ε), projected; ``adversarial``: the δ that raises the loss of this step's batch: ``steps``
+    steps of 2ε/``steps`` along the sign of the gradient, each projected, from a ``random_start`` and with the network
+    in evaluation mode; p itself where the loss has fallen on the way. Costs ``steps`` gradients of the mixture.
+
+    ``projection``: ``"rescale"`` clamps a step to the ε-ball, and then the row to [0, 1], and divides it by its sum
+    (where nothing is left, its largest entry stays), which may leave the ball; ``"euclidean"`` takes the nearest
+    mixture of the ε-ball.
 
     Only candidates that are computed are perturbed, in the same way at all sites of a group. ``per``: a new δ in every
     step, or one per epoch (against its first batch). ``base``: any weight gradient.
 
-    *Source:* SmoothDARTS, arXiv 2002.05283, equations 6 to 8: ε from 0.03 to 0.3 linearly, 7 steps. *Differs:* the
-    published code attacks in evaluation mode and does not project to the simplex; one library perturbed the alphas
-    themselves and kept them so.
+    *Source:* SmoothDARTS, arXiv 2002.05283, equations 6 to 8, and its published program: ε = 0.03 + 0.27·epoch/epochs,
+    7 steps, rescaled after the start and after every step. *Differs:* one library perturbed the alphas themselves and
+    kept them so.
     """
 
     mode: Literal["random", "adversarial"] = "random"
-    epsilon: float | Anneal = Anneal(0.03, 0.3)
+    epsilon: float | Anneal = Anneal(0.03, 0.3, over="length")
     steps: int = 7
     random_start: bool = True
+    projection: Literal["rescale", "euclidean"] = "rescale"
     per: Literal["step", "epoch"] = "step"
     base: WeightGradient = field(default_factory=Plain)
 
@@ -51,6 +58,8 @@ class Perturbed(WeightGradient):
             raise ArchgradError(f"Perturbed: epsilon must not be negative, got {self.epsilon!r}")
         if self.mode not in ("random", "adversarial"):
             raise ArchgradError(f"Perturbed: mode must be 'random' or 'adversarial', got {self.mode!r}")
+        if self.projection not in ("rescale", "euclidean"):
+            raise ArchgradError(f"Perturbed: projection must be 'rescale' or 'euclidean', got {self.projection!r}")
         if self.per not in ("step", "epoch"):
             raise ArchgradError(f"Perturbed: per must be 'step' or 'epoch', got {self.per!r}")
 
@@ -71,7 +80,7 @@ class Perturbed(WeightGradient):
         }
         drawn = self._drawn(balls, epsilon, context)
         if self.mode == "random":
-            moved = {name: _renormalised(ball, drawn[name]) for name, ball in balls.items()}
+            moved = {name: self.projected(ball, drawn[name]) for name, ball in balls.items()}
         elif self.per == "step":
             moved = self._attacked(objective, mixture, balls, drawn, epsilon)
         else:
@@ -80,7 +89,8 @@ class Perturbed(WeightGradient):
                 moved = self._attacked(objective, mixture, balls, drawn, epsilon)
                 memory |= {"epoch": epoch, "moves": {name: moved[name] - ball.centre for name, ball in balls.items()}}
             moves: Mapping[str, Tensor] = memory["moves"]
-            moved = {name: ball.projected(ball.centre + moves[name].to(ball.centre)) for name, ball in balls.items()}
+            ahead = {name: ball.centre + moves[name].to(ball.centre) for name, ball in balls.items()}
+            moved = {name: self.projected(ball, ahead[name]) for name, ball in balls.items()}
         return mixture.with_weights({**mixture, **moved})
 
     def _drawn(self, balls: Mapping[str, _Ball], epsilon: float, context: Context) -> dict[str, Tensor]:
@@ -100,35 +110,40 @@ class Perturbed(WeightGradient):
         epsilon: float,
     ) -> dict[str, Tensor]:
         probe = objective.observer()
-        best = {name: ball.centre for name, ball in balls.items()}
-        with torch.no_grad():
-            highest = probe.averaged([probe.loss(mixture).clone()])[0]
 
         def loss_at(point: Mapping[str, Tensor]) -> Tensor:
             return probe.loss(mixture.with_weights({**mixture, **point}))
 
-        def better(value: Tensor, point: Mapping[str, Tensor]) -> None:
-            nonlocal best, highest
-            value = probe.averaged([value.detach().clone()])[0]
-            best = {name: torch.where(value > highest, point[name].detach(), best[name]) for name in best}
-            highest = torch.maximum(value, highest)
+        with frozen(objective.supernet), _evaluating(objective.supernet):
+            return self.climb(loss_at, balls, drawn if self.random_start else None, epsilon, probe.averaged)
 
-        with frozen(objective.supernet):
-            point = {name: ball.projected(drawn[name]) for name, ball in balls.items()} if self.random_start else best
-            for _ in range(self.steps):
-                leaves = {name: p.detach().requires_grad_() for name, p in point.items()}
-                value = loss_at(leaves)
-                slopes = derivatives(value, list(leaves.values()))
-                better(value, leaves)
-                signs = [row.sum(0, keepdim=True).sign() for row in probe.averaged(slopes)]
-                stride = 2 * epsilon / self.steps
-                point = {
-                    name: ball.projected(point[name] + stride * sign)
-                    for (name, ball), sign in zip(balls.items(), signs, strict=True)
-                }
-            with torch.no_grad():
-                better(loss_at(point), point)
-        return best
+    def climb(
+        self,
+        loss: Callable[[Mapping[str, Tensor]], Tensor],
+        balls: Mapping[str, _Ball],
+        start: Mapping[str, Tensor] | None,
+        epsilon: float,
+        averaged: Callable[[list[Tensor]], list[Tensor]] = lambda values: values,
+    ) -> dict[str, Tensor]:
+        """The mixtures at the end of the ascent, or the centres where those have the larger loss."""
+        centres = {name: ball.centre for name, ball in balls.items()}
+        point = centres if start is None else {name: self.projected(ball, start[name]) for name, ball in balls.items()}
+        for _ in range(self.steps):
+            leaves = {name: p.detach().requires_grad_() for name, p in point.items()}
+            slopes = averaged(derivatives(loss(leaves), list(leaves.values())))
+            signs = [slope.sum(0, keepdim=True).sign() for slope in slopes]
+            stride = 2 * epsilon / self.steps
+            point = {
+                name: self.projected(ball, point[name] + stride * sign, epsilon)
+                for (name, ball), sign in zip(balls.items(), signs, strict=True)
+            }
+        with torch.no_grad():
+            before, after = averaged([loss(centres).clone(), loss(point).clone()])
+        return {name: torch.where(after < before, centres[name], point[name]) for name in point}
+
+    def projected(self, ball: _Ball, point: Tensor, epsilon: float = math.inf) -> Tensor:
+        """The mixture for a point; before it is rescaled no entry is more than ε away from the centre."""
+        return ball.rescaled(ball.near(point, epsilon)) if self.projection == "rescale" else ball.nearest(point)
 
 
 @dataclass(frozen=True)
@@ -145,7 +160,20 @@ class _Ball:
         low = torch.where(alive, (centre - epsilon).clamp_min(0), centre)
         return cls(centre, torch.minimum(low, centre), torch.where(alive, centre + epsilon, centre))
 
-    def projected(self, point: Tensor) -> Tensor:
+    def near(self, point: Tensor, epsilon: float) -> Tensor:
+        """The point, each entry at most ε away from the centre."""
+        return torch.minimum(torch.maximum(point, self.centre - epsilon), self.centre + epsilon)
+
+    def rescaled(self, point: Tensor) -> Tensor:
+        """The rows clamped to [0, 1] and scaled to their right sums; all for the largest entry if nothing is left."""
+        alive, wanted = self.high > self.low, self.centre.sum(-1, keepdim=True)
+        clamped = torch.where(alive, point.clamp(0, 1), self.centre)
+        sums = clamped.sum(-1, keepdim=True)
+        top = point.masked_fill(~alive, -torch.inf).argmax(-1, keepdim=True)
+        lone = torch.zeros_like(point).scatter(-1, top, 1.0)
+        return wanted * torch.where(sums > 0, clamped / sums.clamp_min(torch.finfo(sums.dtype).tiny), lone)
+
+    def nearest(self, point: Tensor) -> Tensor:
         """The nearest mixture of the ball: clamp(point − τ), with the τ per row that gives the right sum."""
         wanted = self.centre.sum(-1, keepdim=True)
         below, above = (point - self.high).amin(-1, keepdim=True), (point - self.low).amax(-1, keepdim=True)
@@ -159,12 +187,16 @@ class _Ball:
         return torch.minimum(torch.maximum(point, self.low), self.high)
 
 
-def _renormalised(ball: _Ball, drawn: Tensor) -> Tensor:
-    """The drawn rows clamped at 0 and scaled to the sums of the centre's; the centre where nothing is left."""
-    clamped = torch.where(ball.high > ball.low, drawn.clamp_min(0), ball.centre)
-    sums = clamped.sum(-1, keepdim=True)
-    scaled = clamped * (ball.centre.sum(-1, keepdim=True) / sums.clamp_min(torch.finfo(sums.dtype).tiny))
-    return torch.where(sums > 0, scaled, ball.centre)
+@contextmanager
+def _evaluating(supernet: Supernet) -> Iterator[None]:
+    """Evaluation mode for a while; every module goes back to the mode that it was in."""
+    training = [module for module in supernet.modules() if module.training]
+    supernet.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def _alive(mixture: Mixture, name: str, mask: Bool[Tensor, "edges ops"]) -> Tensor:

@@ -19,6 +19,8 @@ NAME = "auxiliary_skip"
 class AuxiliarySkip(Modifier):
     """A skip connection beside the candidates of every edge, whose weight falls from 1 to 0 over the run.
 
+    The weight is 1 − epoch/epochs, so that some of it is left in the last epoch.
+
     It takes over the skip connection's part in keeping gradients alive, so that what α measures is the candidate's
     worth as an operation. Settled networks do not have it.
 
@@ -26,7 +28,7 @@ class AuxiliarySkip(Modifier):
     *Differs:* one published library kept the weight constant, and counted the skip twice beside partial channels.
     """
 
-    weight: float | Anneal = Anneal(1.0, 0.0)
+    weight: float | Anneal = Anneal(1.0, 0.0, over="length")
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
         for cell in cells("AuxiliarySkip", supernet.network):

@@ -36,11 +36,11 @@ class OperationAttention(Modifier):
 
     Beside `WeightEntanglement` a family counts s + c·Σ_o a_o(x), with kernels mixed by w alone.
 
-    *Source:* "dynamic exploration" of the library confopt: weight 1 that falls exponentially to 1e-4.
+    *Source:* "dynamic exploration" of the library confopt: weight 1e-4^(epoch/epochs).
     *Differs:* there the numbers are averaged over the batch, and partial channels beside it were a shape error.
     """
 
-    weight: float | Anneal = Anneal(1.0, 1e-4, "exponential")
+    weight: float | Anneal = Anneal(1.0, 1e-4, "exponential", over="length")
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
         for cell in cells("OperationAttention", supernet.network):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from archgrad.context import Context
 from archgrad.engine.candidates import candidates
 from archgrad.errors import ArchgradError
-from archgrad.operations import DropPath
+from archgrad.operations import DropPath, FactorizedReduce
 from archgrad.roles import Modifier
 from archgrad.supernet import Supernet
 
@@ -22,15 +22,19 @@ from archgrad.supernet import Supernet
 class OperationDropout(Modifier):
     """Dropout behind some candidates, skip connections by default, in training mode only.
 
-    ``rates``: the first rate of each stage, when the run is divided into as many stages of equal length; within a
-    stage it falls as exp(−``decay``·epochs). ``per``: ``"element"`` drops numbers, ``"image"`` whole paths.
+    ``rates``: one for each stage, when the run is divided into as many stages of equal length. In the ``warm_up``
+    share of a stage, whose epochs train weights only, the rate falls linearly, rate·(length − k − 1)/length in the k-th
+    epoch; then it starts again from its full value and falls as exp(−``decay``·epochs). ``per``: ``"element"`` drops
+    numbers, ``"image"`` whole paths. A skip connection that halves the map is a convolution, and gets none.
 
-    *Source:* P-DARTS, arXiv 1904.12760, section 3.3.2 (rates 0, 0.4, 0.7 and a decay of 0.2 in its published code).
-    *Differs:* one published library kept the rate constant, dropped in evaluation too, and refused a rate of 0.
+    *Source:* P-DARTS, arXiv 1904.12760, section 3.3.2 (rates 0, 0.4, 0.7), and its published program: 10 of 25 epochs
+    of warm-up, a decay of 0.2. *Differs:* the command beside that program has 0.1 for the first rate. One published
+    library kept the rate constant, dropped in evaluation too, and refused a rate of 0.
     """
 
     rates: tuple[float, ...] = (0.0, 0.4, 0.7)
     decay: float = 0.2
+    warm_up: float = 0.4
     operations: tuple[str, ...] = ("skip_connect",)
     per: Literal["element", "image"] = "element"
 
@@ -39,6 +43,8 @@ class OperationDropout(Modifier):
             raise ArchgradError(f"OperationDropout: rates must be numbers in [0, 1), got {self.rates!r}")
         if self.decay < 0:
             raise ArchgradError(f"OperationDropout: decay must not be negative, got {self.decay}")
+        if not 0 <= self.warm_up < 1:
+            raise ArchgradError(f"OperationDropout: warm_up must be a share of a stage, in [0, 1), got {self.warm_up}")
         if self.per not in ("element", "image"):
             raise ArchgradError(f"OperationDropout: per must be 'element' or 'image', got {self.per!r}")
 
@@ -47,6 +53,8 @@ class OperationDropout(Modifier):
         if not found:
             raise ArchgradError(f"OperationDropout: no candidate of this network is one of {list(self.operations)}")
         for candidate in found:
+            if isinstance(candidate.module, FactorizedReduce):
+                continue
             drop = _Dropout() if self.per == "element" else _PathDropout()
             candidate.owner[candidate.name] = nn.Sequential(candidate.module, drop)
 
@@ -59,8 +67,12 @@ class OperationDropout(Modifier):
     def rate(self, epoch: int, epochs: int) -> float:
         """The rate in an epoch of a run."""
         length = math.ceil(epochs / len(self.rates))
-        stage, since = min(epoch // length, len(self.rates) - 1), epoch % length
-        return self.rates[stage] * math.exp(-self.decay * since)
+        stage = min(epoch // length, len(self.rates) - 1)
+        length, since = min(length, epochs - stage * length), epoch - stage * length
+        restart = round(self.warm_up * length)
+        if since < restart:
+            return self.rates[stage] * (length - since - 1) / length
+        return self.rates[stage] * math.exp(-self.decay * (since - restart))
 
 
 class _Dropout(nn.Module):

@@ -11,17 +11,18 @@ from torch import Tensor
 from archgrad.anneal import Anneal
 from archgrad.errors import ArchgradError
 from archgrad.formulas.dirichlet import concentrations
-from archgrad.roles import MeanOverEdges
+from archgrad.roles import SumOverEdges
 
 
 @dataclass(frozen=True)
-class DirichletAnchor(MeanOverEdges):
+class DirichletAnchor(SumOverEdges):
     """Keeps Dirichlet(elu(α) + 1) near Dirichlet(1), the uniform distribution of mixtures.
 
-    ``kl``: weight · mean over edges of KL(Dirichlet(elu(α)+1) ‖ Dirichlet(1)), over the candidates that an edge has;
-    ``l2``: weight · mean over edges of ‖elu(α)‖².
+    ``kl``: weight · sum over edges of KL(Dirichlet(elu(α)+1) ‖ Dirichlet(1)), over the candidates that an edge has;
+    ``l2``: weight · sum over edges of ‖elu(α)‖².
 
-    *Source:* DrNAS, arXiv 2006.10355, section 3.2 (weight 1e-3).
+    *Source:* DrNAS, arXiv 2006.10355, section 3.2; its program, with ``--reg_type kl``: weight 1e-3, the sum over the
+    edges of both kinds of cells, and no weight decay of the alphas beside it.
     """
 
     weight: float | Anneal = 1e-3

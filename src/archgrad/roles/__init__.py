@@ -7,7 +7,7 @@ Components are frozen dataclasses: configuration only. What one must remember be
 from archgrad.roles.discretisation import Discretisation, Groupwise, Score
 from archgrad.roles.gradient import ArchitectureGradient, WeightGradient
 from archgrad.roles.modifier import Modifier
-from archgrad.roles.regulariser import MeanOverEdges, Regulariser
+from archgrad.roles.regulariser import MeanOverEdges, Regulariser, SumOverEdges
 from archgrad.roles.relaxation import Now, Per, Relaxation
 from archgrad.roles.schedule import Schedule
 
@@ -23,5 +23,6 @@ __all__ = [
     "Relaxation",
     "Schedule",
     "Score",
+    "SumOverEdges",
     "WeightGradient",
 ]

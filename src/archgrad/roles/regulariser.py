@@ -40,8 +40,8 @@ class Regulariser(ABC):
         """What the weight multiplies; ``objective``, for terms that need it, gives the batch's loss at any mixture."""
 
 
-class MeanOverEdges(Regulariser):
-    """A regulariser that is the mean of some values over the edges of all groups: the values are its formula."""
+class OverEdges(Regulariser):
+    """A regulariser of values that every edge has: the values are its formula."""
 
     @abstractmethod
     def values(
@@ -56,9 +56,8 @@ class MeanOverEdges(Regulariser):
         tells them apart. Edges that have none left are left out.
         """
 
-    def term(
-        self, alphas: Alphas, mixture: Mixture, context: Context, objective: Objective | None = None
-    ) -> Float[Tensor, ""]:
+    def gathered(self, alphas: Alphas, mixture: Mixture, context: Context) -> Tensor:
+        """The values of all groups in a row."""
         found = []
         for group, alpha in alphas.items():
             mask, weights = context.candidates(group), mixture[group]
@@ -70,4 +69,22 @@ class MeanOverEdges(Regulariser):
                     alpha, weights = alpha[rows], weights[:, rows]
             exists = torch.ones(alpha.shape, dtype=torch.bool) if mask is None else mask
             found.append(self.values(alpha, weights, exists).flatten())
-        return torch.cat(found).mean()
+        return torch.cat(found)
+
+
+class MeanOverEdges(OverEdges):
+    """The mean of the values over the edges of all groups."""
+
+    def term(
+        self, alphas: Alphas, mixture: Mixture, context: Context, objective: Objective | None = None
+    ) -> Float[Tensor, ""]:
+        return self.gathered(alphas, mixture, context).mean()
+
+
+class SumOverEdges(OverEdges):
+    """The sum of the values over the edges of all groups."""
+
+    def term(
+        self, alphas: Alphas, mixture: Mixture, context: Context, objective: Objective | None = None
+    ) -> Float[Tensor, ""]:
+        return self.gathered(alphas, mixture, context).sum()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from archgrad.context import Context
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.roles import Schedule
-from archgrad.schedules.support import add_weights, prune
-from archgrad.state import SearchStep, State
+from archgrad.schedules.support import prune
+from archgrad.state import State
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,12 @@ class ProgressiveDepth(Schedule):
 
     The run is divided into as many stages of equal length (rounded up) as ``cells`` has numbers. Each stage starts with
     fresh weights, alphas and optimisers and its own cosine of the learning rate, on a supernet of so many cells; alphas
-    rest in the first ``warm_up`` share of it. At its end every edge keeps as many of its strongest candidates, by their
-    mean weight over the last epoch, as ``operations`` says for the next stage.
+    rest in the first ``warm_up`` share of it. At its end every edge keeps as many of its candidates, those with the
+    largest alphas, as ``operations`` says for the next stage.
 
     *Source:* P-DARTS, arXiv 1904.12760, sections 3.2 and 4.2: 5, 11 and 17 cells, 8, 5 and 3 operations, 25 epochs
     each, of which the first 10 train weights only. With `OperationDropout` and `SkipLimit` it is the method.
+    *Differs:* the program drops ``none`` before the last stage whatever its alpha, and clips the alphas' gradients too.
     """
 
     cells: tuple[int, ...] = (5, 11, 17)
@@ -45,15 +46,10 @@ class ProgressiveDepth(Schedule):
         state.rebuild((first, end), inherit=False, cells=self.cells[stage])
         state.alphas_rest = state.alphas_rest or context.clock.epoch < first + round(self.warm_up * (end - first))
 
-    def step_end(self, state: State, step: SearchStep, context: Context) -> None:
-        stage, (_, end) = self.stage(context.clock.epoch, context.clock.epochs)
-        if context.clock.epoch + 1 == end and stage + 1 < len(self.cells):
-            add_weights(state, step, context.memory)
-
     def epoch_end(self, state: State, context: Context) -> None:
         stage, (_, end) = self.stage(context.clock.epoch, context.clock.epochs)
         if context.clock.epoch + 1 == end and stage + 1 < len(self.cells):
-            prune(state, context.memory, dict.fromkeys(state.supernet.groups, self.operations[stage + 1]))
+            prune(state, dict.fromkeys(state.supernet.groups, self.operations[stage + 1]))
 
     def stage(self, epoch: int, epochs: int) -> tuple[int, tuple[int, int]]:
         """The stage that an epoch belongs to, and its epochs [first, end)."""

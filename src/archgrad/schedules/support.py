@@ -1,8 +1,6 @@
-"""What schedules share: the weights of every candidate, their mean shares over an epoch, and which of them stay."""
+"""What schedules share: which candidates stay, and the weights of every candidate."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,29 +8,19 @@ from torch import Tensor
 
 from archgrad.engine.candidates import candidates
 from archgrad.genotype import Group
-from archgrad.state import SearchStep, State
+from archgrad.state import State
 from archgrad.supernet import Supernet
 
 
-@torch.no_grad()
-def add_weights(state: State, step: SearchStep, memory: dict[str, Any]) -> None:
-    """Add the mixture of this step, in the mean over sites, to the sums in ``memory``; they stay on the device."""
-    mixture = step.train.mix(dict(state.supernet.alphas.items()))
-    sums: dict[str, Tensor] = memory.setdefault("weights", {})
-    for name in state.supernet.groups:
-        mean = mixture[name].detach().mean(0)
-        sums[name] = sums[name].to(mean) + mean if name in sums else mean.clone()
-
-
 def strongest_left(
-    group: Group, weights: Float[Tensor, "edges ops"], left: Bool[Tensor, "edges ops"], keep: int
+    group: Group, strength: Float[Tensor, "edges ops"], left: Bool[Tensor, "edges ops"], keep: int
 ) -> Bool[Tensor, "edges ops"]:
     """The ``keep`` strongest of the candidates that each edge has left.
 
     As many as must stay once settled always do, of those that a genotype may keep. Ties go to what is listed first.
     """
     result = torch.zeros_like(left)
-    for edge, row in enumerate(weights.detach().cpu().double().tolist()):
+    for edge, row in enumerate(strength.detach().cpu().double().tolist()):
         here = sorted((o for o in range(len(row)) if bool(left[edge, o])), key=lambda o: -row[o])
         names = group.selectable(edge)
         must = [o for o in here if group.operations[o] in names][: group.select]
@@ -42,12 +30,11 @@ def strongest_left(
     return result
 
 
-def prune(state: State, memory: dict[str, Any], keep: dict[str, int]) -> None:
-    """Close the weakest candidates by the sums in ``memory``, which are then forgotten; group → how many stay."""
-    sums: dict[str, Tensor] = memory.pop("weights", {})
+def prune(state: State, keep: dict[str, int]) -> None:
+    """Close the candidates with the smallest alphas of every edge; group → how many stay."""
     for name, group in state.supernet.groups.items():
-        if name in sums:
-            state.masks[name] = strongest_left(group, sums[name], group.mask & state.masks[name], keep[name])
+        left = group.mask & state.masks[name]
+        state.masks[name] = strongest_left(group, state.supernet.alphas[name], left, keep[name])
 
 
 def operations(supernet: Supernet) -> dict[str, list[str]]:

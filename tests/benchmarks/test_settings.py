@@ -1,0 +1,100 @@
+"""The table of published settings is what the methods have, and these are what the published programs have."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from archgrad import methods
+from archgrad.gradient import LayerAlignment, Unrolled
+from archgrad.method import Method
+from archgrad.modifiers import PartialChannels
+from archgrad.schedules import ProgressivePruning
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def settings() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("settings_table", ROOT / "benchmarks/settings.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PROGRAMS: dict[str, tuple[float | bool | str, ...]] = {
+    # batch, epochs, weights' lr, its end, Nesterov, decay, alphas' lr, first beta, order
+    "darts darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "darts nasbench201": (64, 50, 0.025, 0.001, True, 0.0005, 0.0003, 0.5, "weights-first"),
+    "darts_second_order darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "darts_second_order nasbench201": (64, 50, 0.025, 0.001, True, 0.0005, 0.0003, 0.5, "alphas-first"),
+    "snas darts": (64, 150, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "snas nasbench201": (64, 100, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "gdas darts": (256, 250, 0.025, 0.001, True, 0.0005, 0.0003, 0.5, "weights-first"),
+    "gdas nasbench201": (64, 250, 0.025, 0.001, True, 0.0005, 0.0003, 0.5, "weights-first"),
+    "fair_darts darts": (128, 50, 0.005, 0.001, False, 0.0003, 0.003, 0.9, "alphas-first"),
+    "beta_darts darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "beta_darts nasbench201": (64, 100, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "idarts nasbench201": (64, 30, 0.01, 0.001, True, 0.0005, 0.0003, 0.5, "weights-first"),
+    "pc_darts darts": (256, 50, 0.1, 0.0, False, 0.0003, 0.0006, 0.5, "alphas-first"),
+    "pc_darts nasbench201": (64, 100, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "p_darts darts": (96, 75, 0.025, 0.0, False, 0.0003, 0.0006, 0.5, "alphas-first"),
+    "drnas darts": (64, 50, 0.1, 0.0, False, 0.0003, 0.0006, 0.5, "alphas-first"),
+    "drnas nasbench201": (64, 100, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "sdarts_random darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "sdarts_random nasbench201": (64, 100, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "sdarts_adversarial darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "sdarts_adversarial nasbench201": (64, 100, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "r_darts_l2 darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "r_darts_dp darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "darts_es darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "darts_minus darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "darts_minus nasbench201": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "oles darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "darts_pt darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "darts_pt nasbench201": (64, 100, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "lambda_darts darts": (96, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "lambda_darts nasbench201": (64, 100, 0.025, 0.001, False, 0.0003, 0.0001, 0.5, "weights-first"),
+    "a2m darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "a2m nasbench201": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+}
+
+
+def settled(method: Method) -> tuple[float | bool | str, ...]:
+    weights, alphas = method.weight_optimiser, method.alpha_optimiser
+    assert (weights.momentum, weights.clip, alphas.betas[1], alphas.weight_decay) == (0.9, 5.0, 0.999, 1e-3)
+    of_weights = (weights.lr, weights.lr_min, weights.nesterov, weights.weight_decay)
+    return (method.batch_size, method.epochs, *of_weights, alphas.lr, alphas.betas[0], method.order)
+
+
+@pytest.mark.parametrize("pair", PROGRAMS)
+def test_settings_are_those_of_the_published_program(pair: str) -> None:
+    name, space = pair.split()
+    assert settled(methods.get(name, space)) == PROGRAMS[pair]
+
+
+def test_every_method_is_in_the_table_and_the_table_in_the_documentation(settings: ModuleType) -> None:
+    named = set(methods.METHODS) - {"random_genotype"}
+    assert set(settings.SOURCES) == {(name, space) for name in named for space in ("darts", "nasbench201")}
+    assert "\n".join(settings.table()) in (ROOT / "docs/methods.md").read_text(), (
+        "docs/methods.md: put in what python benchmarks/settings.py prints"
+    )
+
+
+def test_constants_that_the_table_does_not_show() -> None:
+    assert methods.get("fair_darts").alpha_optimiser.start == 0.0
+    assert methods.get("snas").alpha_optimiser.start == 1e-2
+    assert methods.get("lambda_darts", "nasbench201").weight_gradient == LayerAlignment(strength=0.25, epsilon=1e-4)
+    assert methods.get("lambda_darts").weight_gradient == LayerAlignment(0.125, 1e-4, groups=("normal",))
+    for name in ("r_darts_l2", "r_darts_dp", "darts_es"):
+        assert methods.get(name).architecture_gradient == Unrolled()
+    assert methods.get("drnas").modifiers == (PartialChannels(6),)
+    assert methods.get("drnas").schedules == (ProgressivePruning(shares=(4,), warm_up=0.4),)
+    assert methods.get("pc_darts", "nasbench201").schedules == ()
+    assert [methods.get("random_search", space).epochs for space in ("darts", "nasbench201")] == [100, 250]
+    assert [methods.get("a2m", space).architecture_gradient.rho for space in ("darts", "nasbench201")] == [0.1, 0.01]  # type: ignore[attr-defined]
