@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from archgrad import methods
 from archgrad.errors import ArchgradError
 from archgrad.method import Method
-from archgrad.schedules import ProgressiveDepth, WarmUp
 
 PUBLISHED_IMAGES = 25_000
 """Half of CIFAR-10, which the weights are trained on in all searches that published settings are for."""
@@ -60,15 +59,5 @@ def auto(method: Method, space: str, steps: int) -> AlphaLr:
 def alpha_epochs(method: Method) -> int:
     """The epochs in which alphas are trained, as far as schedules say before the search."""
     return sum(
-        not any(_rests(schedule, epoch, method.epochs) for schedule in method.schedules)
-        for epoch in range(method.epochs)
+        not any(schedule.rests(epoch, method.epochs) for schedule in method.schedules) for epoch in range(method.epochs)
     )
-
-
-def _rests(schedule: object, epoch: int, epochs: int) -> bool:
-    if isinstance(schedule, WarmUp):
-        return epoch < schedule.epochs
-    if isinstance(schedule, ProgressiveDepth):
-        _, (first, end) = schedule.stage(epoch, epochs)
-        return epoch < first + round(schedule.warm_up * (end - first))
-    return False

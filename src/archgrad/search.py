@@ -267,6 +267,7 @@ class Search(Loop):
     def start_epoch(self) -> None:
         state, settings = self.state, self.method.weight_optimiser
         state.start_epoch()
+        state.alphas_rest = any(schedule.rests(self.epoch, self.epochs) for schedule in self.schedules)
         for number, schedule in enumerate(self.schedules):
             schedule.epoch_start(state, self._context(f"schedule {number}"))
         if state.size != self.bilevel.size:

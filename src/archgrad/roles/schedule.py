@@ -9,6 +9,10 @@ from archgrad.state import SearchStep, State
 class Schedule:
     """Acts on the state of a search between epochs."""
 
+    def rests(self, epoch: int, epochs: int) -> bool:
+        """Whether alphas rest in an epoch of a run, where that is known beforehand."""
+        return False
+
     def epoch_start(self, state: State, context: Context) -> None:
         """Called before every epoch, resumed ones included: what is set here follows from the clock and memory."""
 

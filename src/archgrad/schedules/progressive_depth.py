@@ -41,10 +41,14 @@ class ProgressiveDepth(Schedule):
         if not 0 <= self.warm_up < 1:
             raise ArchgradError(f"ProgressiveDepth: warm_up must be a share of a stage, in [0, 1), got {self.warm_up}")
 
+    def rests(self, epoch: int, epochs: int) -> bool:
+        """In the first share of every stage."""
+        _, (first, end) = self.stage(epoch, epochs)
+        return epoch < first + round(self.warm_up * (end - first))
+
     def epoch_start(self, state: State, context: Context) -> None:
         stage, (first, end) = self.stage(context.clock.epoch, context.clock.epochs)
         state.rebuild((first, end), inherit=False, cells=self.cells[stage])
-        state.alphas_rest = state.alphas_rest or context.clock.epoch < first + round(self.warm_up * (end - first))
 
     def epoch_end(self, state: State, context: Context) -> None:
         stage, (_, end) = self.stage(context.clock.epoch, context.clock.epochs)

@@ -53,12 +53,17 @@ class ProgressivePruning(Schedule):
         for share in self.shares:
             require_positive("ProgressivePruning", shares=share)
 
-    def epoch_start(self, state: State, context: Context) -> None:
-        epoch, epochs = context.clock.epoch, context.clock.epochs
-        passed = sum(point <= epoch for point in self.epochs(epochs))
-        ends = [0, *self.epochs(epochs), epochs]
+    def rests(self, epoch: int, epochs: int) -> bool:
+        """In the first share of the epochs between two points."""
+        ends, passed = [0, *self.epochs(epochs), epochs], self._passed(epoch, epochs)
         first, end = ends[passed], ends[passed + 1]
-        state.alphas_rest = state.alphas_rest or epoch < first + round(self.warm_up * (end - first))
+        return epoch < first + round(self.warm_up * (end - first))
+
+    def _passed(self, epoch: int, epochs: int) -> int:
+        return sum(point <= epoch for point in self.epochs(epochs))
+
+    def epoch_start(self, state: State, context: Context) -> None:
+        passed = self._passed(context.clock.epoch, context.clock.epochs)
         if self.shares and passed:
             state.rebuild(state.span, share=self.shares[passed - 1])
 

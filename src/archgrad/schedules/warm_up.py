@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archgrad.context import Context
 from archgrad.errors import ArchgradError
 from archgrad.roles import Schedule
-from archgrad.state import State
 
 
 @dataclass(frozen=True)
@@ -23,6 +21,6 @@ class WarmUp(Schedule):
         if self.epochs < 0:
             raise ArchgradError(f"WarmUp: epochs must be 0 or more, got {self.epochs}")
 
-    def epoch_start(self, state: State, context: Context) -> None:
-        if context.clock.epoch < self.epochs:
-            state.alphas_rest = True
+    def rests(self, epoch: int, epochs: int) -> bool:
+        """In the first epochs."""
+        return epoch < self.epochs
