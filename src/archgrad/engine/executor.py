@@ -14,13 +14,14 @@ from torch.autograd import forward_ad
 from archgrad.engine.batched import batched
 from archgrad.engine.graph import Graph
 from archgrad.engine.loop import loop
+from archgrad.engine.native import native
 from archgrad.engine.plain import plain
 from archgrad.errors import unknown
 
 Executor = Callable[[Graph, Sequence[Tensor]], dict[int, Tensor]]
 """(what is computed, input states) → every state."""
 
-EXECUTORS: dict[str, Executor] = {"plain": plain, "loop": loop, "batched": batched}
+EXECUTORS: dict[str, Executor] = {"plain": plain, "loop": loop, "batched": batched, "native": native}
 
 SMALL = 2**14
 """Values of a map up to which, on a CPU, calling operators takes longer than what they compute: few are then faster."""

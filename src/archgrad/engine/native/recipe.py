@@ -1,0 +1,241 @@
+"""What an operation is to the kernels: a pool or a chain of convolutions, each behind BN and ReLU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from archgrad.operations.convolution import Chain
+from archgrad.operations.declaration import (
+    Hidden,
+    Shared,
+    Step,
+    declaration,
+    is_batch_norm,
+    is_convolution,
+    is_depthwise,
+    is_pointwise,
+)
+from archgrad.operations.identity import FactorizedReduce, halves
+from archgrad.operations.pooling import Pool, average_pool, max_pool
+
+POOLS = {max_pool: "max", average_pool: "avg"}
+TAPS, STRIDES = 256, 16
+"""The kernels' limits: pixels of a filter, and the product of both strides."""
+
+
+class Geometry(NamedTuple):
+    """Where a convolution reads; ``diagonal``: only with the taps on the diagonal of its kernel."""
+
+    rows: int
+    columns: int
+    row_dilation: int
+    column_dilation: int
+    top: int
+    left: int
+    row_stride: int
+    column_stride: int
+    diagonal: bool = False
+
+    def shrunk(self, height: int, width: int) -> tuple[int, int]:
+        """The size of the result; for the diagonal one, whose last taps may lie beyond the edge, rounded up."""
+        if self.diagonal:
+            return -(-height // self.row_stride), -(-width // self.column_stride)
+        rows = height + 2 * self.top - self.row_dilation * (self.rows - 1) - 1
+        columns = width + 2 * self.left - self.column_dilation * (self.columns - 1) - 1
+        return rows // self.row_stride + 1, columns // self.column_stride + 1
+
+
+POINTWISE = Geometry(1, 1, 1, 1, 0, 0, 1, 1)
+HALVES = Geometry(2, 2, 1, 1, 0, 0, 2, 2, True)
+
+
+class Block(NamedTuple):
+    """Convolutions one behind the other: of each channel, then of all; either may be missing.
+
+    They read relu(BN(map)), or less: ``norm`` and ``relu`` say which of both there are.
+    """
+
+    norm: bool
+    relu: bool
+    depthwise: Geometry | None
+    dense: Geometry | None
+    channels_in: int
+    channels_out: int
+
+
+class Shape(NamedTuple):
+    """All that decides how an operation is computed, but for the parameters; the end is a view like a block's."""
+
+    pool: tuple[str, int] | None
+    blocks: tuple[Block, ...]
+    norm: bool
+    relu: bool
+
+
+class Recipe(NamedTuple):
+    """The shape, and the modules with its parameters in the order in which blocks use them.
+
+    A weight that no module holds (None) is computed anew by ``declare`` in every pass.
+    """
+
+    shape: Shape
+    convolutions: tuple[nn.Conv2d | None, ...]
+    norms: tuple[nn.BatchNorm2d, ...]
+
+    def weights(self, operation: nn.Module) -> Iterator[Tensor]:
+        """The weights of this pass."""
+        for conv in self.convolutions:
+            weight = declaration(operation).weight if conv is None else conv.weight
+            assert weight is not None
+            yield weight
+
+
+class _Known(NamedTuple):
+    recipe: Recipe | None
+    own: object
+    inside: tuple[tuple[nn.Module, object], ...]
+
+
+_known: WeakKeyDictionary[nn.Module, _Known] = WeakKeyDictionary()
+_STEADY = (Chain.declare, Pool.declare, FactorizedReduce.declare)
+"""What declares the same as long as the modules inside are the same."""
+
+
+def recipe_of(operation: nn.Module) -> Recipe | None:
+    """The recipe of an operation, read again where it may have changed; None if the kernels cannot compute it."""
+    known = _known.get(operation)
+    if known is not None and known.own == _state(operation) and all(_state(m) == was for m, was in known.inside):
+        return known.recipe
+    recipe = _Reader(operation).recipe()
+    if getattr(type(operation), "declare", None) in _STEADY:
+        inside = tuple((module, _state(module)) for module in operation.modules() if module is not operation)
+        _known[operation] = _Known(recipe, _state(operation), inside)
+    return recipe
+
+
+def _state(module: nn.Module) -> object:
+    """What a recipe depends on, besides parameters."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    kind = type(module)
+    own: object = None
+    if kind is nn.Conv2d:
+        own = module.stride, module.padding, module.dilation, module.groups, module.bias is None, module.padding_mode
+    elif kind is Pool:
+        own = module.kind, module.stride
+    elif kind is nn.ReLU:
+        own = module.inplace
+    return kind, any(hooks), own, tuple(module._modules.values())
+
+
+class _UnknownError(Exception):
+    """Something that the kernels cannot compute."""
+
+
+class _Reader:
+    """Reads what an operation declares, step by step."""
+
+    def __init__(self, operation: nn.Module):
+        self.operation = operation
+        self.pool: tuple[str, int] | None = None
+        self.blocks: list[Block] = []
+        self.convolutions: list[nn.Conv2d | None] = []
+        self.norms: list[nn.BatchNorm2d] = []
+        self.norm = self.relu = False  # what the next convolution reads through
+        self.depthwise: nn.Conv2d | None = None  # that waits for a pointwise one
+
+    def recipe(self) -> Recipe | None:
+        try:
+            declared = declaration(self.operation)
+            steps, tail = declared.prefix, POINTWISE
+            if declared.weight is not None and steps and steps[-1] == Shared(halves):
+                steps, tail = steps[:-1], HALVES
+            for step in steps:
+                self._step(step)
+            if declared.weight is not None:
+                self._dense(self._holder(declared.weight), tail, *declared.weight.shape)
+            self._flush()
+            if declared.norm is not None:
+                self._norm(declared.norm)
+        except _UnknownError:
+            return None
+        shape = Shape(self.pool, tuple(self.blocks), self.norm, self.relu)
+        return Recipe(shape, tuple(self.convolutions), tuple(self.norms))
+
+    def _step(self, step: Step) -> None:
+        if isinstance(step, Shared) and step.function in POOLS and not (self.blocks or self.pool or self.relu):
+            self.pool = POOLS[step.function], step.arguments[0]
+        elif step == Shared(F.relu):
+            self._flush()
+            self.relu = True
+        elif isinstance(step, Hidden):
+            self._convolution(step.conv)
+            self._norm(step.norm)
+            self.relu = True
+        elif is_batch_norm(step):
+            self._flush()
+            self._norm(step)
+        elif is_convolution(step):
+            self._convolution(step)
+        else:
+            raise _UnknownError
+
+    def _norm(self, norm: nn.BatchNorm2d) -> None:
+        if self.norm or self.relu or not (self.blocks or self.pool):
+            raise _UnknownError
+        self.norms.append(norm)
+        self.norm = True
+
+    def _convolution(self, conv: nn.Conv2d) -> None:
+        if conv.groups == 1:  # also a depthwise one, of one channel
+            self._dense(conv, geometry(conv), conv.out_channels, conv.in_channels)
+        elif is_depthwise(conv):
+            self._flush()
+            self.depthwise = conv
+        else:
+            raise _UnknownError
+
+    def _dense(self, conv: nn.Conv2d | None, where: Geometry, channels_out: int, channels_in: int) -> None:
+        if where == POINTWISE and self.depthwise is not None:
+            self._block(geometry(self.depthwise), where, self.depthwise.in_channels, channels_out)
+            self.convolutions += [self.depthwise, conv]
+            self.depthwise = None
+            return
+        self._flush()
+        self._block(None, where, channels_in // 2 if where.diagonal else channels_in, channels_out)
+        self.convolutions.append(conv)
+
+    def _flush(self) -> None:
+        """A depthwise convolution that nothing pointwise follows stands alone."""
+        if (conv := self.depthwise) is not None:
+            self.depthwise = None
+            self._block(geometry(conv), None, conv.in_channels, conv.in_channels)
+            self.convolutions.append(conv)
+
+    def _block(self, depthwise: Geometry | None, dense: Geometry | None, channels_in: int, channels_out: int) -> None:
+        found = [where for where in (depthwise, dense) if where is not None]
+        if self.pool or any(where.rows * where.columns > TAPS for where in found):
+            raise _UnknownError
+        if any(where.row_stride * where.column_stride > STRIDES for where in found):
+            raise _UnknownError
+        self.blocks.append(Block(self.norm, self.relu, depthwise, dense, channels_in, channels_out))
+        self.norm = self.relu = False
+
+    def _holder(self, weight: Tensor) -> nn.Conv2d | None:
+        """The convolution whose weight this is, looked at as a matrix."""
+        for module in self.operation.modules():
+            if is_pointwise(module) and module.weight.data_ptr() == weight.data_ptr():
+                return module
+        return None
+
+
+def geometry(conv: nn.Conv2d) -> Geometry:
+    """Where a convolution reads."""
+    rows, columns = conv.kernel_size
+    top, left = (int(padding) for padding in conv.padding)
+    (down, right), (row_stride, column_stride) = conv.dilation, conv.stride
+    return Geometry(rows, columns, down, right, top, left, row_stride, column_stride)
