@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from archgrad.engine.native.library import library
+from archgrad.engine.native.memory import memory
 from archgrad.engine.native.plan import D_WEIGHTS, FIELDS, IMAGES, THREADS, WEIGHTS, Places, Plan
 from archgrad.errors import ArchgradError
 from archgrad.kernels.mixed_sum import _require_once
@@ -59,7 +60,7 @@ class _Function(torch.autograd.Function):
         given, external, weights, _ = parts.of(tensors)
         images = len(given[0])
         states = [_empty(images, size) for size in plan.sizes]
-        arena = torch.empty(plan.arena_floats)
+        arena = memory(plan.arena_floats)
         table = _filled(plan, images, mixture, given, weights, states, arena)
         table[plan.external] = _addresses(external)
         moved = _fill_norms(table, plan.norms, norms)
@@ -92,9 +93,9 @@ class _Function(torch.autograd.Function):
         arriving = [None if g is None else g.contiguous(memory_format=torch.channels_last) for g in grads]
         table[plan.targets[2]] = _addresses(arriving)
         d_weights = [torch.empty_like(w) if needed else None for w, needed in zip(weights, needs[2], strict=True)]
-        table[[slot.gradient for slot in plan.slots]] = _addresses(d_weights)
+        table[plan.slot_gradients] = _addresses(d_weights)
         d_parameters = _norm_gradients(table, plan, ctx.modes, needs[3])
-        hidden = torch.empty(plan.hidden_floats)
+        hidden = memory(plan.hidden_floats)
         trained = any(needs[2]) or any(needs[3])
         asked = np.array([*needs[0], True]) | trained  # the last one: of what starts at a target
         table[plan.hidden[0]] = np.where(asked[plan.hidden[2]], hidden.data_ptr() + plan.hidden[1], 0)

@@ -41,6 +41,9 @@ def library() -> ctypes.CDLL:
     found = ctypes.CDLL(str(_built()))
     found.archgrad_stride.argtypes = [ctypes.c_int64]
     found.archgrad_stride.restype = ctypes.c_int64
+    for name in ("archgrad_large_pages", "archgrad_may_be_taken"):
+        getattr(found, name).argtypes = [ctypes.c_void_p, ctypes.c_int64]
+        getattr(found, name).restype = None
     for name in ("archgrad_forward", "archgrad_backward", "archgrad_sizes"):
         getattr(found, name).argtypes = [ctypes.c_void_p]
         getattr(found, name).restype = None

@@ -118,6 +118,7 @@ class Plan(NamedTuple):
     """To which of the targets the maps from outside are added."""
     slots: tuple[Slot, ...]
     slot_places: Places
+    slot_gradients: Places
     spatial: tuple[int, ...]
     """The slots whose steps depend on the layout of the weight."""
     norms: Places
@@ -439,6 +440,7 @@ class _Planner:
             tuple(numbers[target] for target in self.external),
             slots,
             np.array([slot.weight for slot in slots], np.int64),
+            np.array([slot.gradient for slot in slots], np.int64),
             tuple(number for number, slot in enumerate(slots) if slot.steps >= 0),
             tables.places("view", norms, "map"),
             tuple(tables.get("view", row, "channels") for row in norms),

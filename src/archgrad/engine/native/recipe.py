@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch.nn.functional as F
@@ -95,41 +96,52 @@ class Recipe(NamedTuple):
             yield weight
 
 
-class _Known(NamedTuple):
-    recipe: Recipe | None
-    own: object
-    inside: tuple[tuple[nn.Module, object], ...]
+class _Known:
+    """A recipe, and how the operation looked when it was read; compared in every pass, and so without detours."""
+
+    def __init__(self, operation: nn.Module, recipe: Recipe | None):
+        self.recipe = recipe
+        self.own = type(operation)
+        parts = list(operation.modules())
+        self.inside = parts[1:]  # the operation itself would be kept alive by what is known of it
+        self.kinds = [type(part) for part in self.inside]
+        self.hooks = [hooks for part in parts for hooks in _hooks(part)]
+        self.children = [part._modules for part in parts if part._modules]
+        self.found = [tuple(children.values()) for children in self.children]
+        self.convs = [vars(part) for part in self.inside if type(part) is nn.Conv2d]
+        self.geometries = list(map(_GEOMETRY, self.convs))
+
+    def still_holds(self, operation: nn.Module) -> bool:
+        return (
+            type(operation) is self.own
+            and not any(self.hooks)
+            and list(map(type, self.inside)) == self.kinds
+            and [tuple(children.values()) for children in self.children] == self.found
+            and list(map(_GEOMETRY, self.convs)) == self.geometries
+        )
 
 
-_known: WeakKeyDictionary[nn.Module, _Known] = WeakKeyDictionary()
+_GEOMETRY = itemgetter("stride", "padding", "dilation", "groups", "padding_mode")
 _STEADY = (Chain.declare, Pool.declare, FactorizedReduce.declare)
 """What declares the same as long as the modules inside are the same."""
+_known: WeakKeyDictionary[nn.Module, _Known] = WeakKeyDictionary()
 
 
 def recipe_of(operation: nn.Module) -> Recipe | None:
     """The recipe of an operation, read again where it may have changed; None if the kernels cannot compute it."""
     known = _known.get(operation)
-    if known is not None and known.own == _state(operation) and all(_state(m) == was for m, was in known.inside):
+    if known is not None and known.still_holds(operation):
         return known.recipe
     recipe = _Reader(operation).recipe()
-    if getattr(type(operation), "declare", None) in _STEADY:
-        inside = tuple((module, _state(module)) for module in operation.modules() if module is not operation)
-        _known[operation] = _Known(recipe, _state(operation), inside)
+    if getattr(type(operation), "declare", None) in _STEADY and not any(
+        any(_hooks(part)) for part in operation.modules()
+    ):
+        _known[operation] = _Known(operation, recipe)
     return recipe
 
 
-def _state(module: nn.Module) -> object:
-    """What a recipe depends on, besides parameters."""
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    kind = type(module)
-    own: object = None
-    if kind is nn.Conv2d:
-        own = module.stride, module.padding, module.dilation, module.groups, module.bias is None, module.padding_mode
-    elif kind is Pool:
-        own = module.kind, module.stride
-    elif kind is nn.ReLU:
-        own = module.inplace
-    return kind, any(hooks), own, tuple(module._modules.values())
+def _hooks(module: nn.Module) -> tuple[dict[Any, Any], ...]:
+    return module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks
 
 
 class _UnknownError(Exception):

@@ -9,6 +9,9 @@
 // per part of the batch whose size depends on nothing else, and added in a fixed order: results are the same with any
 // number of threads.
 #include <cmath>
+#if defined(__unix__) || defined(__APPLE__)
+#include <sys/mman.h>
+#endif
 
 #include "kernels.h"
 
@@ -402,12 +405,14 @@ void convolve(const Work& w, const float* frame, int64_t i) {
 void pool(const Pool& pool, const Map& in, Map& out, float* partial, int64_t i) {
     const int lanes = lanes_for((int)in.channels);
     float* y = image(out, i);
-    with_lanes(lanes, [&](auto l) {
-        constexpr int L = l();
-        pool_forward<L>(image(in, i), (int)in.channels, (int)in.height, (int)in.width, (int)pool.stride,
-                        (int)out.height, (int)out.width, y, (int)out.stride,
-                        pool.place ? pool.place + i * pixels(out) * out.stride : nullptr);
-    });
+    uint8_t* place = pool.place ? pool.place + i * pixels(out) * out.stride : nullptr;
+    if (pool.stride == 1 && out.stride == in.channels)
+        pool_rows_forward<WIDEST>(image(in, i), (int)in.channels, (int)in.height, (int)in.width, y, place);
+    else
+        with_lanes(lanes, [&](auto l) {
+            pool_forward<l()>(image(in, i), (int)in.channels, (int)in.height, (int)in.width, (int)pool.stride,
+                              (int)out.height, (int)out.width, y, (int)out.stride, place);
+        });
     if (partial) take_moments(lanes, y, (int)out.stride, (int)pixels(out), true, partial + i * 3 * out.stride);
 }
 
@@ -863,12 +868,16 @@ void source_backward(const Backward& b, const SourceWork& s, const std::vector<R
             int* at = (int*)scratch.z.get((size_t)pixels(out));
             for (int p = 0; p < pixels(out); p++) at[p] = p * (int)out.stride;
             gather(b, b.of_map[pool.out], out, i, e, at, false);
+            const uint8_t* place = pool.place ? pool.place + (size_t)i * pixels(out) * out.stride : nullptr;
+            if (pool.stride == 1 && s.stride == C) {
+                pool_rows_backward<WIDEST>(e, C, (int)out.height, (int)out.width, place, all);
+                continue;
+            }
             with_lanes(s.lanes, [&](auto lanes) {
                 constexpr int L = lanes();
                 pool_backward<L>(e, (int)out.stride, (int)out.stride / L, (int)s.map->height, (int)s.map->width,
-                                 (int)pool.stride, (int)out.height, (int)out.width,
-                                 pool.place ? pool.place + (size_t)i * pixels(out) * out.stride : nullptr,
-                                 (int)out.stride, all, s.stride);
+                                 (int)pool.stride, (int)out.height, (int)out.width, place, (int)out.stride, all,
+                                 s.stride);
             });
         }
     }
@@ -988,6 +997,24 @@ void archgrad_backward(int64_t* header) {
             b.of_map[cell.views[phase.first_view + k].map].push_back(phase.first_view + k);
     }
     for (int64_t p = cell.phases_count - 1; p >= 0; p--) backward_phase(b, cell.phases[p]);
+}
+
+// Ask for large pages under memory that is about to be filled: the system clears them much faster than small ones.
+void archgrad_large_pages(void* memory, int64_t bytes) {
+#if defined(__linux__)
+    madvise(memory, bytes, MADV_HUGEPAGE);
+#else
+    (void)memory, (void)bytes;
+#endif
+}
+
+// What is in this memory is needed no more: under pressure the system may take it.
+void archgrad_may_be_taken(void* memory, int64_t bytes) {
+#if defined(MADV_FREE)
+    madvise(memory, bytes, MADV_FREE);
+#else
+    (void)memory, (void)bytes;
+#endif
 }
 
 // How far apart the pixels of a map of so many channels are.

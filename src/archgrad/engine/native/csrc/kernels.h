@@ -384,3 +384,78 @@ static void pool_backward(const float* e, int e_stride, int V, int H, int W, int
             }
         }
 }
+
+// Stride 1, and no gap between pixels: whole rows are vectors, however few channels there are. A segment is some pixels
+// of a row that have the same neighbours, at columns ``low`` to ``high`` from theirs.
+template <class Segment> static INLINE void for_segments(int W, Segment segment) {
+    segment(0, 1, 0, std::min(1, W - 1));
+    if (W > 2) segment(1, W - 1, -1, 1);
+    if (W > 1) segment(W - 1, W, -1, 0);
+}
+
+template <int L> static void pool_rows_forward(const float* x, int C, int H, int W, float* out, uint8_t* place) {
+    typedef typename Lanes<L>::I Int;
+    typedef typename Lanes<L>::B Bytes;
+    for (int r = 0; r < H; r++) {
+        const int top = std::max(r - 1, 0), bottom = std::min(r + 2, H);
+        for_segments(W, [&](int first, int last, int low, int high) {
+            const Vec<L> share = splat<L>(1.f / ((bottom - top) * (high - low + 1)));
+            for (int j = first * C; j < last * C; j += L) {
+                const int room = last * C - j;
+                const size_t at = (size_t)r * W * C + j;
+                if (!place) {
+                    Vec<L> sum{};
+                    for (int i = top; i < bottom; i++)
+                        for (int d = low; d <= high; d++) sum += load_n<L>(x + ((ptrdiff_t)i * W + d) * C + j, room);
+                    store_n<L>(out + at, sum * share, room);
+                    continue;
+                }
+                Vec<L> best = splat<L>(-INFINITY);
+                Int where{};
+                where += (top - r + 1) * 3 + low + 1;
+                for (int i = top; i < bottom; i++)
+                    for (int d = low; d <= high; d++) {
+                        const Vec<L> u = load_n<L>(x + ((ptrdiff_t)i * W + d) * C + j, room);
+                        const Int more = (u > best) | (u != u);
+                        best = more ? u : best;
+                        where = more ? Int{} + ((i - r + 1) * 3 + d + 1) : where;
+                    }
+                store_n<L>(out + at, best, room);
+                const Bytes bytes = __builtin_convertvector(where, Bytes);
+                if (room >= L) *(Bytes*)(place + at) = bytes;
+                else memcpy(place + at, &bytes, room);
+            }
+        });
+    }
+}
+
+// to += what the windows of e bring; those of a mean are scaled here
+template <int L>
+static void pool_rows_backward(float* e, int C, int H, int W, const uint8_t* place, float* to) {
+    typedef typename Lanes<L>::I Int;
+    typedef typename Lanes<L>::B Bytes;
+    for (int r = 0; r < H && !place; r++)
+        for_segments(W, [&](int first, int last, int low, int high) {
+            const float share = 1.f / ((std::min(r + 2, H) - std::max(r - 1, 0)) * (high - low + 1));
+            for (int j = first * C; j < last * C; j++) e[(size_t)r * W * C + j] *= share;
+        });
+    for (int i = 0; i < H; i++)
+        for_segments(W, [&](int first, int last, int low, int high) {
+            for (int j = first * C; j < last * C; j += L) {
+                const int room = last * C - j;
+                Vec<L> sum{};
+                for (int r = std::max(i - 1, 0); r < std::min(i + 2, H); r++)
+                    for (int d = low; d <= high; d++) {
+                        const ptrdiff_t at = ((ptrdiff_t)r * W + d) * C + j;
+                        const Vec<L> g = load<L>(e + at);
+                        if (!place) sum += g;
+                        else {
+                            const Int where = __builtin_convertvector(*(const Bytes*)(place + at), Int);
+                            sum += where == Int{} + ((i - r + 1) * 3 - d + 1) ? g : Vec<L>{};
+                        }
+                    }
+                float* at = to + (size_t)i * W * C + j;
+                store_n<L>(at, load_n<L>(at, room) + sum, room);
+            }
+        });
+}
