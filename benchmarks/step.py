@@ -15,6 +15,9 @@ and weight). The optimisers' updates, the same for all, are left out.
 Saved bytes are those of all distinct storages that autograd keeps at the end of a forward pass, besides parameters,
 buffers and the batch (for ``step`` the larger of its two passes). Kernels are the dispatched operators that neither
 only make a view nor only allocate.
+
+The limit is the time of the arithmetic alone: the multiplications of the phase's convolutions, counted on the plain
+executor, at the speed of a product of large matrices that is measured in the same run.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from archgrad import spaces
 from archgrad.engine import EXECUTORS
@@ -62,6 +66,7 @@ class Row:
     saved_bytes_per_image: int
     saved_ratio: float
     kernels: int
+    ratio_to_limit: float
 
 
 class Step:
@@ -136,6 +141,12 @@ class Step:
             self.run(phase)
         return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
+    def operations(self, phase: str) -> int:
+        """Floating-point operations of matrix products and convolutions."""
+        with FlopCounterMode(display=False) as count:
+            self.run(phase)
+        return count.get_total_flops()
+
     def kernels(self, phase: str) -> int:
         """Dispatched operators that compute something."""
         with KernelCount() as count:
@@ -154,6 +165,17 @@ class KernelCount(TorchDispatchMode):
         return func(*args, **kwargs or {})
 
 
+def peak(clock: Callable[[], float], device: str, size: int = 1536) -> float:
+    """Floating-point operations per second of a product of large matrices."""
+    a, b = torch.randn(2, size, size, device=device)
+    seconds = []
+    for _ in range(4):
+        start = clock()
+        (a @ b)[0, 0].item()
+        seconds.append(clock() - start)
+    return 2 * size**3 / min(seconds[1:])
+
+
 def measure(
     make: Callable[[str, int], Step],
     executors: Sequence[str],
@@ -165,10 +187,11 @@ def measure(
 ) -> list[Row]:
     """The rows of one space, batch and phase."""
     now = time.perf_counter if clock == "wall" else time.process_time
+    few = min(batch, COUNTED)
+    limit = make("plain", few).operations(phase) * batch / few / peak(now, str(make("plain", few).x.device))
     steps = {executor: make(executor, batch) for executor in executors}
     seconds: dict[str, list[float]] = {executor: [] for executor in executors}
     saved, kernels = {}, {}
-    few = min(batch, COUNTED)
     for executor, step in steps.items():
         counted = make(executor, few)
         saved[executor], kernels[executor] = counted.saved_bytes(phase), counted.kernels(phase)
@@ -197,6 +220,7 @@ def measure(
             saved[executor] // few,
             saved[executor] / saved[BASELINE] if BASELINE in saved else float("nan"),
             kernels[executor],
+            median / limit,
         )
         for executor, times in seconds.items()
     ]
@@ -211,21 +235,21 @@ def table(rows: Sequence[Row]) -> str:
     """The rows as Markdown."""
     lines = [
         "| space | batch | phase | executor | seconds | spread | × plain NCHW | × plain cl "
-        "| saved MB/image | saved ratio | kernels |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| saved MB/image | saved ratio | kernels | × limit |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
         lines.append(
             f"| {r.space} | {r.batch} | {r.phase} | {r.executor} | {r.seconds:.3f} | ±{50 * r.spread:.0f} % | "
             f"{r.ratio_to_plain_nchw:.2f} | {r.ratio_to_plain_cl:.2f} | {r.saved_bytes_per_image / 1e6:.1f} | "
-            f"{r.saved_ratio:.2f} | {r.kernels} |"
+            f"{r.saved_ratio:.2f} | {r.kernels} | {r.ratio_to_limit:.1f} |"
         )
     return "\n".join(lines) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--space", nargs="+", choices=["darts", "nasbench201"], default=["darts", "nasbench201"])
+    parser.add_argument("--space", nargs="+", choices=sorted(spaces.SPACES), default=["darts", "nasbench201"])
     parser.add_argument("--executor", nargs="+", choices=[BASELINE, *EXECUTORS], default=[BASELINE, *EXECUTORS])
     parser.add_argument("--batch", nargs="+", type=int, default=[16, 64])
     parser.add_argument("--phase", nargs="+", choices=PHASES, default=list(PHASES))
@@ -238,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--channels", type=int, help="of the supernet; the published size by default")
     parser.add_argument("--cells", type=int, help="of the supernet; the published size by default")
-    parser.add_argument("--size", type=int, default=32, help="height and width of the images")
+    parser.add_argument("--image_size", type=int, default=32, help="height and width of the images")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, not to results/")
     chosen = parser.parse_args(arguments)
     if chosen.threads:
@@ -249,7 +273,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for batch in chosen.batch:
 
             def make(executor: str, batch: int, space: str = space) -> Step:
-                return Step(space, executor, batch, chosen.size, chosen.mixture == "sampled", chosen.device, **build)
+                sampled = chosen.mixture == "sampled"
+                return Step(space, executor, batch, chosen.image_size, sampled, chosen.device, **build)
 
             for phase in chosen.phase:
                 rows += measure(make, chosen.executor, space, batch, phase, chosen.rounds, chosen.clock)

@@ -22,12 +22,14 @@ def run(script: str, *arguments: str) -> str:
 
 def test_step_writes_rows_that_other_programs_read(tmp_path: Path) -> None:
     file = tmp_path / "rows.json"
-    run("step.py", "--space", "darts", "--phase", "step", *SMALL, "--json", str(file))
+    size = [option.replace("--size", "--image_size") for option in SMALL]
+    run("step.py", "--space", "darts", "--phase", "step", *size, "--json", str(file))
     rows = {row["executor"]: row for row in json.loads(file.read_text())}
-    assert set(rows) == {"plain_nchw", "plain", "loop", "batched"}
+    assert set(rows) == {"plain_nchw", "plain", "loop", "batched", "native"}
     for row in rows.values():
         assert set(row) >= {"space", "batch", "phase", "seconds", "ratio_to_plain_nchw", "ratio_to_plain_cl"}
-        assert set(row) >= {"saved_bytes_per_image", "saved_ratio", "kernels"}
+        assert set(row) >= {"saved_bytes_per_image", "saved_ratio", "kernels", "ratio_to_limit"}
+        assert row["ratio_to_limit"] > 1
     assert rows["plain_nchw"]["ratio_to_plain_nchw"] == rows["plain"]["ratio_to_plain_cl"] == 1
     # counts, unlike seconds, are the same on any machine
     assert rows["batched"]["kernels"] <= 0.25 * rows["plain_nchw"]["kernels"]

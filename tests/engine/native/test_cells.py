@@ -115,7 +115,7 @@ def make(name: str, channels: int, stride: int, affine: bool, track: bool, pool_
         return OWN[name](channels, stride)
     if name == "relu":
         name = "avg_pool_3x3"
-    return operations.build(name, operations.Setting(channels, stride, affine, track, pool_norm))
+    return operations.build(name, operations.Spec(channels, stride, affine, track, pool_norm))
 
 
 class One(nn.Module):
@@ -186,7 +186,7 @@ def mixture_of(cell: dict[str, Any], net: Supernet, g: torch.Generator) -> Mixtu
             mask = F.one_hot(picked, len(group.operations)).bool()[None]
         mixture = Mixture(dict(mixture), {"cell": mask & group.mask})
     if cell["edges_weighed"]:
-        return mixture.with_weights({**mixture, "cell@edges": torch.rand(1, len(group.edges), 1, generator=g)})
+        return mixture.with_edges({"cell": torch.rand(1, len(group.edges), 1, generator=g)})
     return mixture
 
 
@@ -225,10 +225,10 @@ SPACES: dict[str, dict[str, int]] = {
 
 @pytest.mark.parametrize("name", SPACES)
 def test_equals_plain_on_every_space(name: str) -> None:
-    space, found = spaces.get(name), []
+    space, found = spaces.get(name, **SPACES[name]), []
     for executor, dtype in (("native", torch.float32), ("plain", torch.float32), ("plain", torch.float64)):
         torch.manual_seed(0)
-        net = space.supernet(executor=executor, **SPACES[name]).to(dtype)
+        net = space.supernet(executor=executor).to(dtype)
         mixture = drawn(net.uniform())
         quiet = {g: torch.tensor([op != "noise" for op in space.groups[g].operations]) for g in mixture}
         x = torch.randn(3, 3, 19, 18, generator=torch.Generator().manual_seed(1))
@@ -241,11 +241,11 @@ def test_equals_plain_on_every_space(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in operations.OPERATIONS if name not in ("none", "noise")])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_the_kernels_know_every_operation_of_images(name: str, stride: int) -> None:
-    assert recipe_of(operations.build(name, operations.Setting(4, stride))) is not None
+    assert recipe_of(operations.build(name, operations.Spec(4, stride))) is not None
 
 
 def test_an_operation_that_changes_is_read_again() -> None:
-    operation = operations.build("nor_conv_3x3", operations.Setting(4))
+    operation = operations.build("nor_conv_3x3", operations.Spec(4))
     before = recipe_of(operation)
     assert recipe_of(operation) is before
     handle = operation[1].register_forward_hook(lambda *_: None)
@@ -281,7 +281,7 @@ def test_nan_goes_where_it_goes_in_torch(op: str) -> None:
 
 def supernet(**options: Any) -> Supernet:
     torch.manual_seed(0)
-    return Darts().supernet(channels=6, cells=3, executor="native", **options)
+    return Darts(channels=6, cells=3).supernet(executor="native", **options)
 
 
 def images(count: int = 11) -> Tensor:

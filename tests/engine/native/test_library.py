@@ -43,7 +43,7 @@ def test_without_a_compiler_one_line_says_so_and_the_loop_computes(monkeypatch: 
     assert "'no-such-compiler'" in reason
     assert "\n" not in reason
     torch.manual_seed(0)
-    net = spaces.get("nasbench201").supernet(channels=4, cells=1, executor="native")
+    net = spaces.get("nasbench201", channels=4, cells=1).supernet(executor="native")
     x, start = torch.randn(2, 3, 8, 8), net.state_dict()
     start = {name: value.clone() for name, value in start.items()}
     with pytest.warns(ArchgradWarning, match="needs a C\\+\\+ compiler.*'loop' computes instead"):
@@ -102,7 +102,7 @@ for name, size in (("darts", {"channels": 7, "cells": 3}), ("nasbench201", {"cha
     found = []
     for executor, dtype in (("native", torch.float32), ("plain", torch.float64)):
         torch.manual_seed(0)
-        net = spaces.get(name).supernet(executor=executor, **size).to(dtype)
+        net = spaces.get(name, **size).supernet(executor=executor).to(dtype)
         mixture = net.uniform().with_weights({g: w.to(dtype) for g, w in net.uniform().items()}).leaf()
         x = torch.randn(4, 3, 16, 15, generator=torch.Generator().manual_seed(1)).to(dtype)
         loss = net(x, mixture).square().sum()
@@ -140,7 +140,7 @@ def test_loading_leaves_denormal_numbers_alone() -> None:
 def test_steps_leave_nothing_behind() -> None:
     """No cycles: without the garbage collector the memory of a process stays what it is."""
     torch.manual_seed(0)
-    net = spaces.get("darts").supernet(channels=8, cells=3, executor="native")
+    net = spaces.get("darts", channels=8, cells=3).supernet(executor="native")
     x, y = torch.randn(8, 3, 16, 16), torch.arange(8)
 
     def step() -> None:
