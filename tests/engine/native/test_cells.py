@@ -354,3 +354,26 @@ def test_other_precisions_and_second_derivatives_leave_no_wrong_numbers() -> Non
         torch.autograd.grad(net(images(), mixture).square().sum(), list(mixture.values()), create_graph=True)
     with forced("plain"):
         torch.autograd.grad(net(images(), mixture).square().sum(), list(mixture.values()), create_graph=True)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+def test_a_settled_network_drops_the_same_paths(rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers are drawn in the same order; here they are the same in double precision."""
+    rand = torch.rand
+    monkeypatch.setattr(torch, "rand", lambda *size, dtype, device: rand(*size, device=device).to(dtype))
+    space, found = Darts(channels=6, cells=3), []
+    for executor, dtype in (("native", torch.float32), ("plain", torch.float32), ("plain", torch.float64)):
+        torch.manual_seed(2)
+        net = space.network(space.random(torch.Generator().manual_seed(3))).to(dtype)
+        for module in net.modules():
+            if isinstance(module, operations.DropPath):
+                module.rate = rate
+        torch.manual_seed(4)
+        with forced(executor):
+            out = net(images().to(dtype))
+            loss = (out * torch.randn(out.shape, generator=torch.Generator().manual_seed(0))).sum()
+            grads = torch.autograd.grad(loss, list(net.parameters()))
+        names = [name for name, _ in net.named_parameters()]
+        buffers = {name: b.clone() for name, b in net.named_buffers()}
+        found.append({"out": out.detach(), **dict(zip(names, grads, strict=True)), **buffers})
+    assert_close(*found)

@@ -42,26 +42,37 @@ def compute(
     external: Sequence[Tensor],
     weights: Sequence[Tensor],
     norms: Sequence[nn.BatchNorm2d],
+    factors: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """The targets of a plan; running statistics move as in torch. All maps are channels_last and float32."""
+    """The targets of a plan; running statistics move as in torch. All maps are channels_last and float32.
+
+    ``factors``: one row per flow with a factor per image.
+    """
     parameters = [p for norm in norms if norm.affine for p in (norm.weight, norm.bias)]
     if plan.values < 2 and any(_uses_batch(norm) for norm in norms):
         raise ArchgradError("batch statistics need more than one value per channel; use a larger batch")
     parts = Parts(len(given), len(external), len(weights))
-    states: tuple[Tensor, ...] = _Function.apply(plan, parts, norms, mixture, *given, *external, *weights, *parameters)
+    tensors = *given, *external, *weights, *parameters
+    states: tuple[Tensor, ...] = _Function.apply(plan, parts, norms, factors, mixture, *tensors)
     return states
 
 
 class _Function(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, plan: Plan, parts: Parts, norms: Sequence[nn.BatchNorm2d], mixture: Tensor | None, *tensors: Tensor
+        ctx: Any,
+        plan: Plan,
+        parts: Parts,
+        norms: Sequence[nn.BatchNorm2d],
+        factors: Tensor | None,
+        mixture: Tensor | None,
+        *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
         given, external, weights, _ = parts.of(tensors)
         images = len(given[0])
         states = [_empty(images, size) for size in plan.sizes]
         arena = memory(plan.arena_floats)
-        table = _filled(plan, images, mixture, given, weights, states, arena)
+        table = _filled(plan, images, factors, mixture, given, weights, states, arena)
         table[plan.external] = _addresses(external)
         moved = _fill_norms(table, plan.norms, norms)
         library().archgrad_forward(table.ctypes.data)
@@ -70,21 +81,21 @@ class _Function(torch.autograd.Function):
         ctx.plan, ctx.parts, ctx.modes = plan, parts, [(_mode(norm), norm.affine) for norm in norms]
         ctx.norm_fields = table[plan.norms[:, None] + NORM[:2]], table[plan.norms[:, None] + NUMBERS]
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(mixture, arena, *given, *weights, *states)
+        ctx.save_for_backward(factors, mixture, arena, *given, *weights, *states)
         return tuple(states)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         _require_once()
         plan, parts = ctx.plan, ctx.parts
-        mixture, arena, *tensors = ctx.saved_tensors
+        factors, mixture, arena, *tensors = ctx.saved_tensors
         given, weights = tensors[: parts.given], tensors[parts.given : parts.given + parts.weights]
         states = tensors[parts.given + parts.weights :]
         images = len(given[0])
-        table = _filled(plan, images, mixture, given, weights, states, arena)
+        table = _filled(plan, images, factors, mixture, given, weights, states, arena)
         table[plan.norms[:, None] + NORM[:2]], table[plan.norms[:, None] + NUMBERS] = ctx.norm_fields
-        needs = parts.of(ctx.needs_input_grad[4:])
-        d_mixture = torch.zeros_like(mixture) if ctx.needs_input_grad[3] else None
+        needs = parts.of(ctx.needs_input_grad[5:])
+        d_mixture = torch.zeros_like(mixture) if ctx.needs_input_grad[4] else None
         table[D_WEIGHTS] = 0 if d_mixture is None else d_mixture.data_ptr()
         d_given = [torch.empty_like(x) if needed else None for x, needed in zip(given, needs[0], strict=True)]
         table[plan.given[1]] = _addresses(d_given)
@@ -101,12 +112,13 @@ class _Function(torch.autograd.Function):
         table[plan.hidden[0]] = np.where(asked[plan.hidden[2]], hidden.data_ptr() + plan.hidden[1], 0)
         library().archgrad_backward(table.ctypes.data)
         d_external = [d_states[number] if needed else None for number, needed in zip(plan.added, needs[1], strict=True)]
-        return (None, None, None, d_mixture, *d_given, *d_external, *d_weights, *d_parameters)
+        return (None, None, None, None, d_mixture, *d_given, *d_external, *d_weights, *d_parameters)
 
 
 def _filled(
     plan: Plan,
     images: int,
+    factors: Tensor | None,
     mixture: Tensor | None,
     given: Sequence[Tensor],
     weights: Sequence[Tensor],
@@ -117,6 +129,8 @@ def _filled(
     table = plan.template.copy()
     table[IMAGES], table[THREADS] = images, torch.get_num_threads()
     table[WEIGHTS] = 0 if mixture is None else mixture.data_ptr()
+    if factors is not None:
+        table[plan.factors] = factors.data_ptr() + 4 * images * np.arange(len(factors))
     places, offsets = plan.arena
     table[places] = offsets + arena.data_ptr()
     table[plan.given[0]] = _addresses(given)

@@ -81,13 +81,13 @@ class _Part:
     def __init__(self, graph: Graph, known: Mapping[int, Recipe], targets: list[int], states: dict[int, Tensor]):
         self.graph, self.known, self.targets, self.states = graph, known, targets, states
         edges = graph.group.edges
-        mine = [number for number, flow in enumerate(graph.flows) if edges[flow.edge].target in set(targets)]
-        self.numbers = [number for number in mine if number in known]
-        self.foreign = [graph.flows[number] for number in mine if number not in known]
+        self.mine = [number for number, flow in enumerate(graph.flows) if edges[flow.edge].target in set(targets)]
+        self.numbers = [number for number in self.mine if number in known]
 
     def run(self) -> None:
         """Complete ``states`` by the targets."""
-        graph, external = self.graph, self._external()
+        graph = self.graph
+        external, factors = self._outside()
         if not self.numbers:
             for target in self.targets:
                 total = external[target] if target in external else graph.empty(self.states, target)
@@ -102,7 +102,7 @@ class _Part:
         norms = [norm for number in self.numbers for norm in self.known[number].norms]
         if not all(_readable(t) for norm in norms for t in (norm.weight, norm.running_mean) if t is not None):
             raise MismatchError
-        found = compute(plan, mixture, list(given.values()), list(external.values()), self._weights(), norms)
+        found = compute(plan, mixture, list(given.values()), list(external.values()), self._weights(), norms, factors)
         for target, state in zip(self.targets, found, strict=True):
             self.states[target] = graph.completed(target, state, self.states)
 
@@ -113,19 +113,31 @@ class _Part:
         read |= {edges[self.graph.group.incoming[target][0]].source for target in self.targets}
         return sorted(read - set(self.targets))
 
-    def _external(self) -> dict[int, Tensor]:
-        """What torch adds to the targets."""
+    def _outside(self) -> tuple[dict[int, Tensor], Tensor | None]:
+        """What torch adds to the targets, and what drop-path multiplies images by, a row per flow that has one.
+
+        Both in the order of the flows, in which random numbers are drawn; no rows while no path is dropped.
+        """
         graph, found = self.graph, dict[int, Tensor]()
-        for flow in self.foreign:
+        ones = torch.ones(self.states[0].shape[0], 1, 1, 1)
+        factors = []
+        for number in self.mine:
+            flow = graph.flows[number]
+            if number in self.known:
+                if (drop := self.known[number].drop) is not None:
+                    factors.append(drop(ones))
+                continue
             target = graph.group.edges[flow.edge].target
             term = flow.operation(graph.taken(self.states[_source(graph, flow)]))
             term = term if graph.weights is None else term * graph.weights[flow.place]
             found[target] = found[target] + term if target in found else term
-        return {
+        found = {
             target: found[target].contiguous(memory_format=torch.channels_last)
             for target in self.targets
             if target in found
         }
+        dropped = any(factor is not ones for factor in factors)
+        return found, torch.stack(factors).flatten(1) if dropped else None
 
     def _request(self, given: Mapping[int, Tensor], external: Mapping[int, Tensor]) -> Request:
         graph, edges = self.graph, self.graph.group.edges

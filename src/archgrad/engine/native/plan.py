@@ -24,7 +24,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "map": ("values", "stride", "channels", "height", "width", "gradient", "given"),
     "view": (
         *("map", "offset", "channels", "relu", "norm", "track", "gamma", "beta", "running_mean", "running_var"),
-        *("batches", "d_gamma", "d_beta", "vectors", "target", "place", "gradient", "eps", "momentum"),
+        *("batches", "d_gamma", "d_beta", "vectors", "target", "place", "factor", "gradient", "eps", "momentum"),
     ),
     "conv": (
         *("view", "out", "first_member", "members", "filter", "d_filter"),
@@ -121,6 +121,8 @@ class Plan(NamedTuple):
     slot_gradients: Places
     spatial: tuple[int, ...]
     """The slots whose steps depend on the layout of the weight."""
+    factors: Places
+    """Of the views with a factor per image, by flow."""
     norms: Places
     """Where the rows of the views with a BN begin, by flow."""
     norm_channels: tuple[int, ...]
@@ -190,6 +192,7 @@ class _Planner:
         self.arena_floats = self.hidden_floats = 0
         self.filters: dict[tuple[int, int], tuple[str, int]] = {}  # (flow, number of its weight) -> table, row
         self.norms: dict[tuple[int, int], int] = {}
+        self.factors: dict[int, int] = {}
 
     def plan(self) -> Plan:
         request, tables = self.request, self.tables
@@ -266,6 +269,8 @@ class _Planner:
             self._keep("view", row, "vectors", 4 * -(-out.channels // ROW) * ROW)
         if end:
             self.arriving[flow.target].append(row)
+            if flow.shape.drop:
+                self.factors[out.flow] = row
         elif out.block:
             _, height, width = self._size(out.map)
             self.hidden.append((row, 4 * self.hidden_floats, self.origin.get(flow.source, -1)))
@@ -442,6 +447,7 @@ class _Planner:
             np.array([slot.weight for slot in slots], np.int64),
             np.array([slot.gradient for slot in slots], np.int64),
             tuple(number for number, slot in enumerate(slots) if slot.steps >= 0),
+            tables.places("view", [self.factors[flow] for flow in sorted(self.factors)], "factor"),
             tables.places("view", norms, "map"),
             tuple(tables.get("view", row, "channels") for row in norms),
             request.images * min((row[3] * row[4] for row in tables.rows["map"]), default=1),

@@ -21,6 +21,7 @@ from archgrad.operations.declaration import (
     is_depthwise,
     is_pointwise,
 )
+from archgrad.operations.drop_path import DropPath
 from archgrad.operations.identity import FactorizedReduce, halves
 from archgrad.operations.pooling import Pool, average_pool, max_pool
 
@@ -70,12 +71,16 @@ class Block(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """All that decides how an operation is computed, but for the parameters; the end is a view like a block's."""
+    """All that decides how an operation is computed, but for the parameters; the end is a view like a block's.
+
+    ``drop``: a `DropPath` follows.
+    """
 
     pool: tuple[str, int] | None
     blocks: tuple[Block, ...]
     norm: bool
     relu: bool
+    drop: bool = False
 
 
 class Recipe(NamedTuple):
@@ -87,6 +92,7 @@ class Recipe(NamedTuple):
     shape: Shape
     convolutions: tuple[nn.Conv2d | None, ...]
     norms: tuple[nn.BatchNorm2d, ...]
+    drop: DropPath | None = None
 
     def weights(self, operation: nn.Module) -> Iterator[Tensor]:
         """The weights of this pass."""
@@ -133,11 +139,20 @@ def recipe_of(operation: nn.Module) -> Recipe | None:
     if known is not None and known.still_holds(operation):
         return known.recipe
     recipe = _Reader(operation).recipe()
-    if getattr(type(operation), "declare", None) in _STEADY and not any(
-        any(_hooks(part)) for part in operation.modules()
-    ):
+    if _steady(operation):
         _known[operation] = _Known(operation, recipe)
     return recipe
+
+
+def _steady(operation: nn.Module) -> bool:
+    """Whether a recipe stays what it is as long as `_Known` sees no change."""
+    composed = type(operation) is nn.Sequential or getattr(type(operation), "declare", None) in _STEADY
+    parts = list(operation.modules())
+    return (
+        composed
+        and all(getattr(type(part), "declare", None) in (None, *_STEADY) for part in parts)
+        and not any(any(_hooks(part)) for part in parts)
+    )
 
 
 def _hooks(module: nn.Module) -> tuple[dict[Any, Any], ...]:
@@ -159,6 +174,7 @@ class _Reader:
         self.norms: list[nn.BatchNorm2d] = []
         self.norm = self.relu = False  # what the next convolution reads through
         self.depthwise: nn.Conv2d | None = None  # that waits for a pointwise one
+        self.drop: DropPath | None = None
 
     def recipe(self) -> Recipe | None:
         try:
@@ -173,13 +189,20 @@ class _Reader:
             self._flush()
             if declared.norm is not None:
                 self._norm(declared.norm)
+            if self.drop is not None and (declared.weight is not None or declared.norm is not None):
+                raise _UnknownError
         except _UnknownError:
             return None
-        shape = Shape(self.pool, tuple(self.blocks), self.norm, self.relu)
-        return Recipe(shape, tuple(self.convolutions), tuple(self.norms))
+        shape = Shape(self.pool, tuple(self.blocks), self.norm, self.relu, self.drop is not None)
+        return Recipe(shape, tuple(self.convolutions), tuple(self.norms), self.drop)
 
     def _step(self, step: Step) -> None:
-        if isinstance(step, Shared) and step.function in POOLS and not (self.blocks or self.pool or self.relu):
+        if self.drop is not None:
+            raise _UnknownError
+        if type(step) is DropPath and not any(_hooks(step)):
+            self._flush()
+            self.drop = step
+        elif isinstance(step, Shared) and step.function in POOLS and not (self.blocks or self.pool or self.relu):
             self.pool = POOLS[step.function], step.arguments[0]
         elif step == Shared(F.relu):
             self._flush()

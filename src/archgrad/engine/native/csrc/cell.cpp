@@ -35,6 +35,7 @@ struct View {
     float *d_gamma, *d_beta;
     float* vectors;         // mean, scale, shift, deviation of the channels: kept from forward to backward
     int64_t target, place;  // the state that adds it up and its weight; -1 if convolutions read it; -1 for weight 1
+    const float* factor;    // per image, of what a state adds up; null: 1
     float* gradient;        // of what convolutions read, behind the ReLU
     double eps, momentum;   // momentum < 0: the average over all batches
 };
@@ -420,10 +421,11 @@ struct Sum {
     Map* map;
     std::vector<Summand> terms;
     float* shift;
+    std::vector<const float*> factors;
 };
 
 Sum sum_of(const Cell& cell, const State& state) {
-    Sum sum{&cell.maps[state.map], {}, nullptr};
+    Sum sum{&cell.maps[state.map], {}, nullptr, {}};
     const int C = up(sum.map->channels);
     std::vector<double> low(C, 0.0);
     for (int64_t k = 0; k < state.terms; k++) {
@@ -434,9 +436,10 @@ Sum sum_of(const Cell& cell, const State& state) {
         for (int c = 0; c < v.channels; c++) {
             const float a = v.norm ? scale(v)[c] : 1.f, b = v.norm ? shift(v)[c] : 0.f;
             s[c] = v.relu ? a : w * a;
-            t[c] = b;
-            if (!v.relu) low[c] += (double)w * b;
+            t[c] = v.relu ? b : w * b;
+            if (!v.relu && !v.factor) low[c] += (double)w * b;
         }
+        sum.factors.push_back(v.factor);
         sum.terms.push_back({map.values + v.offset, (int)map.stride, v.relu != 0, s, t, w});
     }
     sum.shift = heap.zeros<float>(C);
@@ -445,14 +448,24 @@ Sum sum_of(const Cell& cell, const State& state) {
 }
 
 void add_up(const Sum& sum, int64_t i) {
-    const int P = (int)pixels(*sum.map), C = (int)sum.map->channels;
-    Summand* terms = (Summand*)scratch.coefficient.get(sum.terms.size() * sizeof(Summand) / 4 + 1);
-    for (size_t k = 0; k < sum.terms.size(); k++) {
-        terms[k] = sum.terms[k];
-        terms[k].y += i * P * terms[k].stride;
+    const int P = (int)pixels(*sum.map), C = (int)sum.map->channels, row = up(C);
+    const size_t K = sum.terms.size();
+    float* low = scratch.coefficient.get((K + 1) * row + K * sizeof(Summand) / 4);
+    Summand* terms = (Summand*)(low + (K + 1) * row);
+    memcpy(low, sum.shift, row * 4);
+    for (size_t k = 0; k < K; k++) {
+        Summand& t = terms[k] = sum.terms[k];
+        t.y += i * P * t.stride;
+        if (!sum.factors[k]) continue;
+        const float f = sum.factors[k][i];
+        t.w *= f;
+        if (t.rectified) continue;
+        float* s = low + (k + 1) * row;
+        for (int c = 0; c < row; c++) s[c] = f * t.scale[c], low[c] += f * t.shift[c];
+        t.scale = s;
     }
     with_lanes(lanes_for(C), [&](auto lanes) {
-        sum_forward<lanes()>(terms, (int)sum.terms.size(), sum.shift, P, C, image(*sum.map, i));
+        sum_forward<lanes()>(terms, (int)K, low, P, C, image(*sum.map, i));
     });
 }
 
@@ -628,7 +641,8 @@ void gather(const Backward& b, const std::vector<int64_t>& views, const Map& map
         const Slope& s = b.slopes[number];
         const bool rectified = v.relu && v.target >= 0;
         const int P = (int)pixels(map);
-        Share share{s.g + i * P * s.g_stride, s.g_stride, rectified, scale(v), shift(v), s.A, s.B, s.D};
+        Share share{s.g + i * P * s.g_stride, s.g_stride, rectified, scale(v), shift(v), s.A, s.B, s.D,
+                    v.factor ? v.factor[i] : 1.f};
         if (rectified && !v.norm) {
             float* unit = scratch.coefficient.get(2 * up(v.channels));
             std::fill(unit, unit + up(v.channels), 1.f);
@@ -802,8 +816,18 @@ void finish_sum(Backward& b, const SumBack& s) {
         const int64_t number = b.cell.terms[s.state->first_term + k];
         const View& v = b.cell.views[number];
         b.slopes[number].g = s.map->gradient, b.slopes[number].g_stride = (int)s.map->channels;
-        const double *Q = total.data() + (1 + 2 * k) * s.C, *S = v.relu ? Q + s.C : total.data();
-        slope(b, number, S, Q);
+        const int own = (1 + 2 * (int)k) * s.C, of_g = v.relu ? own + s.C : 0;
+        if (v.factor) {
+            double *Q = total.data() + own, *S = Q + s.C;  // what else would be in the place of S is in that of all
+            for (int c = 0; c < s.C; c++) {
+                Q[c] = S[c] = 0;
+                for (int64_t i = 0; i < b.cell.images; i++) {
+                    const float* at = s.partial + (size_t)i * s.rows * s.C + c;
+                    Q[c] += (double)v.factor[i] * at[own], S[c] += (double)v.factor[i] * at[of_g];
+                }
+            }
+            slope(b, number, S, Q);
+        } else slope(b, number, total.data() + of_g, total.data() + own);
     }
 }
 

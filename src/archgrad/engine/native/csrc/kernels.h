@@ -284,19 +284,20 @@ static void sum_backward(const Product* terms, int K, const float* g, int P, int
     }
 }
 
-// out (+)= A * g + B * y + D, g held back by the ReLU of scale * y + shift; without B neither B nor D
+// out (+)= factor * A * g + B * y + D, g held back by the ReLU of scale * y + shift; without B neither B nor D
 struct Share {
     const float* g;
     int g_stride;
     bool rectified;
     const float *scale, *shift, *A, *B, *D;
+    float factor;
 };
 
 template <int L>
 static void assemble(const Share& s, const float* y, int stride, int P, int C, float* out, const int* out_at, bool add) {
     for (int v = 0; v * L < C; v++) {
         const int room = C - v * L;
-        const Vec<L> A = load<L>(s.A + v * L), B = s.B ? load<L>(s.B + v * L) : Vec<L>{},
+        const Vec<L> A = load<L>(s.A + v * L) * splat<L>(s.factor), B = s.B ? load<L>(s.B + v * L) : Vec<L>{},
                      D = s.B ? load<L>(s.D + v * L) : Vec<L>{};
         for (int p = 0; p < P; p++) {
             Vec<L> g = load_n<L>(s.g + (size_t)p * s.g_stride + v * L, room);
