@@ -17,8 +17,13 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parent / "csrc"
 COMPILERS = ("g++", "clang++", "c++")
-FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffp-contract=fast")
-"""Not ``-ffast-math``: linked with it, GCC's library makes denormal numbers zero in the whole process."""
+FLAGS = (
+    *("-std=c++17", "-O2", "-ftree-vectorize"),
+    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffp-contract=fast"),
+)
+"""Not ``-ffast-math``: linked with it, GCC's library makes denormal numbers zero in the whole process. Not ``-O3``:
+GCC 12 then keeps the weights of the inner loop of convolutions in memory.
+"""
 
 
 class UnavailableError(Exception):

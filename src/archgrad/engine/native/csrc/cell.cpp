@@ -252,12 +252,12 @@ struct Work {
     Gather spatial;                     // from the frame of the input
     int *rows, *rows_out;               // pixels of z and of y one after the other
     int *tap0;
-    float *filter, *matrix;             // [tap][channel], [tap][in][out]
+    float *filter, *matrix;             // [tap][channel], and as `dense_place` says
     float* partial;                     // per image: pivot, sum, squares
 
     Scatter back;
     float *filters[16], *matrices[16];  // per part of `back`; a pointwise one is matrices[0]
-    float* turned;                      // [out][in] of the pointwise convolution behind a depthwise one
+    float* turned;                      // from out to in, of the pointwise convolution behind a depthwise one
     int *dy_at, *dz_at;
     bool weights;
     float *d_filter, *d_matrix;         // per part of the batch
@@ -281,25 +281,25 @@ void pack_filter(const Work& w, const Gather& g, float* out) {
         for (int c = 0; c < w.C; c++) out[t * w.stride + c] = w.conv->depthwise_weight[c * taps + g.number[t]];
 }
 
-void pack_matrix(const Cell& cell, const Work& w, const int* number, int n, int width, float* out) {
+void pack_matrix(const Cell& cell, const Work& w, const int* number, int n, float* out) {
     for (int t = 0; t < n; t++)
         for (int m = 0; m < w.conv->members; m++) {
             const Member& k = cell.members[w.conv->first_member + m];
             for (int i = 0; i < w.C; i++)
                 for (int o = 0; o < k.channels; o++)
-                    out[((size_t)t * w.C + i) * width + k.offset + o] =
+                    out[dense_place(t * w.C + i, n * w.C, (int)k.offset + o, w.out_stride, w.out_lanes)] =
                         k.weight[o * k.by_out + i * k.by_in + number[t] * k.by_tap];
         }
 }
 
-// [tap][out][in]: the same turned round
+// the same turned round, from the outputs to what they read
 void pack_turned(const Cell& cell, const Work& w, const int* number, int n, float* out) {
     for (int t = 0; t < n; t++)
         for (int m = 0; m < w.conv->members; m++) {
             const Member& k = cell.members[w.conv->first_member + m];
             for (int o = 0; o < k.channels; o++)
                 for (int i = 0; i < w.C; i++)
-                    out[((size_t)t * w.channels + k.offset + o) * w.stride + i] =
+                    out[dense_place(t * w.channels + (int)k.offset + o, n * w.channels, i, w.stride, w.lanes)] =
                         k.weight[o * k.by_out + i * k.by_in + number[t] * k.by_tap];
         }
 }
@@ -554,8 +554,7 @@ void forward_phase(const Cell& cell, const Phase& phase, const std::vector<char>
             if (w.has_filter()) pack_filter(w, w.spatial, w.filter);
             if (w.has_matrix()) {
                 const bool pointwise = w.has_filter();
-                pack_matrix(cell, w, pointwise ? &first : w.spatial.number, pointwise ? 1 : w.spatial.n, w.out_stride,
-                            w.matrix);
+                pack_matrix(cell, w, pointwise ? &first : w.spatial.number, pointwise ? 1 : w.spatial.n, w.matrix);
             }
         }
 #pragma omp for schedule(dynamic, 1)

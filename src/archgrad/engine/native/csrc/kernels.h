@@ -13,10 +13,17 @@ template <int L, int G> struct Block {
     static constexpr int pixels = MANY ? 8 : 8 / G;
 };
 
-// out[p] (+)= sum_t sum_c in[p + t][c] * w[t][c][:], vectors v .. v+G-1 of V
+// Where the weight of an output is in what `dense` reads: two vectors of outputs after the other, each as [tap][in],
+// so that the innermost loop reads one stretch of memory.
+static INLINE size_t dense_place(int row, int rows, int out, int width, int L) {
+    const int pair = out / (2 * L), wide = std::min(2 * L, width - pair * 2 * L);
+    return (size_t)pair * 2 * L * rows + (size_t)row * wide + out - pair * 2 * L;
+}
+
+// out[p] (+)= sum_t sum_c in[p + t][c] * w[t][c][:], vectors v .. v+G-1
 template <int L, int G>
-static void dense_some(const float* in, const int* in_at, int P, const int* tap, int taps, int C, const float* w, int V,
-                       int v, float* out, const int* out_at, bool add) {
+static void dense_some(const float* in, const int* in_at, int P, const int* tap, int taps, int C, const float* w, int v,
+                       float* out, const int* out_at, bool add) {
     constexpr int B = Block<L, G>::pixels;
     for (int p = 0; p < P; p += B) {
         const int n = std::min(B, P - p);  // a last block computes its last pixel several times
@@ -27,15 +34,16 @@ static void dense_some(const float* in, const int* in_at, int P, const int* tap,
             x[b] = in + in_at[q];
             UNROLL for (int g = 0; g < G; g++) acc[b][g] = add ? load<L>(out + out_at[q] + (v + g) * L) : Vec<L>{};
         }
-        const float* row = w + v * L;
+        const float* row = w + (size_t)v * L * taps * C;
         for (int t = 0; t < taps; t++) {
             const int base = tap[t];
-            for (int c = 0; c < C; c++, row += V * L) {
-                Vec<L> m[G];
-                UNROLL for (int g = 0; g < G; g++) m[g] = load<L>(row + g * L);
+            for (int c = 0; c < C; c++, row += G * L) {
+                // not an array: compilers keep those in memory
+                const Vec<L> m0 = load<L>(row), m1 = G > 1 ? load<L>(row + L) : Vec<L>{};
                 UNROLL for (int b = 0; b < B; b++) {
                     const Vec<L> s = splat<L>(x[b][base + c]);
-                    UNROLL for (int g = 0; g < G; g++) acc[b][g] += s * m[g];
+                    acc[b][0] += s * m0;
+                    if (G > 1) acc[b][G - 1] += s * m1;
                 }
             }
         }
@@ -48,8 +56,8 @@ template <int L>
 static void dense(const float* in, const int* in_at, int P, const int* tap, int taps, int C, const float* w, int V,
                   float* out, const int* out_at, bool add) {
     int v = 0;
-    for (; v + 2 <= V; v += 2) dense_some<L, 2>(in, in_at, P, tap, taps, C, w, V, v, out, out_at, add);
-    for (; v < V; v++) dense_some<L, 1>(in, in_at, P, tap, taps, C, w, V, v, out, out_at, add);
+    for (; v + 2 <= V; v += 2) dense_some<L, 2>(in, in_at, P, tap, taps, C, w, v, out, out_at, add);
+    for (; v < V; v++) dense_some<L, 1>(in, in_at, P, tap, taps, C, w, v, out, out_at, add);
 }
 
 // the same with one filter per channel: w[t][channel]
@@ -92,21 +100,23 @@ static void outer_some(const float* in, const int* in_at, const float* g, const 
     if (c + R <= C)
         for (int p = 0; p < P; p++) {
             const float* x = in + in_at[p] + c;
-            Vec<L> e[G];
-            UNROLL for (int i = 0; i < G; i++) e[i] = load<L>(g + g_at[p] + (v + i) * L);
+            const float* e = g + g_at[p] + v * L;
+            const Vec<L> e0 = load<L>(e), e1 = G > 1 ? load<L>(e + L) : Vec<L>{};
             UNROLL for (int r = 0; r < R; r++) {
                 const Vec<L> s = splat<L>(x[r]);
-                UNROLL for (int i = 0; i < G; i++) acc[r][i] += s * e[i];
+                acc[r][0] += s * e0;
+                if (G > 1) acc[r][G - 1] += s * e1;
             }
         }
     else
         for (int p = 0; p < P; p++) {
             const float* x = in + in_at[p];
-            Vec<L> e[G];
-            UNROLL for (int i = 0; i < G; i++) e[i] = load<L>(g + g_at[p] + (v + i) * L);
+            const float* e = g + g_at[p] + v * L;
+            const Vec<L> e0 = load<L>(e), e1 = G > 1 ? load<L>(e + L) : Vec<L>{};
             UNROLL for (int r = 0; r < R; r++) {
                 const Vec<L> s = splat<L>(x[row[r]]);
-                UNROLL for (int i = 0; i < G; i++) acc[r][i] += s * e[i];
+                acc[r][0] += s * e0;
+                if (G > 1) acc[r][G - 1] += s * e1;
             }
         }
     UNROLL for (int r = 0; r < R; r++)

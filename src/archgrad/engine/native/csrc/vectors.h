@@ -32,8 +32,9 @@ constexpr bool MANY = false;
 template <int L> struct Lanes;
 #define LANES(N)                                                                              \
     template <> struct Lanes<N> {                                                             \
-        typedef float F __attribute__((vector_size(4 * N), aligned(4), may_alias));           \
-        typedef int32_t I __attribute__((vector_size(4 * N), aligned(4), may_alias));         \
+        typedef float F __attribute__((vector_size(4 * N)));                                  \
+        typedef float InMemory __attribute__((vector_size(4 * N), aligned(4), may_alias));    \
+        typedef int32_t I __attribute__((vector_size(4 * N)));                                \
         typedef uint8_t B __attribute__((vector_size(N), aligned(1), may_alias));             \
     };
 LANES(4)
@@ -42,8 +43,12 @@ LANES(16)
 #undef LANES
 template <int L> using Vec = typename Lanes<L>::F;
 
-template <int L> static INLINE Vec<L> load(const float* p) { return *(const Vec<L>*)p; }
-template <int L> static INLINE void store(float* p, Vec<L> v) { *(Vec<L>*)p = v; }
+template <int L> static INLINE Vec<L> load(const float* p) {
+    return *(const typename Lanes<L>::InMemory*)p;
+}
+template <int L> static INLINE void store(float* p, Vec<L> v) {
+    *(typename Lanes<L>::InMemory*)p = v;
+}
 template <int L> static INLINE Vec<L> splat(float x) { return Vec<L>{} + x; }
 
 #if defined(__AVX__)
