@@ -417,7 +417,7 @@ template <int L> static void pool_rows_forward(const float* x, int C, int H, int
                 if (!place) {
                     Vec<L> sum{};
                     for (int i = top; i < bottom; i++)
-                        for (int d = low; d <= high; d++) sum += load_n<L>(x + ((ptrdiff_t)i * W + d) * C + j, room);
+                        for (int d = low; d <= high; d++) sum += load_n<L>(x + ((std::ptrdiff_t)i * W + d) * C + j, room);
                     store_n<L>(out + at, sum * share, room);
                     continue;
                 }
@@ -426,7 +426,7 @@ template <int L> static void pool_rows_forward(const float* x, int C, int H, int
                 where += (top - r + 1) * 3 + low + 1;
                 for (int i = top; i < bottom; i++)
                     for (int d = low; d <= high; d++) {
-                        const Vec<L> u = load_n<L>(x + ((ptrdiff_t)i * W + d) * C + j, room);
+                        const Vec<L> u = load_n<L>(x + ((std::ptrdiff_t)i * W + d) * C + j, room);
                         const Int more = (u > best) | (u != u);
                         best = more ? u : best;
                         where = more ? Int{} + ((i - r + 1) * 3 + d + 1) : where;
@@ -457,7 +457,7 @@ static void pool_rows_backward(float* e, int C, int H, int W, const uint8_t* pla
                 Vec<L> sum{};
                 for (int r = std::max(i - 1, 0); r < std::min(i + 2, H); r++)
                     for (int d = low; d <= high; d++) {
-                        const ptrdiff_t at = ((ptrdiff_t)r * W + d) * C + j;
+                        const std::ptrdiff_t at = ((std::ptrdiff_t)r * W + d) * C + j;
                         const Vec<L> g = load<L>(e + at);
                         if (!place) sum += g;
                         else {

@@ -1,11 +1,13 @@
 // Vectors of 4, 8 or 16 floats, as wide as the processor has them, and the memory that kernels work in.
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <type_traits>
+#include <utility>
 #include <vector>
 #if defined(__AVX__)
 #include <immintrin.h>
