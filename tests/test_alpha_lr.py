@@ -97,7 +97,8 @@ def test_alphas_that_were_not_trained_decide_nothing(digits: Dataset) -> None:
 
 
 def test_the_terminal_says_it_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shared = ["--channels", "2", "--cells", "1", "--epochs", "1", "--batch_size", "256", "--device", "cpu", "--diagnose", "0", "--progress", "false"]
+    shared = ["--channels", "2", "--cells", "1", "--epochs", "1", "--batch_size", "256", "--device", "cpu"]
+    shared += ["--diagnose", "0", "--progress", "false"]
     for name, alpha_lr in (("published", None), ("auto", "auto")):
         chosen = [] if alpha_lr is None else ["--alpha_lr", alpha_lr]
         cli.main(["search", "--out", str(tmp_path / name), *shared, *chosen])
