@@ -291,7 +291,7 @@ def test_weights_of_another_network_are_named(tmp_path: Path):
         load_weights(nn.Sequential(nn.Linear(4, 2)), tmp_path)
     with pytest.raises(ArchgradError, match=r"'weight' is \[2, 4\], the network has \[3, 4\]"):
         load_weights(nn.Linear(4, 3), tmp_path / "weights.safetensors")
-    with pytest.raises(ArchgradError, match="no such file"):
+    with pytest.raises(ArchgradError, match="no such weights file"):
         load_weights(linear(), tmp_path / "missing.safetensors")
     (tmp_path / "weights.safetensors").write_bytes(b"damaged")
     with pytest.raises(ArchgradError, match="not a readable safetensors file"):

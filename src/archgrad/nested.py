@@ -11,6 +11,7 @@ from torch import Tensor, nn
 def mapped(function: Callable[[Tensor], Any], value: Any) -> Any:
     """The same structure with a function applied to every tensor; lists become tuples.
 
+    >>> import torch
     >>> mapped(len, {"a": torch.zeros(2), "b": (torch.zeros(3),)})
     {'a': 2, 'b': (3,)}
     """
