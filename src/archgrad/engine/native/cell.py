@@ -13,7 +13,7 @@ from archgrad.engine.native.library import library
 from archgrad.engine.native.memory import memory
 from archgrad.engine.native.plan import D_WEIGHTS, FIELDS, IMAGES, THREADS, WEIGHTS, Places, Plan
 from archgrad.errors import ArchgradError
-from archgrad.kernels.mixed_sum import _require_once
+from archgrad.kernels.mixed_sum import _require_once, uses_batch
 
 _VIEW = FIELDS["view"]
 NORM = np.array([_VIEW.index(n) for n in ("norm", "track", "gamma", "beta", "running_mean", "running_var", "batches")])
@@ -49,7 +49,7 @@ def compute(
     ``factors``: one row per flow with a factor per image.
     """
     parameters = [p for norm in norms if norm.affine for p in (norm.weight, norm.bias)]
-    if plan.values < 2 and any(_uses_batch(norm) for norm in norms):
+    if plan.values < 2 and any(uses_batch(norm) for norm in norms):
         raise ArchgradError("batch statistics need more than one value per channel; use a larger batch")
     parts = Parts(len(given), len(external), len(weights))
     tensors = *given, *external, *weights, *parameters
@@ -184,9 +184,5 @@ def _empty(images: int, size: tuple[int, int, int]) -> Tensor:
     return torch.empty((images, *size), memory_format=torch.channels_last)
 
 
-def _uses_batch(norm: nn.BatchNorm2d) -> bool:
-    return norm.training or norm.running_mean is None
-
-
 def _mode(norm: nn.BatchNorm2d) -> int:
-    return BATCH if _uses_batch(norm) else RUNNING
+    return BATCH if uses_batch(norm) else RUNNING
