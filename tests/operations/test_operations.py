@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +12,7 @@ from torch import nn
 
 from archgrad.errors import ArchgradError
 from archgrad.operations import OPERATIONS, DropPath, FactorizedReduce, Pool, Spec, Zero, build
+from archgrad.operations.convolution import strided
 
 
 def maps(*shape: int) -> torch.Tensor:
@@ -104,3 +108,31 @@ def test_drop_path_does_nothing_in_evaluation_or_at_rate_zero() -> None:
 def test_a_misspelt_operation_names_the_close_one() -> None:
     with pytest.raises(ArchgradError, match=r"unknown operation 'sep_conv3x3': did you mean 'sep_conv_3x3'"):
         build("sep_conv3x3", Spec(4))
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_strided_pointwise_convolution_is_torchs(stride: int) -> None:
+    torch.manual_seed(0)
+    x, conv = torch.randn(2, 4, 7, 8, dtype=torch.float64, requires_grad=True), nn.Conv2d(4, 2, 1, stride, bias=False)
+    conv.double()
+    direction = torch.randn_like(conv(x))
+    theirs = torch.autograd.grad((conv(x) * direction).sum(), [x, conv.weight])
+    torch.testing.assert_close(strided(conv, x), conv(x))
+    ours = torch.autograd.grad((strided(conv, x) * direction).sum(), [x, conv.weight])
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_maps_of_few_channels_are_halved_without_harm_to_memory() -> None:
+    """The strided convolution of torch itself ends this program on AVX2 processors."""
+    program = """
+import torch
+from archgrad.operations import FactorizedReduce
+torch.manual_seed(0)
+module = FactorizedReduce(4, 4)
+for _ in range(100):
+    x = torch.randn(16, 4, 8, 8).contiguous(memory_format=torch.channels_last)
+    module(x).sum().backward()
+    kept = [torch.empty(size) for size in range(1, 300, 3)]
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -18,6 +18,7 @@ from archgrad.kernels import (
     shared_bn,
     update_running_statistics,
 )
+from archgrad.operations.convolution import strided
 from archgrad.operations.declaration import Declaration, Hidden, Shared, Step, declaration, is_depthwise
 from archgrad.operations.pooling import average_pool as plain_average_pool
 
@@ -91,8 +92,7 @@ class SharedParts:
             return self._seen(pointwise_bn_relu(z, step.conv.weight, step.norm))
         if is_depthwise(step):
             return depthwise_conv(z, step.weight, step.stride[0], int(step.padding[0]), step.dilation[0])
-        result: Tensor = step(z)
-        return result
+        return strided(step, z)
 
     def _seen(self, computed: tuple[Tensor, list[BatchStatistics]]) -> Tensor:
         self.statistics += computed[1]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from archgrad.operations.declaration import Declaration, chain
+from archgrad.operations.declaration import Declaration, chain, is_convolution
 from archgrad.operations.norm import batch_norm
 
 
@@ -14,6 +15,19 @@ class Chain(nn.Sequential):
     def declare(self) -> Declaration:
         """The modules one by one."""
         return chain(*self)
+
+
+def strided(conv: nn.Module, x: Tensor) -> Tensor:
+    """``conv(x)``; of a strided 1×1 convolution, without the pixels that it skips.
+
+    oneDNN, as torch 2.14 has it, writes beyond its memory on AVX2 processors in the backward pass of strided 1×1
+    convolutions of fewer than eight channels.
+    """
+    if is_convolution(conv) and conv.kernel_size == (1, 1) and conv.groups == 1:
+        rows, columns = conv.stride
+        return F.conv2d(x[..., ::rows, ::columns], conv.weight)
+    result: Tensor = conv(x)
+    return result
 
 
 class ReLUConvBN(Chain):
@@ -33,6 +47,11 @@ class ReLUConvBN(Chain):
             nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False),
             batch_norm(channels_out, affine, track),
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        relu, conv, norm = self
+        normed: Tensor = norm(strided(conv, relu(x)))
+        return normed
 
 
 class DilatedConv(Chain):

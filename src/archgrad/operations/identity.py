@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from archgrad.operations.convolution import strided
 from archgrad.operations.declaration import Declaration, Shared, is_batch_norm, is_convolution
 from archgrad.operations.norm import batch_norm
 
@@ -43,7 +44,7 @@ class FactorizedReduce(nn.Module):
         x = F.relu(x)
         height, width = x.shape[-2:]
         shifted = F.pad(x, (0, width % 2, 0, height % 2))[..., 1:, 1:]
-        normed: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+        normed: Tensor = self.norm(torch.cat([strided(self.even, x), strided(self.odd, shifted)], dim=1))
         return normed
 
     def declare(self) -> Declaration:
