@@ -107,7 +107,7 @@ def test_a_recipe_that_weighs_an_auxiliary_loss_adds_the_head(tmp_path: Path, we
     result = train_genotype(space, genotype, images(), recipe=recipe, out=tmp_path, **QUIET)
     assert (result.network.auxiliary is not None) == (weight > 0)
     assert Run.open(tmp_path).config["auxiliary"] == (weight > 0)
-    assert (load(tmp_path).auxiliary is not None) == (weight > 0)
+    assert (load(tmp_path).network.auxiliary is not None) == (weight > 0)
 
 
 def test_the_dataset_of_a_run_is_loaded_as_it_was(trained: Path, tmp_path: Path):
@@ -141,5 +141,5 @@ def test_what_cannot_be_trained_or_loaded_is_one_line(searched: Path, tmp_path: 
         train_found(tmp_path / "alone")
     own = nn.Sequential(Choice({"a": nn.Conv2d(1, 1, 3), "b": nn.Conv2d(1, 1, 3)}), nn.Flatten(), nn.Linear(36, 10))
     search(own, "darts", images(), epochs=1, batch_size=16, out=tmp_path / "own", **QUIET)
-    with pytest.raises(ArchgradError, match=r"a network of your own .*settle"):
+    with pytest.raises(ArchgradError, match=r"a network of your own .*network="):
         train_found(tmp_path / "own")

@@ -9,6 +9,7 @@ from archgrad.errors import ArchgradError, ArchgradWarning
 from archgrad.genotype import Genotype
 from archgrad.method import Method
 from archgrad.mixture import Mixture
+from archgrad.model import Model
 from archgrad.search import SearchResult, search
 from archgrad.supernet import Supernet
 from archgrad.tasks import Task
@@ -32,6 +33,7 @@ __all__ = [
     "InputChoice",
     "Method",
     "Mixture",
+    "Model",
     "SearchResult",
     "Supernet",
     "Task",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from archgrad import data as datasets
 from archgrad import spaces
 from archgrad.data import Dataset
 from archgrad.errors import ArchgradError
-from archgrad.evaluation import load_weights
+from archgrad.evaluation import WEIGHTS
 from archgrad.genotype import Genotype
-from archgrad.randomness import generator, isolated
+from archgrad.model import Model, Network, load_model
+from archgrad.randomness import derive, generator, isolated
 from archgrad.recipes import Recipe, recipe_of
 from archgrad.runs import Run
 from archgrad.spaces import Space
+from archgrad.supernet import Supernet
 from archgrad.train import TrainResult, train
 
 FOUND = "found"
@@ -51,9 +54,31 @@ def train_genotype(
     return train(network, dataset, recipe=recipe, seed=seed, out=out, settings={**settings, **source}, **options)
 
 
+def train_own(
+    network: nn.Module,
+    genotype: Genotype,
+    data: str | Path | Dataset = "digits",
+    *,
+    image_size: int | None = None,
+    recipe: str | Recipe = "quick",
+    seed: int = 0,
+    out: Path | str | None = None,
+    **options: Any,
+) -> TrainResult:
+    """Train a user's own network, its choices settled by a genotype, from scratch; ``options`` as in `train`."""
+    supernet = network if isinstance(network, Supernet) else Supernet(network)
+    kind = type(supernet.network)
+    settings = {"network": f"{kind.__module__}:{kind.__qualname__}", "genotype": genotype.to_json()}
+    source = {"source": str(data), "image_size": image_size} if isinstance(data, str | Path) else {}
+    settled = supernet.settle(genotype, seed=derive(seed, "network"))
+    dataset = datasets.load(data, image_size=image_size)
+    return train(settled, dataset, recipe=recipe, seed=seed, out=out, settings={**settings, **source}, **options)
+
+
 def train_found(
     run: Path | str,
     *,
+    network: nn.Module | None = None,
     random: int = 0,
     recipe: str | Recipe = "quick",
     data: str | Path | Dataset | None = None,
@@ -64,8 +89,8 @@ def train_found(
     """Train what a search found, and ``random`` genotypes drawn uniformly, all the same way, in ``RUN/train/``.
 
     The data are those of the search unless given. So are the fields of its space, over which ``fields`` are laid; sizes
-    that the search was not given are the published ones of settled networks. The first result is that of the found
-    genotype.
+    that the search was not given are the published ones of settled networks. ``network``: what was searched, where it
+    is a user's own. The first result is that of the found genotype.
     """
     if random < 0:
         raise ArchgradError(f"train: the number of random genotypes must be 0 or more, got {random}")
@@ -73,18 +98,18 @@ def train_found(
     config = searched.config
     if config.get("command") != "search":
         raise ArchgradError(f"{run} is not the run of a search, but of {config.get('command')!r}")
-    if config["space"] not in spaces.SPACES:
-        raise ArchgradError(
-            f"{run}: a network of your own was searched ({config['space']}): build it in Python with "
-            "supernet.settle(genotype) and use archgrad.train"
-        )
-    space = spaces.recorded(config, **(fields or {}))
-    found = space.check(Genotype.from_dict(searched.read_json("genotype.json")))
+    found = Genotype.from_dict(searched.read_json("genotype.json"))
     draw = generator(seed, "random genotypes")
-    genotypes = {FOUND: found} | {f"random-{number:02}": space.random(draw) for number in range(random)}
+    if config["space"] in spaces.SPACES:
+        space = spaces.recorded(config, **(fields or {}))
+        found, drawn = space.check(found), [space.random(draw) for _ in range(random)]
+        trained = partial(train_genotype, space)
+    else:
+        supernet = _searched(run, config["space"], network)
+        drawn = [supernet.random(draw) for _ in range(random)]
+        trained = partial(train_own, supernet)
     return [
-        train_genotype(
-            space,
+        trained(
             genotype,
             config["data"] if data is None else data,
             image_size=config["image_size"],
@@ -93,25 +118,41 @@ def train_found(
             out=Path(run) / "train" / name,
             **options,
         )
-        for name, genotype in genotypes.items()
+        for name, genotype in zip(names(random), [found, *drawn], strict=True)
     ]
 
 
-def load(run: Path | str) -> nn.Module:
-    """The trained network of a training run, or of the found genotype of a search run, in evaluation mode."""
+def names(random: int) -> list[str]:
+    """What the trainings of the found genotype and of so many random ones are called."""
+    return [FOUND, *(f"random-{number:02}" for number in range(random))]
+
+
+def _searched(run: Path | str, name: str, network: nn.Module | None) -> Supernet:
+    """The user's own network that was searched, as a supernet."""
+    if network is None:
+        raise ArchgradError(
+            f"{run}: a network of your own was searched ({name}): give it as network=, or on the command line as "
+            "--space PACKAGE.MODULE:NAME"
+        )
+    supernet = network if isinstance(network, Supernet) else Supernet(network)
+    if (given := type(supernet.network).__name__) != name:
+        raise ArchgradError(f"{run}: {name} was searched, the network given is {given}")
+    return supernet
+
+
+def load(run: Path | str, network: Network | None = None) -> Model:
+    """The trained network of a training run, or of the found genotype of a search run, in evaluation mode.
+
+    ``run``: its directory, wherever it was copied to, or a weights file alone. ``network``: the class, function or
+    module that was searched, where it is a user's own. Raises ArchgradError if nothing has been trained yet.
+    """
     directory = Path(run)
-    opened = Run.open(directory)
-    if opened.config.get("command") == "search":
-        directory = directory / "train" / FOUND
-        if not directory.is_dir():
+    if not directory.is_file() and not (directory / WEIGHTS).exists():
+        found = directory / "train" / FOUND
+        if Run.open(directory).config.get("command") == "search" and not found.is_dir():
             raise ArchgradError(f"{run}: the found network has not been trained yet: archgrad train {run}")
-        opened = Run.open(directory)
-    config = opened.config
-    if "genotype" not in config or config.get("space") not in spaces.SPACES:
-        raise ArchgradError(f"{directory}: not a network of a space: build it and use archgrad.evaluation.load_weights")
-    space = spaces.recorded(config)
-    network = _network(space, space.parse(config["genotype"]), config, config["seed"])
-    return load_weights(network, directory).eval()
+        directory = found if found.is_dir() else directory
+    return load_model(directory, network)
 
 
 def _network(space: Space, genotype: Genotype, settings: dict[str, Any], seed: int) -> nn.Module:

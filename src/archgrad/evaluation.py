@@ -178,7 +178,7 @@ def require_fitting(network: nn.Module, dataset: Dataset) -> None:
 
 
 def load_state(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
-    """Copy a state into a network, or say in one line in what they differ."""
+    """Give a network a state, by copying where it has memory of its own, or say in one line in what they differ."""
     own = network.state_dict()
     missing, foreign = [name for name in own if name not in state], [name for name in state if name not in own]
     if missing or foreign:
@@ -190,4 +190,4 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], where: str) -> N
                 f"{where}: weights of another network ({name!r} is {list(state[name].shape)}, "
                 f"the network has {list(tensor.shape)})"
             )
-    network.load_state_dict(dict(state))
+    network.load_state_dict(dict(state), assign=any(tensor.is_meta for tensor in own.values()))

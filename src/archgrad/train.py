@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from archgrad import data as datasets
 from archgrad.attacks import Attack
 from archgrad.attacks.victim import Victim
 from archgrad.data import Augmentation, Batches, Dataset, Subset
+from archgrad.data.preparation import Preparation
 from archgrad.distributed import World, synchronise_batch_norm
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import (
@@ -30,6 +30,7 @@ from archgrad.evaluation import (
 )
 from archgrad.loop import Loop
 from archgrad.method import describe
+from archgrad.model import card_of, packed
 from archgrad.nested import called, leaves
 from archgrad.operations.drop_path import DropPath
 from archgrad.optim import clip, set_lr
@@ -103,6 +104,8 @@ def train(
         **(settings or {}),
         "data": dataset.name,
         "task": dataset.task.reading.record(),
+        "answers": dataset.task.record(),
+        "inputs": Preparation.of(dataset).record(),
         "recipe": {**asdict(chosen), "adversarial": describe(chosen.adversarial)},
         "seed": seed,
         "validation": validation,
@@ -255,8 +258,7 @@ class _Training(Loop):
             directory=directory,
         )
         if self.run is not None:
-            save = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
-            self.run.write_bytes(WEIGHTS, safetensors.torch.save(save))
+            self.run.write_bytes(WEIGHTS, packed(self.network, card_of(self.run.config)))
             self.run.write_json(
                 "result.json",
                 {

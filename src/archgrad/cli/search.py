@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import nn
-
 import archgrad
 from archgrad import methods, spaces
+from archgrad.cli import own
 from archgrad.distributed import World
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import unknown
 from archgrad.method import ROLES, SEVERAL, Method
 from archgrad.options import gathers, option, options_of
-from archgrad.randomness import isolated
 from archgrad.runs import default_directory
 
 KINDS: dict[str, Any] = {
@@ -75,7 +72,7 @@ def search(
         schedules: instead of the method's
         discretisation: instead of the method's
     """
-    network = _network(space, settings["seed"]) if ":" in space else spaces.get(space, **fields)
+    network = own.network(space, settings["seed"]) if ":" in space else spaces.get(space, **fields)
     directory = Path(out) if out else default_directory(space, method, data, settings["seed"])
     result = archgrad.search(network, _method(method, space, **changes), data, out=directory, **settings)
     if World.start(settings["device"]).main:
@@ -110,21 +107,3 @@ def _method(
     if weight_lr is not None:
         method = replace(method, weight_optimiser=replace(method.weight_optimiser, lr=weight_lr))
     return method if flat_minima is None else methods.a2m(space, method, flat_minima)
-
-
-def _network(path: str, seed: int) -> nn.Module:
-    """The network of ``package.module:function``, with weights that follow from the seed."""
-    module, _, name = path.partition(":")
-    try:
-        imported = importlib.import_module(module)
-    except ImportError as error:
-        raise ArchgradError(f"space {path!r}: {error}") from None
-    if not hasattr(imported, name):
-        raise unknown(f"function of {module}", name, [n for n, made in vars(imported).items() if callable(made)])
-    made = getattr(imported, name)
-    if callable(made) and not isinstance(made, nn.Module):
-        with isolated(seed, "weights"):
-            made = made()
-    if not isinstance(made, nn.Module):
-        raise ArchgradError(f"space {path!r}: expected a function that returns a torch.nn.Module, got {made!r}")
-    return made

@@ -8,8 +8,10 @@ import torch
 
 import archgrad
 from archgrad import comparison, spaces
+from archgrad.cli import own
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
+from archgrad.genotype import Genotype
 from archgrad.options import gathers, options_of
 from archgrad.train import TrainResult
 
@@ -34,7 +36,8 @@ def train(
     Args:
         run: run directory of a search; results go to RUN/train/
         genotype: a genotype in the space's notation, instead of a run
-        space: the space of the genotype; that of the run, with the fields that the search was given
+        space: the space of the genotype; that of the run, with the fields that the search was given;
+            `package.module:function` where a network of your own was searched
         data: a dataset; that of the search by default
         random: how many random genotypes are trained the same way
         recipe: darts, nasbench201, quick or adversarial
@@ -49,12 +52,18 @@ def train(
     """
     if (run is None) == (genotype is None):
         raise ArchgradError("train: give either the run directory of a search, or --genotype with its --space")
-    if genotype is not None:
+    network = own.network(space) if ":" in space else None
+    if genotype is not None and network is not None:
+        found = Genotype.from_json(genotype)
+        results = [comparison.train_own(network, found, data or "digits", recipe=recipe, out=out, **settings)]
+    elif genotype is not None:
         where = spaces.get(space, **fields)
         results = [comparison.train_genotype(where, genotype, data or "digits", recipe=recipe, out=out, **settings)]
     else:
         assert run is not None
-        results = comparison.train_found(run, random=random, data=data, fields=fields, recipe=recipe, **settings)
+        results = comparison.train_found(
+            run, network=network, random=random, data=data, fields=fields, recipe=recipe, **settings
+        )
     if not World.start(settings["device"]).main:
         return
     if run is None:

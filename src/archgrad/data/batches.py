@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from archgrad.data.augmentation import Augmentation
 from archgrad.data.dataset import Subset
 from archgrad.data.items import Items
+from archgrad.data.preparation import scaled
 from archgrad.errors import ArchgradError
 from archgrad.nested import mapped
 from archgrad.randomness import derive, generator
@@ -119,7 +120,7 @@ class Batches:
 
     def _prepared(self, x: Any, epoch: int, step: int) -> Any:
         if not isinstance(x, Tensor):
-            return mapped(_plain, x)
+            return mapped(scaled, x)
         draws = None
         if self.augment is not None:
             first = step * self.global_batch_size
@@ -129,24 +130,12 @@ class Batches:
             drawn = self.augment.draw(size, x.shape[-2], x.shape[-1], randomness)
             draws = drawn.part(part.start - first, part.stop - first, x.device)
             x = self.augment.crop(x, draws)
-        x = _scaled(x)
+        x = scaled(x)
         if self.subset.normalisation is not None:
             x = self.subset.normalisation(x)
         if self.augment is not None and draws is not None:
             x = self.augment.cut(x, draws)
-        return _laid_out(x)
-
-
-def _scaled(x: Tensor) -> Tensor:
-    return x.to(torch.get_default_dtype()) / 255 if x.dtype == torch.uint8 else x
-
-
-def _laid_out(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
-
-
-def _plain(x: Tensor) -> Tensor:
-    return _laid_out(_scaled(x))
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 _NAME = f"{ArchgradError.__module__}.{ArchgradError.__qualname__}"

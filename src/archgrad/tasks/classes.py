@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from archgrad.errors import ArchgradError, require_number
-from archgrad.tasks.task import Task, as_tensor, named
+from archgrad.tasks.prediction import Prediction, by_name
+from archgrad.tasks.task import Task, as_tensor, named, widened
 
 NONE = -100  # what `cross_entropy` ignores unless told otherwise
 
@@ -73,6 +74,12 @@ class Classes(Task):
     def answer(self, outputs: Tensor) -> Tensor:
         """The class with the largest output."""
         return outputs.argmax(1)
+
+    def predictions(self, outputs: Tensor) -> list[Prediction]:
+        """The name of the likeliest class of each input, and the probability of every class."""
+        found = widened(outputs).detach().softmax(1).cpu()
+        names = [by_name(self.class_names, probabilities) for probabilities in found]
+        return [Prediction(best := next(iter(shares)), best, shares) for shares in names]
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """`[batch]`: whether the class is right; with several places per input, the share of those that count."""

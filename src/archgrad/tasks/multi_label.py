@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from archgrad.errors import ArchgradError
+from archgrad.tasks.prediction import Prediction, by_name
 from archgrad.tasks.task import Task, as_tensor, named, widened
 
 if TYPE_CHECKING:
@@ -69,6 +70,17 @@ class MultiLabel(Task):
     def answer(self, outputs: Tensor) -> Tensor:
         """Which labels are given."""
         return outputs > 0
+
+    def predictions(self, outputs: Tensor) -> list[Prediction]:
+        """The names of all labels that are given to each input, and the probability of every label."""
+        assert self.labels is not None
+        assert not isinstance(self.labels, int)
+        names, found = tuple(self.labels), []
+        for probabilities in widened(outputs).detach().sigmoid().cpu():
+            shares = by_name(names, probabilities)
+            given = tuple(name for name, share in shares.items() if share > 0.5)
+            found.append(Prediction(given, ", ".join(given) or "none", shares))
+        return found
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """`[batch]`: whether all labels are right."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from archgrad.tasks.classes import Classes
+from archgrad.tasks.prediction import Prediction
 from archgrad.tasks.task import widened
 
 if TYPE_CHECKING:
@@ -65,6 +66,10 @@ class NextToken(Classes):
     def answer(self, outputs: Tensor) -> Tensor:
         """The likeliest token of every place."""
         return outputs.argmax(-1)
+
+    def predictions(self, outputs: Tensor) -> list[Prediction]:
+        """The likeliest token after the last place of each input, and the probability of every token."""
+        return super().predictions(outputs.flatten(1, -2)[:, -1] if outputs.ndim > 2 else outputs)
 
     def _axes(self) -> Sequence[int]:
         return (1, 2)

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+
 from archgrad.tasks.classes import Classes
+from archgrad.tasks.prediction import Prediction, by_name
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -50,6 +54,15 @@ class Segmentation(Classes):
                 self.outputs, average="micro", ignore_index=self._ignored, validate_args=False
             ),
         }
+
+    def predictions(self, outputs: Tensor) -> list[Prediction]:
+        """`[height, width]` class numbers of each input; in words, the share of the pixels that each class has."""
+        found = []
+        for mask in self.answer(outputs).cpu():
+            counts = torch.bincount(mask.flatten(), minlength=len(self.class_names))
+            shares = {name: share for name, share in by_name(self.class_names, counts / mask.numel()).items() if share}
+            found.append(Prediction(mask, ", ".join(f"{name} {share:.1%}" for name, share in shares.items())))
+        return found
 
     def _axes(self) -> Sequence[int]:
         return (3,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,17 @@ from torch import Tensor
 
 from archgrad.errors import ArchgradError
 from archgrad.nested import leaves
+from archgrad.tasks.prediction import Prediction
 from archgrad.tasks.reading import Reading
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # takes more than a second to import, which only evaluations need
 
 Loss = Callable[[Any, Any], Tensor]
+
+_NOT_RECORDED = ("loss", "metrics", "primary", "higher_is_better")
+SHOWN = 4
+"""How many numbers of an output are written out for people."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -137,6 +143,13 @@ class Task:
         """The network's answers to a batch."""
         return outputs
 
+    def predictions(self, outputs: Any) -> list[Prediction]:
+        """The answers to a batch, one by one, as people read them: here the network's numbers for each input."""
+        if not isinstance(outputs, Tensor):
+            raise ArchgradError(f"{self}: a network with several outputs has no answer of its own; call it instead")
+        numbers = (row.item() if row.numel() == 1 else row for row in widened(outputs).detach().cpu())
+        return [Prediction(row, _in_words(row)) for row in numbers]
+
     def correct(self, outputs: Any, targets: Any) -> Tensor:
         """`[batch]`: which examples are answered rightly, or which share of each; refused where that has no meaning."""
         raise ArchgradError(f"{self}: single examples are not right or wrong in this task")
@@ -171,6 +184,15 @@ class Task:
             shares=(*(name for name in self.shares if name not in self.metrics), *given),
             labels={name: self.titles[name] for name in own if name in self.titles},
         )
+
+    def record(self) -> dict[str, Any]:
+        """What has to be known to read a network's outputs, as plain data; `tasks.recorded` makes a task of it.
+
+        Functions, such as a loss or metrics of a user's own, are no plain data and stay out.
+        """
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _NOT_RECORDED}
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+        return {"kind": type(self).__name__, **plain}
 
     # Data and networks
 
@@ -250,6 +272,13 @@ def named(names: int | Sequence[str], where: str) -> tuple[str, ...]:
     if not found:
         raise ArchgradError(f"{where} must be a number above 0, or names, got {names!r}")
     return found
+
+
+def _in_words(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return f"{value:.4g}"
+    numbers = ", ".join(f"{number:.4g}" for number in value.flatten()[:SHOWN].tolist())
+    return numbers if value.numel() <= SHOWN else f"{numbers}, … ({value.numel()} numbers)"
 
 
 def _is_share(metric: Metric) -> bool:
