@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import jsonargparse
 
@@ -19,14 +19,22 @@ def may_stand(function: Callable[..., Any]) -> list[str]:
     return [n for n, p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty]
 
 
+def rows(function: Callable[..., Any]) -> list[str]:
+    """The parameters of a command that are one or more words in a row, such as files."""
+    hints, parameters = get_type_hints(function), inspect.signature(function).parameters
+    return [n for n, p in parameters.items() if p.default is p.empty and hints.get(n) == list[str]]
+
+
 class Parser(jsonargparse.ArgumentParser):
     """jsonargparse's parser, which also takes ``train RUN`` where RUN has a default, ``--cost`` and ``--from``."""
 
     standing: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
 
     def add_function_arguments(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> list[str]:
         """Add the parameters of a command."""
         self.standing = (*self.standing, *may_stand(function))
+        self.rows = (*self.rows, *rows(function))
         added: list[str] = super().add_function_arguments(function, *args, **kwargs)
         return added
 
@@ -36,6 +44,8 @@ class Parser(jsonargparse.ArgumentParser):
         if name in getattr(self, "standing", ()):  # jsonargparse lends this method to its groups, which have none
             args = (name,)
             kwargs |= {"nargs": "?", "default": argparse.SUPPRESS}  # a default would overrule a configuration file
+        elif name in getattr(self, "rows", ()):
+            kwargs = {"nargs": "+", "metavar": name.upper(), "help": kwargs.get("help")}
         elif name.endswith("_"):  # a word of Python's own, such as from_
             args = (args[0].rstrip("_"),)
             kwargs |= {"dest": name, "metavar": name.rstrip("_").upper()}

@@ -48,6 +48,8 @@ COMMANDS: dict[str, Callable[..., Any] | Elsewhere] = {
     "search": search,
     "train": train,
     "evaluate": evaluate,
+    "predict": Elsewhere("archgrad.cli.predict:predict", "Let a trained network answer."),
+    "export": Elsewhere("archgrad.cli.export:export", "Write a trained network for other programs."),
     "report": report,
     "list": list_,
     "show": show,
