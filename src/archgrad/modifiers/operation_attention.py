@@ -15,7 +15,6 @@ from archgrad.engine.candidates import cells
 from archgrad.engine.cell import Cell, Rule
 from archgrad.engine.graph import Flow
 from archgrad.mixture import Mixture
-from archgrad.operations.entangled import Entangled
 from archgrad.roles import Modifier
 from archgrad.supernet import Supernet
 
@@ -73,9 +72,7 @@ class Gates(Rule):
         attended = []
         for flow in flows:
             column = flow.place % columns
-            mine: Sequence[int] = [column] if column < len(cell.group.operations) else []
-            if isinstance(flow.operation, Entangled):
-                mine = flow.operation.members
+            mine: Sequence[int] = flow.members or ([column] if column < len(cell.group.operations) else [])
             if mine:
                 factor = fading if row.edges is None else fading * row.edges[flow.edge, 0]
                 operation = Attended(flow.operation, weights[flow.place], factor, looks[flow.edge], mine)
