@@ -295,7 +295,8 @@ def row(name: str, space: str) -> str:
 
 def table() -> list[str]:
     """The lines of the table."""
-    head = "method | space | batch | epochs | weights' lr | their decay | alphas: lr, betas, decay | order | `none` | source"
+    parts = ("weights' lr", "their decay", "alphas: lr, betas, decay")
+    head = " | ".join(("method", "space", "batch", "epochs", *parts, "order", "`none`", "source"))
     return [f"| {head} |", "|---" * 10 + "|", *(row(*pair) for pair in SOURCES)]
 
 

@@ -197,7 +197,7 @@ def idarts(space: str = "darts", terms: int = 3) -> Method:
 
     *Source:* arXiv 2106.10784: 97.63 ± 0.03 % on CIFAR-10; NAS-Bench-201: 93.58 ± 0.32 %. *Differs:* the program makes
     four steps of the weights for one of the alphas, on copies of them, and leaves in the weights what it added to them
-    for the Neumann terms.
+    for its finite difference.
     """
     base = darts(space)
     if space == "nasbench201":

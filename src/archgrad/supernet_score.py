@@ -23,7 +23,7 @@ class SupernetScore(Score):
 
     Running statistics belong to the mixture of all trained paths and say little about one of them. Where lower is
     better the metric counts with a minus. ``clock``: the time at which the search ended; epochs of tuning follow it.
-    ``validation``: the batches of alpha steps, of which the first ``steps`` tell about a genotype; ``whole``: batches of
+    ``validation``: the batches of alpha steps, of which the first ``steps`` tell about a genotype; ``whole``: those of
     the whole validation part, which tell about masks.
     """
 

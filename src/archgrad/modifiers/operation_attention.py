@@ -36,7 +36,8 @@ class OperationAttention(Modifier):
     Beside `WeightEntanglement` a family counts s + c·Σ_o a_o(x), with kernels mixed by w alone.
 
     *Source:* "dynamic exploration" of the library confopt: weight 1e-4^(epoch/epochs).
-    *Differs:* there the numbers are averaged over the batch, and partial channels beside it were a shape error.
+    *Differs:* there two layers with a bottleneck end in a softmax, whose mean over the batch is added, so that the
+    weights of an edge sum to 1 + c from the start; partial channels beside it were a shape error.
     """
 
     weight: float | Anneal = Anneal(1.0, 1e-4, "exponential", over="length")

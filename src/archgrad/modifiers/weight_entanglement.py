@@ -37,7 +37,7 @@ class WeightEntanglement(Modifier):
     *Source:* TangleNAS, arXiv 2312.10440, section 3 (the kernels of section 4.1's spaces of cells).
     *Differs:* there, and in one published library, Σ_o w_o·K_o stands in front of the BN, which removes the sum s:
     α = (.1, .1) and (.4, .4) computed the same. Here s scales what leaves the BN, so that the family competes with the
-    other candidates as it does without entanglement.
+    other candidates as it does without entanglement. Where s is 1 both compute the same.
     """
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
