@@ -69,8 +69,10 @@ class AlphaOptimiser:
     def __post_init__(self) -> None:
         if isinstance(self.lr, str) and self.lr != "auto":
             raise ArchgradError(f"AlphaOptimiser: lr must be a number above 0 or 'auto', got {self.lr!r}")
-        numbers = {"lr": self.lr, "clip": self.clip}
-        require_positive("AlphaOptimiser", **{k: v for k, v in numbers.items() if v not in ("auto", None)})
+        if self.lr != "auto":
+            require_positive("AlphaOptimiser", lr=self.lr)
+        if self.clip is not None:
+            require_positive("AlphaOptimiser", clip=self.clip)
         require_not_negative("AlphaOptimiser", weight_decay=self.weight_decay, start=self.start)
         pair = isinstance(self.betas, tuple | list) and len(self.betas) == 2
         if not pair or not all(is_number(beta) and 0 <= beta < 1 for beta in self.betas):
@@ -146,12 +148,10 @@ class Method:
             raise ArchgradError(
                 f"method {self.name!r}: order must be 'alphas-first' or 'weights-first', got {self.order!r}"
             )
-        if isinstance(self.without, list):
-            object.__setattr__(self, "without", tuple(self.without))
-        if not (isinstance(self.without, tuple) and all(isinstance(name, str) for name in self.without)):
-            raise ArchgradError(
-                f"method {self.name!r}: without must be a tuple of names of candidates, got {self.without!r}"
-            )
+        without: Any = self.without
+        if not (isinstance(without, tuple | list) and all(isinstance(name, str) for name in without)):
+            raise ArchgradError(f"method {self.name!r}: without must be a tuple of names of candidates, got {without!r}")
+        object.__setattr__(self, "without", tuple(without))
         require_whole(f"method {self.name!r}", 0, epochs=self.epochs)
         require_whole(f"method {self.name!r}", 1, batch_size=self.batch_size)
 
