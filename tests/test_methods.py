@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,29 +48,26 @@ def test_alphas_start_where_the_method_says():
     assert not zero.any()
 
 
-def test_what_a_method_leaves_out_is_neither_mixed_nor_found(tmp_path: Path):
-    """``none`` of the DARTS space: no weight in any pass, no gradient, no share of the softmax, −∞ in the record."""
-    shares, space = [], spaces.get("darts", channels=4, cells=3)
-    dataset = data.load("digits")
+def test_what_a_method_leaves_out_is_neither_mixed_nor_found():
+    """No weight in any pass and no share of the softmax, −∞ in the record; the others are as without that column."""
+    seen, space = [], spaces.get("nasbench201", channels=2, cells=1)
 
     @dataclass(frozen=True)
     class Watched(Softmax):
         def __call__(self, *given: Any, **named: Any) -> Any:
             mixture = super().__call__(*given, **named)
-            shares.append({name: weights.detach() for name, weights in mixture.items()})
-            assert not any(mixture.active[name][..., 0].any() for name in mixture)
+            seen.append(mixture)
             return mixture
 
-    method = replace(methods.get("beta_darts"), relaxation=Watched(), epochs=1, batch_size=512)
-    found = search(space, method, dataset, out=tmp_path / "run", progress=False, diagnose=0)
-    assert all((weights[..., 0] == 0).all() for seen in shares for weights in seen.values())
-    assert all(weights.sum(-1).allclose(torch.ones(14)) for seen in shares for weights in seen.values())
-    other = replace(method, relaxation=Softmax(), without=())
-    same = search(replace(space, candidates=space.candidates[1:]), other, dataset, progress=False, diagnose=0)
-    for name, alphas in found.alphas.items():
-        assert (alphas[..., 0] == -float("inf")).all()
-        assert alphas[..., 1:].shape == same.alphas[name].shape
-        assert abs(alphas[..., 1:]).max() < 0.1
+    base = replace(methods.get("darts", "nasbench201"), relaxation=Watched(), epochs=1, batch_size=512)
+    found = search(space, replace(base, without=("none",)), progress=False, diagnose=0)
+    for mixture in seen:
+        assert not mixture.active["cell"][..., 0].any()
+        assert not mixture["cell"][..., 0].any()
+        torch.testing.assert_close(mixture["cell"].sum(-1), torch.ones(3, 6))
+    assert (found.alphas["cell"][..., 0] == -float("inf")).all()
+    assert abs(found.alphas["cell"][..., 1:]).max() < 0.1
+    assert all(names[0] != "none" for names in found.genotype.choices["cell"])
 
 
 def test_a_method_cannot_leave_out_everything():

@@ -150,7 +150,9 @@ class Method:
             )
         without: Any = self.without
         if not (isinstance(without, tuple | list) and all(isinstance(name, str) for name in without)):
-            raise ArchgradError(f"method {self.name!r}: without must be a tuple of names of candidates, got {without!r}")
+            raise ArchgradError(
+                f"method {self.name!r}: without must be a tuple of names of candidates, got {without!r}"
+            )
         object.__setattr__(self, "without", tuple(without))
         require_whole(f"method {self.name!r}", 0, epochs=self.epochs)
         require_whole(f"method {self.name!r}", 1, batch_size=self.batch_size)
