@@ -8,6 +8,7 @@ Sources name a repository and files of it, with lines as of November 2026; nothi
 from __future__ import annotations
 
 from archgrad import methods
+from archgrad.alpha_lr import alpha_epochs
 from archgrad.gradient import Fixed
 
 SOURCES: dict[tuple[str, str], tuple[str, str]] = {
@@ -278,14 +279,16 @@ def row(name: str, space: str) -> str:
     weights, alphas = method.weight_optimiser, method.alpha_optimiser
     where, source = SOURCES[name, space]
     trained = not isinstance(method.architecture_gradient, Fixed)
+    alone = method.epochs - alpha_epochs(method)
+    clipped = "" if alphas.clip is None else f", clipped to {alphas.clip:g}"
     cells = [
         f"`{name}`",
         f"`{where}`",
         method.batch_size,
-        method.epochs,
+        f"{method.epochs}, {alone} of weights only" if alone else method.epochs,
         f"{weights.lr:g} → {weights.lr_min:g}",
         f"{weights.weight_decay:g}" + (", Nesterov" if weights.nesterov else ""),
-        f"{alphas.lr:g}, {alphas.betas}, {alphas.weight_decay:g}" if trained else "–",
+        f"{alphas.lr:g}, {alphas.betas}, {alphas.weight_decay:g}" + clipped if trained else "–",
         method.order if trained else "–",
         "–" if "none" in method.without else "yes",
         source,

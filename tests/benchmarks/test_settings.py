@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from archgrad import methods
+from archgrad.alpha_lr import alpha_epochs
 from archgrad.anneal import Anneal
 from archgrad.context import Clock
 from archgrad.gradient import LayerAlignment, Unrolled
@@ -86,6 +87,17 @@ def test_every_method_is_in_the_table_and_the_table_in_the_documentation(setting
     assert "\n".join(settings.table()) in (ROOT / "docs/methods.md").read_text(), (
         "docs/methods.md: put in what python benchmarks/settings.py prints"
     )
+
+
+WEIGHTS_ONLY = {"pc_darts darts": 15, "p_darts darts": 3 * 10, "p_darts nasbench201": 3 * 10, "drnas darts": 2 * 10}
+"""Epochs in which alphas rest; none anywhere else."""
+
+
+def test_epochs_that_train_weights_only() -> None:
+    for name in set(methods.METHODS) - {"random_genotype"}:
+        for space in ("darts", "nasbench201"):
+            method = methods.get(name, space)
+            assert method.epochs - alpha_epochs(method) == WEIGHTS_ONLY.get(f"{name} {space}", 0)
 
 
 WITHOUT_NONE = {
