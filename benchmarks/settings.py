@@ -8,6 +8,7 @@ Sources name a repository and files of it, with lines as of November 2026; nothi
 from __future__ import annotations
 
 from archgrad import methods
+from archgrad.alpha_lr import alpha_epochs
 from archgrad.gradient import Fixed
 
 SOURCES: dict[tuple[str, str], tuple[str, str]] = {
@@ -65,7 +66,7 @@ SOURCES: dict[tuple[str, str], tuple[str, str]] = {
         "not published: as `gdas`",
     ),
     ("fair_darts", "darts"): (
-        "darts_without_none",
+        "darts",
         "xiaomi-automl/FairDARTS fairdarts/train_search.py:23-48,:96; README 'Run Search' "
         "(--aux_loss_weight 10 --learning_rate 0.005 --batch_size 128 --parse_method threshold_sparse)",
     ),
@@ -74,7 +75,7 @@ SOURCES: dict[tuple[str, str], tuple[str, str]] = {
         "not published: the weights' settings of the benchmark, its own alphas",
     ),
     ("beta_darts", "darts"): (
-        "darts_without_none",
+        "darts",
         "Sunshine-Ye/Beta-DARTS sota/cnn/train_search.py:34-57, optimizers/darts/architect.py:18-20,:81; "
         "sota/cnn/spaces.py 'none' commented out",
     ),
@@ -111,7 +112,7 @@ SOURCES: dict[tuple[str, str], tuple[str, str]] = {
         "not published: the weights' settings of the benchmark, its own alphas",
     ),
     ("drnas", "darts"): (
-        "darts_without_none",
+        "darts",
         "xiangning-chen/DrNAS DARTS-space/train_search.py:25-46,:119-160,:182; genotypes.py:5-14 (no none)",
     ),
     ("drnas", "nasbench201"): (
@@ -120,7 +121,7 @@ SOURCES: dict[tuple[str, str], tuple[str, str]] = {
         "train_search_progressive.py (50+50, K 4->2, keep 5->3, 10 epochs of weights first in each)",
     ),
     ("sdarts_random", "darts"): (
-        "darts_without_none",
+        "darts",
         "xiangning-chen/SmoothDARTS sota/cnn/train_search.py:34-57,:170; attacker/perturb.py; "
         "sota/cnn/spaces.py ('none' commented out)",
     ),
@@ -129,7 +130,7 @@ SOURCES: dict[tuple[str, str], tuple[str, str]] = {
         "xiangning-chen/SmoothDARTS nasbench201/train_search.py:34-56,:170",
     ),
     ("sdarts_adversarial", "darts"): (
-        "darts_without_none",
+        "darts",
         "xiangning-chen/SmoothDARTS sota/cnn/train_search.py:34-57,:170; attacker/perturb.py; "
         "sota/cnn/spaces.py ('none' commented out)",
     ),
@@ -175,7 +176,7 @@ SOURCES: dict[tuple[str, str], tuple[str, str]] = {
     ("darts_minus", "darts"): (
         "robust_darts_s1 to _s4",
         "Meituan-AutoML/DARTS- src/search/args.py:28-82, src/utils.py:171-192, scripts/run_darts_minus.sh "
-        "(beta 1, decay linear); space s5 has none",
+        "(beta 1, decay linear), src/spaces.py",
     ),
     ("darts_minus", "nasbench201"): (
         "nasbench201",
@@ -191,7 +192,7 @@ SOURCES: dict[tuple[str, str], tuple[str, str]] = {
         "not published: the weights' settings of the benchmark, its own alphas",
     ),
     ("darts_pt", "darts"): (
-        "darts_without_none",
+        "darts",
         "ruocwang/darts-pt sota/cnn/train_search.py:37-85, sota/cnn/projection.py:97-248, "
         "exp_scripts/darts-proj-sota.sh; spaces.py 'none' commented out",
     ),
@@ -201,7 +202,7 @@ SOURCES: dict[tuple[str, str], tuple[str, str]] = {
         "exp_scripts/darts-proj-201.sh (resume_epoch 100)",
     ),
     ("darts_pt_fixed", "darts"): (
-        "darts_without_none",
+        "darts",
         "ruocwang/darts-pt exp_scripts/blank-sota.sh, architect_ig.py:24-26,:38 (method blank: alphas never moved)",
     ),
     ("darts_pt_fixed", "nasbench201"): (
@@ -241,7 +242,7 @@ SOURCES: dict[tuple[str, str], tuple[str, str]] = {
         "not published: the weights' settings of the benchmark, its own alphas",
     ),
     ("lambda_darts", "darts"): (
-        "darts_without_none",
+        "darts",
         "dr-faustus/Lambda-DARTS run_search.sh (batch 96; lambda .25, eps0 1e-3 for SVHN), "
         "sota/cnn/train_search.py:37-61 (defaults .125, 1e-4 for CIFAR), sota/cnn/spaces.py 'none' "
         "commented out",
@@ -252,7 +253,7 @@ SOURCES: dict[tuple[str, str], tuple[str, str]] = {
         "NAS-Bench201/configs/nas-benchmark/algos/DARTS.config, exps/algos/DARTS-V1.py:134,:197,:272",
     ),
     ("a2m", "darts"): (
-        "darts_without_none",
+        "darts",
         "AI-Tech-Research-Lab/AsquaredM scripts/darts-search.sh (rho 1e-1, epsilon 1e-2), "
         "optimizers/darts/architect.py:271-357, sota/cnn/spaces.py 'none' commented out",
     ),
@@ -278,15 +279,18 @@ def row(name: str, space: str) -> str:
     weights, alphas = method.weight_optimiser, method.alpha_optimiser
     where, source = SOURCES[name, space]
     trained = not isinstance(method.architecture_gradient, Fixed)
+    alone = method.epochs - alpha_epochs(method)
+    clipped = "" if alphas.clip is None else f", clipped to {alphas.clip:g}"
     cells = [
         f"`{name}`",
         f"`{where}`",
         method.batch_size,
-        method.epochs,
+        f"{method.epochs}, {alone} of weights only" if alone else method.epochs,
         f"{weights.lr:g} → {weights.lr_min:g}",
         f"{weights.weight_decay:g}" + (", Nesterov" if weights.nesterov else ""),
-        f"{alphas.lr:g}, {alphas.betas}, {alphas.weight_decay:g}" if trained else "–",
+        f"{alphas.lr:g}, {alphas.betas}, {alphas.weight_decay:g}" + clipped if trained else "–",
         method.order if trained else "–",
+        "–" if "none" in method.without else "yes",
         source,
     ]
     return f"| {' | '.join(map(str, cells))} |"
@@ -294,8 +298,9 @@ def row(name: str, space: str) -> str:
 
 def table() -> list[str]:
     """The lines of the table."""
-    head = "method | space | batch | epochs | weights' lr | their decay | alphas: lr, betas, decay | order | source"
-    return [f"| {head} |", "|---" * 9 + "|", *(row(*pair) for pair in SOURCES)]
+    parts = ("weights' lr", "their decay", "alphas: lr, betas, decay")
+    head = " | ".join(("method", "space", "batch", "epochs", *parts, "order", "`none`", "source"))
+    return [f"| {head} |", "|---" * 10 + "|", *(row(*pair) for pair in SOURCES)]
 
 
 if __name__ == "__main__":

@@ -42,10 +42,71 @@ def test_alphas_start_where_the_method_says():
     space, settings = spaces.get("nasbench201", channels=4, cells=1), {"epochs": 0, "progress": False}
     usual = search(space, replace(methods.get("darts"), batch_size=64), **settings).alphas["cell"][0]
     wide = search(space, methods.get("snas"), **settings).alphas["cell"][0]
-    zero = search(space, replace(methods.get("fair_darts"), batch_size=64), **settings).alphas["cell"][0]
+    zero = search(space, methods.get("fair_darts", "nasbench201"), **settings).alphas["cell"][0]
     assert 1e-4 < usual.std() < 1e-2
     assert wide == pytest.approx(10 * usual, rel=1e-5)
     assert not zero.any()
+
+
+def test_what_a_method_leaves_out_is_neither_mixed_nor_found():
+    """No weight in any pass and no share of the softmax, −∞ in the record; the others are as without that column."""
+    seen, space = [], spaces.get("nasbench201", channels=2, cells=1)
+
+    @dataclass(frozen=True)
+    class Watched(Softmax):
+        def __call__(self, *given: Any, **named: Any) -> Any:
+            mixture = super().__call__(*given, **named)
+            seen.append(mixture)
+            return mixture
+
+    base = replace(methods.get("darts", "nasbench201"), relaxation=Watched(), epochs=1, batch_size=512)
+    found = search(space, replace(base, without=("none",)), progress=False, diagnose=0)
+    for mixture in seen:
+        assert not mixture.active["cell"][..., 0].any()
+        assert not mixture["cell"][..., 0].any()
+        torch.testing.assert_close(mixture["cell"].sum(-1), torch.ones(3, 6))
+    assert (found.alphas["cell"][..., 0] == -float("inf")).all()
+    assert abs(found.alphas["cell"][..., 1:]).max() < 0.1
+    assert all(names[0] != "none" for names in found.genotype.choices["cell"])
+
+
+def test_a_method_cannot_leave_out_everything():
+    space = spaces.get("robust_darts_s1", channels=4, cells=3)
+    method = replace(methods.get("darts"), without=("skip_connect", "dil_conv_3x3"), batch_size=64)
+    with pytest.raises(ArchgradError, match="without skip_connect, dil_conv_3x3 nothing is left to choose on edge"):
+        search(space, method, progress=False)
+    with pytest.raises(ArchgradError, match="without must be a tuple of names of candidates, got 'none'"):
+        replace(method, without="none")
+    names = replace(method, without=["none", "no such operation"])
+    assert names.without == ("none", "no such operation"), "names that a space does not know do not matter"
+
+
+def test_alphas_gradients_are_clipped_where_the_method_says():
+    """Their common norm over all groups is at most `clip`; Adam without memory then moves nothing more or less."""
+    seen: list[list[Tensor]] = []
+
+    @dataclass(frozen=True)
+    class Steep(FirstOrder):
+        def __call__(self, objective: Any, alphas: Any, context: Any) -> Any:
+            return {name: torch.full_like(alpha, 3.0) for name, alpha in alphas.items()}
+
+    space = spaces.get("nasbench201", channels=4, cells=1)
+    original = torch.optim.Adam.step
+
+    def step(self: torch.optim.Adam, *given: Any) -> Any:
+        seen.append([p.grad.clone() for group in self.param_groups for p in group["params"]])
+        return original(self, *given)
+
+    for clip, norm in ((None, 3 * 30**0.5), (5.0, 5.0), (50.0, 3 * 30**0.5)):
+        alphas = AlphaOptimiser(clip=clip)
+        method = Method(architecture_gradient=Steep(), alpha_optimiser=alphas, epochs=1, batch_size=512)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.optim.Adam, "step", step)
+            search(space, method, progress=False, diagnose=0)
+        assert float(seen[0][0].norm()) == pytest.approx(norm, rel=1e-4)
+        seen.clear()
+    with pytest.raises(ArchgradError, match="clip must be a number above 0"):
+        AlphaOptimiser(clip=0.0)
 
 
 def test_fair_darts_reaches_its_threshold_in_three_epochs():

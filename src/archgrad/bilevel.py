@@ -113,6 +113,8 @@ class Bilevel:
         gradient = self.method.architecture_gradient(objective, self.alphas, context)
         if gradient is None:
             return False
+        if self.method.alpha_optimiser.clip is not None:
+            clip(list(gradient.values()), self.method.alpha_optimiser.clip)
         for group, alpha in self.supernet.alphas.items():
             alpha.grad = gradient[group]
         self.alpha_optimiser.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from torch import Tensor
 from archgrad.context import Alphas, Context
 from archgrad.discretise import Strongest
 from archgrad.errors import ArchgradError, is_number, require_not_negative, require_positive, require_whole
+from archgrad.genotype import Group
 from archgrad.gradient import FirstOrder, Plain
 from archgrad.mixture import Mixture
 from archgrad.objective import Objective
@@ -54,19 +56,23 @@ class AlphaOptimiser:
     """Adam with a constant learning rate, from alphas that are ``start``·N(0, 1).
 
     ``lr``: a number, or "auto": that of the method's published settings, raised in searches with fewer alpha steps so
-    that alphas can travel as far (see `archgrad.alpha_lr.auto`).
+    that alphas can travel as far (see `archgrad.alpha_lr.auto`). ``clip``: largest common norm of the gradients before
+    each step, None for no limit.
     """
 
     lr: float | Literal["auto"] = 3e-4
     betas: tuple[float, float] = (0.5, 0.999)
     weight_decay: float = 1e-3
     start: float = 1e-3
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.lr, str) and self.lr != "auto":
             raise ArchgradError(f"AlphaOptimiser: lr must be a number above 0 or 'auto', got {self.lr!r}")
         if self.lr != "auto":
             require_positive("AlphaOptimiser", lr=self.lr)
+        if self.clip is not None:
+            require_positive("AlphaOptimiser", clip=self.clip)
         require_not_negative("AlphaOptimiser", weight_decay=self.weight_decay, start=self.start)
         pair = isinstance(self.betas, tuple | list) and len(self.betas) == 2
         if not pair or not all(is_number(beta) and 0 <= beta < 1 for beta in self.betas):
@@ -97,7 +103,8 @@ REFUSED: dict[frozenset[str], str] = {
 class Method:
     """One component per role, the two optimisers, and the published length of the search.
 
-    ``order``: which of the two steps on a pair of batches comes first.
+    ``order``: which of the two steps on a pair of batches comes first. ``without``: candidates of the space, by name,
+    that the search does not have: they get no weight and cannot win. Names that a space does not know do not matter.
     """
 
     name: str = "custom"
@@ -113,6 +120,7 @@ class Method:
     order: Literal["alphas-first", "weights-first"] = "alphas-first"
     epochs: int = 50
     batch_size: int = 64
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for role, kind in ROLES.items():
@@ -140,6 +148,12 @@ class Method:
             raise ArchgradError(
                 f"method {self.name!r}: order must be 'alphas-first' or 'weights-first', got {self.order!r}"
             )
+        without: Any = self.without
+        if not (isinstance(without, tuple | list) and all(isinstance(name, str) for name in without)):
+            raise ArchgradError(
+                f"method {self.name!r}: without must be a tuple of names of candidates, got {without!r}"
+            )
+        object.__setattr__(self, "without", tuple(without))
         require_whole(f"method {self.name!r}", 0, epochs=self.epochs)
         require_whole(f"method {self.name!r}", 1, batch_size=self.batch_size)
 
@@ -151,6 +165,22 @@ class Method:
         for modifier in self.modifiers:
             mixture = modifier.mix(mixture, alphas, context)
         return mixture
+
+    def masks(self, groups: Mapping[str, Group]) -> dict[str, Tensor]:
+        """Group → ``[edges, ops]`` on the host, True for the candidates that the method's search has.
+
+        Raises ArchgradError where an edge would have none.
+        """
+        found = {}
+        for name, group in groups.items():
+            found[name] = group.mask & torch.tensor([op not in self.without for op in group.operations])
+            if not bool(found[name].any(-1).all()):
+                edge = int((~found[name].any(-1)).nonzero()[0])
+                raise ArchgradError(
+                    f"method {self.name!r}: without {', '.join(self.without)} nothing is left to choose on edge {edge} "
+                    f"of {name!r}"
+                )
+        return found
 
     def objective(self, batch: tuple[Any, Any], context: Context, **options: Any) -> Objective:
         """The loss of a batch as this method sees it; ``options`` are further fields of `Objective`."""

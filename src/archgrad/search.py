@@ -41,7 +41,7 @@ class SearchResult:
     """What a search found.
 
     ``alphas``: group → ``[epochs+1, edges, ops]``, the initial ones first; −inf where an edge of the space lacks that
-    candidate.
+    candidate, or the method leaves it out.
     """
 
     genotype: Genotype
@@ -188,7 +188,7 @@ class Search(Loop):
             alphas = replace(method.alpha_optimiser, lr=self.alpha_lr.lr)
             self.method = method = replace(method, alpha_optimiser=alphas)
         self.bilevel = Bilevel(make, method, dataset, world, seed)
-        self.state = State(self.supernet, dict(self.supernet.masks), self._observe, span=(0, method.epochs))
+        self.state = State(self.supernet, method.masks(self.supernet.groups), self._observe, span=(0, method.epochs))
         self.alpha_history: list[dict[str, Tensor]] = []
 
     @property
@@ -211,14 +211,14 @@ class Search(Loop):
         """Why a schedule ends the search."""
         return self.state.stop
 
-    def _batches(self, part: Subset, purpose: str) -> Batches:
+    def _batches(self, part: Subset, purpose: str, drop_last: bool = True) -> Batches:
         return Batches(
             part,
             self.method.batch_size,
             seed=derive(self.seed, purpose),
             augment=self.dataset.augmentation,
             shuffle=True,
-            drop_last=True,
+            drop_last=drop_last,
             device=self.world.device,
             rank=self.world.rank,
             world=self.world.size,
@@ -326,7 +326,7 @@ class Search(Loop):
 
     def _alpha_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         arrays = {g: torch.stack([alphas[g] for alphas in self.alpha_history]) for g in self.supernet.alphas}
-        for group, mask in self.supernet.masks.items():
+        for group, mask in self.method.masks(self.supernet.groups).items():
             arrays[group].masked_fill_(~mask, float("-inf"))
         return {group: array.numpy() for group, array in arrays.items()}
 
@@ -369,7 +369,10 @@ class Search(Loop):
 
     def finish(self, space: Space | None) -> SearchResult:
         """Settle the alphas and write the results."""
-        score = SupernetScore(self.bilevel, self.batches, self.alpha_batches, self.clock)
+        # A last batch of one input, or of none on one of several processes, has no statistics.
+        incomplete = self.world.size > 1 or len(self.architecture_part) % self.method.batch_size == 1
+        whole = self._batches(self.architecture_part, "alpha batches", drop_last=incomplete)
+        score = SupernetScore(self.bilevel, self.batches, self.alpha_batches, whole, self.clock)
         genotype = self.method.discretisation(self.bilevel.alphas, self._context("discretisation"), score)
         directory = self.run.directory if self.run else None
         build = _builder(space, self.supernet, genotype, self.dataset)

@@ -23,7 +23,8 @@ class SupernetScore(Score):
 
     Running statistics belong to the mixture of all trained paths and say little about one of them. Where lower is
     better the metric counts with a minus. ``clock``: the time at which the search ended; epochs of tuning follow it.
-    ``steps``: how many validation batches are looked at for a genotype; masks are judged by all.
+    ``validation``: the batches of alpha steps, of which the first ``steps`` tell about a genotype; ``whole``: those of
+    the whole validation part, which tell about masks.
     """
 
     def __init__(
@@ -31,20 +32,22 @@ class SupernetScore(Score):
         bilevel: Bilevel,
         weight_batches: Batches,
         validation: Batches,
+        whole: Batches,
         clock: Clock,
         steps: int = 8,
     ):
-        self.bilevel, self.weight_batches, self.batches = bilevel, weight_batches, validation
+        self.bilevel, self.weight_batches, self.validation, self.whole = bilevel, weight_batches, validation, whole
         self.clock, self.steps = clock, steps
         self.tuned = 0
 
     def __call__(self, genotype: Genotype) -> float:
-        return self._of(self.bilevel.supernet.one_hot(genotype), self.steps)
+        return self._of(self.bilevel.supernet.one_hot(genotype), self.validation, self.steps)
 
-    def masked(self, masks: Mapping[str, Tensor]) -> float:
+    def masked(self, masks: Mapping[str, Tensor], shown: Mapping[str, Tensor] | None = None) -> float:
         """At the present alphas."""
         with torch.no_grad():
-            return self._of(self.bilevel.mixture(self.clock, masks), len(self.batches))
+            mixture = self.bilevel.mixture(self.clock, masks).restricted(shown or {})
+            return self._of(mixture, self.whole, len(self.whole))
 
     def tune(self, masks: Mapping[str, Tensor], epochs: int) -> None:
         """With a fresh optimiser and a tenth of the search's first learning rate; alphas are trained as well."""
@@ -54,7 +57,7 @@ class SupernetScore(Score):
         first = self.clock.epoch + self.tuned
         for epoch in range(first, first + epochs):
             bilevel.supernet.train()
-            others = self.batches.stream(epoch * len(self.weight_batches))
+            others = self.validation.stream(epoch * len(self.weight_batches))
             for number, batch in enumerate(self.weight_batches.epoch(epoch)):
                 clock = replace(self.clock, epoch=epoch, step=number)
                 train = bilevel.objective("train", batch, clock, masks)
@@ -67,14 +70,14 @@ class SupernetScore(Score):
         self.tuned += epochs
 
     @torch.no_grad()
-    def _of(self, mixture: Mixture, steps: int) -> float:
+    def _of(self, mixture: Mixture, batches: Batches, steps: int) -> float:
         bilevel, task = self.bilevel, self.bilevel.dataset.task
         supernet, world = bilevel.supernet, bilevel.world
         supernet.train()
         torch.manual_seed(derive(bilevel.seed, "score"))  # dropout: the same every time, and after any resume
         metrics, sums = task.make_metrics(world.device), torch.zeros(2, device=world.device)
         with as_now(supernet), world.autocast():
-            for (x, y), _ in zip(self.batches.epoch(), range(steps), strict=False):
+            for (x, y), _ in zip(batches.epoch(), range(steps), strict=False):
                 outputs = supernet(x, mixture)
                 task.update(metrics, outputs, y)
                 sums += torch.stack(task.summed_loss(outputs, y)).to(sums)

@@ -9,10 +9,13 @@ from types import ModuleType
 import pytest
 
 from archgrad import methods
+from archgrad.alpha_lr import alpha_epochs
+from archgrad.anneal import Anneal
+from archgrad.context import Clock
 from archgrad.gradient import LayerAlignment, Unrolled
 from archgrad.method import Method
-from archgrad.modifiers import PartialChannels
-from archgrad.schedules import ProgressivePruning
+from archgrad.modifiers import DropPath, PartialChannels
+from archgrad.schedules import EarlyStop, ProgressivePruning
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +53,7 @@ PROGRAMS: dict[str, tuple[float | bool | str, ...]] = {
     "sdarts_random nasbench201": (64, 100, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
     "sdarts_adversarial darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
     "sdarts_adversarial nasbench201": (64, 100, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
-    "r_darts_l2 darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
+    "r_darts_l2 darts": (64, 50, 0.025, 0.001, False, 0.0027, 0.0003, 0.5, "alphas-first"),
     "r_darts_dp darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
     "darts_es darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
     "darts_minus darts": (64, 50, 0.025, 0.001, False, 0.0003, 0.0003, 0.5, "alphas-first"),
@@ -86,7 +89,40 @@ def test_every_method_is_in_the_table_and_the_table_in_the_documentation(setting
     )
 
 
+WEIGHTS_ONLY = {"pc_darts darts": 15, "p_darts darts": 3 * 10, "p_darts nasbench201": 3 * 10, "drnas darts": 2 * 10}
+"""Epochs in which alphas rest; none anywhere else."""
+
+
+def test_epochs_that_train_weights_only() -> None:
+    for name in set(methods.METHODS) - {"random_genotype"}:
+        for space in ("darts", "nasbench201"):
+            method = methods.get(name, space)
+            assert method.epochs - alpha_epochs(method) == WEIGHTS_ONLY.get(f"{name} {space}", 0)
+
+
+WITHOUT_NONE = {
+    "fair_darts", "beta_darts", "drnas", "sdarts_random", "sdarts_adversarial", "darts_pt", "darts_pt_fixed",
+    "lambda_darts", "a2m",
+}  # fmt: skip
+"""The methods whose programs have no ``none`` in the DARTS space; all have it on NAS-Bench-201."""
+
+
+def test_which_searches_have_none() -> None:
+    for name in set(methods.METHODS):
+        assert methods.get(name, "darts").without == (("none",) if name in WITHOUT_NONE else ())
+        assert methods.get(name, "nasbench201").without == ()
+
+
 def test_constants_that_the_table_does_not_show() -> None:
+    assert methods.get("p_darts").alpha_optimiser.clip == 5.0
+    assert methods.get("snas").modifiers == (DropPath(0.3),)
+    temperatures = [methods.get("snas", space).relaxation.temperature for space in ("darts", "nasbench201")]  # type: ignore[attr-defined]
+    for epoch in (0, 1, 149):
+        assert temperatures[0].at(Clock(epoch, 150)) == pytest.approx(1 - 0.97 * (epoch + 1) / 150)
+        assert temperatures[1].at(Clock(epoch, 150)) == pytest.approx(10 - 9 * epoch / 150)
+    assert methods.get("darts_es").schedules == (EarlyStop(eigenvalue=1.3),)
+    assert methods.get("darts_plus").schedules == (EarlyStop(skips=2, stable=10),)
+    assert methods.get("r_darts_dp").modifiers == (DropPath(Anneal(0.0, 0.2)),)
     assert methods.get("fair_darts").alpha_optimiser.start == 0.0
     assert methods.get("snas").alpha_optimiser.start == 1e-2
     assert methods.get("lambda_darts", "nasbench201").weight_gradient == LayerAlignment(strength=0.25, epsilon=1e-4)

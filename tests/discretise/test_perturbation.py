@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,9 +36,10 @@ class Table(Score):
     def __call__(self, genotype: Genotype) -> float:
         raise AssertionError("genotypes are not evaluated")
 
-    def masked(self, masks: Mapping[str, Tensor]) -> float:
-        self.log.append({name: mask.clone() for name, mask in masks.items()})
-        return self.value(masks)
+    def masked(self, masks: Mapping[str, Tensor], shown: Mapping[str, Tensor] | None = None) -> float:
+        left = {**masks, **(shown or {})}
+        self.log.append({name: mask.clone() for name, mask in left.items()})
+        return self.value(left)
 
     def value(self, masks: Mapping[str, Tensor]) -> float:
         code = hash((self.seed, *((name, tuple(mask.flatten().tolist())) for name, mask in masks.items())))
@@ -81,21 +82,13 @@ def test_it_equals_brute_force_on_two_edges() -> None:
 
 
 def test_it_equals_brute_force_on_a_real_supernet() -> None:
-    """Accuracies put together by hand: the terms of a two-edge cell, added up with their softmax weights."""
+    """Accuracies put together by hand: the terms of a two-edge cell, added up with their softmax weights.
+
+    While a candidate is left out the others' weights stay, as in the published program: their sum is below 1.
+    """
     torch.manual_seed(0)
     operations = [nn.Linear(4, 4), nn.Tanh(), nn.Identity(), nn.Linear(4, 4), nn.Tanh(), nn.Identity()]
-    made = iter(operations)
-    cell = Cell(TWO, 1, [1, 2], [1, 1], 4, lambda *_: next(made), executor="plain")
-
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.cell, self.head = cell, nn.Linear(8, 2)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.head(torch.cat(self.cell(x), 1))
-
-    net = Supernet(Net())
+    net = Supernet(Pair(operations))
     alpha = torch.tensor([[0.4, 0.1, -0.2], [0.0, 0.3, 0.2]])
     x = torch.randn(400, 4)
     y = (net(x, net.uniform())[:, 0] > 0).long()
@@ -104,16 +97,15 @@ def test_it_equals_brute_force_on_a_real_supernet() -> None:
         def __call__(self, genotype: Genotype) -> float:
             raise AssertionError
 
-        def masked(self, masks: Mapping[str, Tensor]) -> float:
-            mixture = Softmax()({"g": alpha}, net.sites, Context(net, masks=masks))
+        def masked(self, masks: Mapping[str, Tensor], shown: Mapping[str, Tensor] | None = None) -> float:
+            mixture = Softmax()({"g": alpha}, net.sites, Context(net, masks=masks)).restricted(shown or {})
             return float((net(x, mixture).argmax(1) == y).double().mean())
 
-    def by_hand(mask: Tensor) -> float:
+    def by_hand(mask: Tensor, decided: Tensor) -> float:
         states = []
         for edge in range(2):
-            kept = [o for o in range(3) if mask[edge, o]]
-            weights = alpha[edge, kept].softmax(0)
-            states.append(sum(w * operations[3 * edge + o](x) for w, o in zip(weights, kept, strict=True)))
+            weights = alpha[edge].masked_fill(~decided[edge], -torch.inf).softmax(0)
+            states.append(sum(weights[o] * operations[3 * edge + o](x) for o in range(3) if mask[edge, o]))
         return float((net.network.head(torch.cat(states, 1)).argmax(1) == y).double().mean())
 
     context = Context(net, seed=1)
@@ -125,7 +117,7 @@ def test_it_equals_brute_force_on_a_real_supernet() -> None:
         for o in range(3):
             without = mask.clone()
             without[edge, o] = False
-            values[o] = by_hand(without)
+            values[o] = by_hand(without, mask)
         mask[edge] = torch.arange(3) == min(values, key=lambda o: (values[o], -float(alpha[edge, o])))
     assert found == tuple((OPS[row.index(True)],) for row in mask.tolist())
 
@@ -146,7 +138,7 @@ def test_one_candidate_of_one_edge_is_left_out_at_a_time() -> None:
     net, score = Darts(steps=3, multiplier=2, channels=4, cells=3).supernet(), Table()
     Perturbation(tune=0)(dict(net.alphas.items()), Context(net), score)
     current = {name: group.mask.clone() for name, group in net.groups.items()}
-    for masks in score.log[:7]:
+    for masks in score.log[:7]:  # the candidates of the first edge
         changed = [(n, int(e)) for n in masks for e in (masks[n] != current[n]).any(1).nonzero()]
         assert len(changed) == 1
         ((name, edge),) = changed
@@ -202,6 +194,25 @@ def small() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 6), first, second, nn.Linear(6, 2))
 
 
+class Pair(nn.Module):
+    """A cell with two edges of the group `TWO`."""
+
+    def __init__(self, operations: Sequence[nn.Module]) -> None:
+        super().__init__()
+        made = iter(operations)
+        self.cell = Cell(TWO, 1, [1, 2], [1, 1], 4, lambda *_: next(made), executor="plain")
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.cat(self.cell(x), 1))
+
+
+def pair() -> nn.Module:
+    torch.manual_seed(0)
+    operations = [module for _ in range(2) for module in (nn.Linear(4, 4), nn.Tanh(), nn.Identity())]
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 4), Pair(operations))
+
+
 def points() -> data.Dataset:
     generator = torch.Generator().manual_seed(0)
     y = torch.arange(48) % 2
@@ -214,7 +225,7 @@ def test_a_search_ends_with_it_and_tunes_weights_and_alphas(monkeypatch: pytest.
     moved, original = [], SupernetScore.tune
 
     def tune(self: SupernetScore, masks: Any, epochs: int) -> None:
-        weight = self.bilevel.supernet.network[1].weight
+        weight = self.bilevel.supernet.weights()[0]
         before, alphas = weight.detach().clone(), {n: a.detach().clone() for n, a in self.bilevel.alphas.items()}
         original(self, masks, epochs)
         fixed = all(torch.equal(a, self.bilevel.alphas[n]) for n, a in alphas.items())
@@ -222,8 +233,8 @@ def test_a_search_ends_with_it_and_tunes_weights_and_alphas(monkeypatch: pytest.
 
     monkeypatch.setattr(SupernetScore, "tune", tune)
     for name, fixed in (("darts_pt", False), ("darts_pt_fixed", True)):
-        method = replace(methods.get(name, tune=1), epochs=1, batch_size=8)
-        one, two = (search(small(), method, points(), device="cpu", progress=False) for _ in range(2))
+        method = replace(methods.get(name, tune=1), epochs=1, batch_size=24)
+        one, two = (search(pair(), method, points(), device="cpu", progress=False) for _ in range(2))
         assert one.genotype == two.genotype
         assert moved == [(True, fixed, 0.0025)] * 2, "between the two decisions of each search"
         moved.clear()
@@ -231,16 +242,37 @@ def test_a_search_ends_with_it_and_tunes_weights_and_alphas(monkeypatch: pytest.
 
 
 def test_every_decision_looks_at_the_whole_validation_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts, original = set(), SupernetScore._of
+    """The last batch, which is not full, included; a lone input alone has no statistics."""
+    counts, original = [], SupernetScore._of
 
-    def counted(self: SupernetScore, mixture: Any, steps: int) -> float:
-        counts.add(steps)
-        return original(self, mixture, steps)
+    def counted(self: SupernetScore, mixture: Any, batches: data.Batches, steps: int) -> float:
+        counts.append([len(y) for (_, y), _ in zip(batches.epoch(), range(steps), strict=False)])
+        return original(self, mixture, batches, steps)
 
     monkeypatch.setattr(SupernetScore, "_of", counted)
-    method = replace(methods.get("darts_pt", tune=0), epochs=1, batch_size=2)
-    search(small(), method, points(), device="cpu", progress=False)
-    assert counts == {12}, "24 inputs in batches of two"
+    for size, expected in ((2, [2] * 12), (7, [7, 7, 7, 3]), (23, [23])):
+        method = replace(methods.get("darts_pt", tune=0), epochs=1, batch_size=size)
+        search(small(), method, points(), device="cpu", progress=False)
+        assert counts == [expected] * 5, "24 inputs"
+        counts.clear()
+
+
+def test_a_round_is_one_decision_of_every_group_and_tuning_lies_between_rounds() -> None:
+    """Cells of 14 edges and three nodes with something to decide: 14 + 3 rounds, with 5 epochs before all but one."""
+    net, score = Darts(channels=4, cells=3).supernet(), Table()
+    Perturbation()(dict(net.alphas.items()), Context(net), score)
+    assert [entry for entry in score.log if not isinstance(entry, dict)] == [5] * 16
+    masks = {name: group.mask.clone() for name, group in net.groups.items()}
+    seen: list[list[str]] = [[]]
+    for entry in score.log:
+        if not isinstance(entry, dict):
+            seen.append([])
+            continue
+        changed = [name for name in masks if not torch.equal(entry[name], masks[name])]
+        seen[-1] += [name for name in changed if name not in seen[-1]]
+        masks = entry
+    assert all(set(names) == {"normal", "reduce"} for names in seen)
+    assert len(seen) == 17
 
 
 @pytest.mark.parametrize(("keep", "stay"), [(2, {0, 2}), (1, {0})])
@@ -261,17 +293,17 @@ def test_it_is_scored_with_the_statistics_of_the_batch(monkeypatch: pytest.Monke
     same: list[bool] = []
     original = SupernetScore._of
 
-    def both(self: SupernetScore, mixture: Any, steps: int) -> float:
+    def both(self: SupernetScore, mixture: Any, *rest: Any) -> float:
         norms = [
             m for m in self.bilevel.supernet.modules() if isinstance(m, nn.BatchNorm1d) and m.running_mean is not None
         ]
         before = [norm.running_mean.clone() for norm in norms]
         for norm in norms:
             norm.running_mean.fill_(1e3)
-        spoilt = original(self, mixture, steps)
+        spoilt = original(self, mixture, *rest)
         for norm, mean in zip(norms, before, strict=True):
             norm.running_mean.copy_(mean)
-        same.append(spoilt == original(self, mixture, steps))
+        same.append(spoilt == original(self, mixture, *rest))
         return spoilt
 
     monkeypatch.setattr(SupernetScore, "_of", both)

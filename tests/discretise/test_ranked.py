@@ -24,7 +24,7 @@ class Batched:
 
     def __init__(self, images: int = 32):
         subset = data.load("digits").train.take(torch.arange(images))
-        self.batches = Batches(subset, 16)
+        self.validation = Batches(subset, 16)
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,21 @@ from torch import nn
 
 from archgrad import Choice, Supernet, spaces
 from archgrad.context import Clock, Context
+from archgrad.engine.cell import Cell
 from archgrad.engine.graph import shuffled
 from archgrad.errors import ArchgradError
 from archgrad.method import Method
-from archgrad.modifiers import AuxiliarySkip, DropPath, EdgeNormalisation, OperationDropout, PartialChannels
+from archgrad.modifiers import (
+    AuxiliarySkip,
+    DropPath,
+    EdgeNormalisation,
+    OperationAttention,
+    OperationDropout,
+    PartialChannels,
+    WeightEntanglement,
+)
 from archgrad.modifiers.edge_normalisation import edge_shares
+from archgrad.modifiers.operation_attention import Gate
 from archgrad.modifiers.operation_dropout import _Dropout
 from archgrad.objective import Objective
 from archgrad.roles import Modifier
@@ -32,6 +42,10 @@ def net(space: str = "darts", channels: int = 8, executor: str = "plain") -> Sup
 def prepare(supernet: Supernet, modifier: Modifier) -> None:
     modifier.prepare(supernet, {})
     supernet.double()
+
+
+def cell_of(supernet: Supernet) -> Cell:
+    return next(module for module in supernet.modules() if isinstance(module, Cell))
 
 
 def objective(supernet: Supernet, *modifiers: object, epoch: int = 0, epochs: int = 3) -> Objective:
@@ -196,15 +210,66 @@ def test_dropout_falls_within_every_stage_and_is_silent_in_evaluation() -> None:
     assert torch.equal(places[0](x), x)
 
 
-def test_drop_path_spares_identities_and_grows() -> None:
-    supernet = net()
-    modifier = DropPath()
-    prepare(supernet, modifier)
-    normal = supernet.network.cells[0].graph.operations[0]
-    assert isinstance(normal["skip_connect"], nn.Identity)
-    assert isinstance(normal["sep_conv_3x3"], nn.Sequential)
+@pytest.mark.parametrize("executor", ["plain", "loop", "batched", "native"])
+def test_drop_path_drops_whole_edges_by_images(executor: str) -> None:
+    """A state is Σ over edges of mask/(1 − rate) · Σ_o w_o · operation_o(source): one mask per edge and image.
+
+    As in the published program, drop_path(MixedOp(h, w), rate): skip connections are dropped with the rest.
+    """
+    supernet = spaces.get("nasbench201", channels=4, cells=1).supernet(executor=executor)
+    modifier = DropPath(0.4)
+    modifier.prepare(supernet, {})
     modifier.epoch_start(supernet, Context(supernet, Clock(2, 3)))
-    assert normal["sep_conv_3x3"][1].rate == pytest.approx(0.2)
+    cell, x = cell_of(supernet), torch.randn(64, 4, 6, 6)
+    mixture = supernet.uniform()
+    with supernet._bind(mixture):
+        torch.manual_seed(7)
+        (found,) = cell(x)
+        torch.manual_seed(7)
+        masks = (torch.rand(6, 64) < 0.6) / 0.6
+    assert 0.25 < (masks == 0).double().mean() < 0.55
+    states = [x]
+    for incoming in cell.group.incoming.values():
+        total = torch.zeros(())
+        for number in incoming:
+            edge = cell.group.edges[number]
+            mixed = sum(0.2 * cell.operations[number][name](states[edge.source]) for name in edge.candidates)
+            total = total + masks[number].view(-1, 1, 1, 1) * mixed
+        states.append(total)
+    torch.testing.assert_close(found, states[-1], rtol=1e-4, atol=1e-5)
+    with supernet._bind(mixture):
+        (dropped,) = cell.eval()(x)
+        cell.rules = nn.ModuleList()
+        assert torch.equal(cell(x)[0], dropped), "nothing is dropped in evaluation"
+
+
+def test_drop_path_grows_and_spares_identities_of_your_own_choices() -> None:
+    supernet, modifier = net(), DropPath()
+    prepare(supernet, modifier)
+    for epoch, rate in enumerate((0.0, 0.1, 0.2)):
+        modifier.epoch_start(supernet, Context(supernet, Clock(epoch, 3)))
+        assert cell_of(supernet).rules[0].rate == pytest.approx(rate)
+    choice = Choice({"conv": nn.Conv2d(1, 1, 3, padding=1), "skip_connect": nn.Identity()}, group="own")
+    modifier.prepare(Supernet(nn.Sequential(choice)), {})
+    assert isinstance(choice.candidates["skip_connect"], nn.Identity)
+    assert isinstance(choice.candidates["conv"], nn.Sequential)
+
+
+def test_drop_path_meets_families_and_attention_in_any_order() -> None:
+    """Rules see which candidates an operation stands for, whatever wraps it."""
+    losses = []
+    for order in itertools.permutations((WeightEntanglement(), OperationAttention(), DropPath(0.5))):
+        supernet = net("nasbench201")
+        for modifier in order:
+            modifier.prepare(supernet, {})
+            modifier.epoch_start(supernet, Context(supernet, Clock(0, 3)))
+        supernet.double()
+        for module in supernet.modules():
+            if isinstance(module, Gate):
+                nn.init.constant_(module.bias, 0.3)
+        losses.append(objective(supernet, *order)(supernet.alphas))
+    for loss in losses:
+        torch.testing.assert_close(loss, losses[0])
 
 
 class Own(nn.Module):

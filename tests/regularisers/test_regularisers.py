@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from archgrad.context import Clock, Context
-from archgrad.regularisers import BetaDecay, DirichletAnchor, Entropy, ZeroOne
+from archgrad.regularisers import AlphaNorm, BetaDecay, DirichletAnchor, Entropy, ZeroOne
 from archgrad.relaxation import Softmax
 from archgrad.roles import Regulariser
 
@@ -26,6 +26,19 @@ def value(regulariser: Regulariser, rows: list[list[float]], context: Context | 
 def test_zero_one_is_the_mean_square_distance_of_the_sigmoid_from_a_half() -> None:
     sigmoid = 1 / (1 + math.exp(-2))
     assert value(ZeroOne(weight=10), [[2.0, 0.0]]) == pytest.approx(-10 * (sigmoid - 0.5) ** 2 / 2)
+
+
+def test_zero_one_by_absolute_distances() -> None:
+    """F.l1_loss(σ(α), ½) of the program's other loss."""
+    sigmoid = 1 / (1 + math.exp(-2))
+    assert value(ZeroOne(distance="l1"), [[2.0, 0.0], [0.0, -2.0]]) == pytest.approx(-10 * (sigmoid - 0.5) / 2)
+
+
+def test_alpha_norm_is_the_length_of_each_group() -> None:
+    assert value(AlphaNorm(), [[3.0, 0.0], [0.0, 4.0]]) == pytest.approx(5e-3)
+    alphas = {"normal": torch.tensor([[3.0, 4.0]], dtype=DOUBLE), "reduce": torch.tensor([[0.0, 2.0]], dtype=DOUBLE)}
+    mixture = Softmax()(alphas, {"normal": 1, "reduce": 1}, Context())
+    assert AlphaNorm(weight=1)(alphas, mixture, Context()).item() == pytest.approx(7)
 
 
 def test_zero_one_counts_existing_candidates_only() -> None:
@@ -73,9 +86,18 @@ def test_dirichlet_anchor_counts_existing_candidates_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "regulariser", [ZeroOne(), BetaDecay(weight=1.0), DirichletAnchor(), DirichletAnchor(distance="l2"), Entropy()],
+    "regulariser",
+    [
+        ZeroOne(),
+        ZeroOne(distance="l1"),
+        AlphaNorm(),
+        BetaDecay(weight=1.0),
+        DirichletAnchor(),
+        DirichletAnchor(distance="l2"),
+        Entropy(),
+    ],
     ids=lambda r: type(r).__name__,
-)  # fmt: skip
+)
 def test_missing_and_fully_pruned_candidates_count_nowhere(regulariser: Regulariser) -> None:
     mask = torch.tensor([[True, True, False], [False, False, False], [True, False, True]])
     rows = [[0.3, -0.5, 4.0], [1.0, 2.0, 3.0], [0.1, -7.0, 0.9]]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+import gzip
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,35 +94,75 @@ def test_only_operations_with_weights_are_ranked() -> None:
     assert all(found["reduce"][e] == ([7, 6, 5, 4, 3] if e in strided else [7, 6, 5, 4]) for e in range(14))
 
 
-def test_the_eigenvalue_rule_goes_back_to_the_epoch_before_the_rise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """λ = 1 and then 3 from epoch 15 on. λ̄ of i is the mean of i−2 … i+2; λ̄(i−5)/λ̄(i) falls below 0.75 first at
-    i = 13, whose mean is (4·1 + 3)/5 = 1.4 with ratio 0.71; it is known after epoch 15. The alphas of epoch 8 return.
+def stopped_at(rule: EarlyStop, eigenvalues: Sequence[float], epochs: int) -> tuple[int, int] | None:
+    """The epoch in which these eigenvalues stop a search, and the one it goes back to, both counted from 0."""
+    values = iter(eigenvalues)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(early_stop, "dominant_eigenvalue", lambda *_: next(values))
+        net = supernet("nasbench201")
+        ended, state = run(rule, net, epochs, lambda epoch: {"cell": torch.full((6, 5), float(epoch))})
+    return (ended - 1, int(net.alphas["cell"][0, 0])) if state.stop else None
+
+
+def test_the_eigenvalue_rule_as_the_paper_has_it() -> None:
+    """λ = 1, and 3 from epoch 14 on. λ̄(i) is the mean of i−2 … i+2; λ̄(i−5)/λ̄(i) falls below 0.75 first at i = 12,
+    whose mean is (4·1 + 3)/5 = 1.4; it is known after epoch 14, but epoch 7 is before the start. So it is i = 15.
     """
-    values = iter([1.0] * 14 + [3.0] * 30)
-    monkeypatch.setattr(early_stop, "dominant_eigenvalue", lambda *_: next(values))
-    net = supernet("nasbench201")
-    stopped, state = run(EarlyStop(eigenvalue=0.75), net, 40, lambda epoch: {"cell": torch.full((6, 5), epoch + 1.0)})
-    assert stopped == 15
-    assert torch.equal(net.alphas["cell"], torch.full((6, 5), 8.0))
-    assert state.stop == "the dominant eigenvalue has grown by 1/0.714 in 5 epochs"
+    rule = EarlyStop(eigenvalue=4 / 3, every=1, back=5)
+    eigenvalues = [1.0] * 14 + [3.0] * 30
+    assert stopped_at(replace(rule, start=7), eigenvalues, 40) == (14, 7)
+    assert stopped_at(rule, eigenvalues, 40) == (17, 10)
 
 
-def test_a_steady_eigenvalue_stops_nothing_and_memory_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    epochs = 50
-    values = iter([1.05**i for i in range(epochs)])
-    monkeypatch.setattr(early_stop, "dominant_eigenvalue", lambda *_: next(values))
-    net = supernet("nasbench201")
-    state = State(net, dict(net.masks), lambda: None)  # type: ignore[arg-type,return-value]
-    memory: dict[str, Any] = {}
-    for epoch in range(epochs):
-        EarlyStop(eigenvalue=0.75).epoch_end(state, Context(net, Clock(epoch, epochs), memory=memory))
-    assert state.stop is None
-    assert len(memory["eigenvalues"]) == 10
-    assert len(memory["alphas"]) == 8
+def test_the_eigenvalue_rule_as_the_program_has_it() -> None:
+    """λ in every second epoch: 1, and 3 from the 13th on, so that of the means of five the 10th to 12th are 1, 1.4 and
+    1.8, eight epochs after the 6th to 8th. The factor is 1.3; the 11th is known in epoch 26 (the 14th, from 0 on).
+    """
+    eigenvalues = [1.0] * 13 + [3.0] * 12
+    assert stopped_at(EarlyStop(eigenvalue=1.3), eigenvalues, 50) == (26, 14)
+    assert stopped_at(EarlyStop(eigenvalue=1.3, start=15), eigenvalues, 50) == (28, 16)
+    assert stopped_at(EarlyStop(eigenvalue=1.3), eigenvalues, 27) is None, "the last epoch stops nothing"
+    assert stopped_at(EarlyStop(eigenvalue=1.3), [1.05**i for i in range(25)], 50) is None
+
+
+STOPS = {
+    "s1 0.0003 1": (22, 10),
+    "s1 0.0003 2": (22, 10),
+    "s1 0.0003 3": (30, 18),
+    "s1 0.0009 1": (22, 10),
+    "s1 0.0009 2": (32, 20),
+    "s1 0.0009 3": (32, 20),
+    "s1 0.0027 1": (42, 30),
+    "s1 0.0027 2": (40, 28),
+    "s1 0.0027 3": (34, 22),
+    "s1 0.0081 1": None,
+    "s1 0.0081 2": None,
+    "s1 0.0081 3": (48, 36),
+    "s1 0.0243 1": None,
+    "s3 0.0003 1": (34, 22),
+    "s3 0.0003 2": (30, 18),
+    "s3 0.0003 3": (24, 12),
+    "s3 0.0009 1": (48, 36),
+    "s3 0.0009 2": (32, 20),
+    "s3 0.0009 3": (36, 24),
+    "s3 0.0027 2": (34, 22),
+    "s3 0.0027 3": (22, 10),
+}
+"""Space, weight decay and seed → where the published program's rule stops its published searches without drop-path."""
+
+
+def test_published_searches_stop_where_the_published_rule_stops_them(real_data: Callable[[str], Path]) -> None:
+    found: dict[str, list[float]] = defaultdict(list)
+    with gzip.open(real_data("darts/robustdarts_hessian.csv.gz"), "rt") as file:
+        for row in csv.DictReader(file):
+            if float(row["drop_path_prob"]) == 0 and int(row["epoch"]) % 2 == 0:
+                found[f"{row['space']} {row['weight_decay']} {row['seed']}"].append(float(row["eig_max"]))
+    stops = {name: stopped_at(EarlyStop(eigenvalue=1.3), found[name], 50) for name in STOPS}
+    assert stops == STOPS
 
 
 def test_a_search_with_all_rules_resumes(resumes: Callable[..., Any]) -> None:
-    rule = EarlyStop(skips=9, stable=3, eigenvalue=0.01, window=1, start=0)
+    rule = EarlyStop(skips=9, stable=3, eigenvalue=0.01, every=1, window=1, back=1, start=2)
     result = resumes(replace(DARTS, epochs=8, schedules=(rule,)), (2, 1), (3, 0))
     assert len(result.history) <= 8
 
@@ -128,5 +172,7 @@ def test_bad_settings_are_refused() -> None:
         EarlyStop()
     with pytest.raises(ArchgradError, match="skips must be a number above 0"):
         EarlyStop(skips=0)
+    with pytest.raises(ArchgradError, match="every must be a whole number, 1 or more"):
+        EarlyStop(eigenvalue=1.3, every=0)
     with pytest.raises(ArchgradError, match="start must be 0 or more"):
         EarlyStop(skips=1, start=-1)

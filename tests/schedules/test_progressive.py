@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from archgrad import ArchgradError, Choice, Supernet, methods
+from archgrad.context import Clock, Context
 from archgrad.genotype import Edge, Group
+from archgrad.method import Method
 from archgrad.modifiers import PartialChannels
 from archgrad.relaxation import Dirichlet, StraightThroughGumbel
 from archgrad.schedules import ProgressiveDepth, ProgressivePruning
@@ -64,13 +66,29 @@ def test_half_of_the_candidates_are_dropped_halfway(find_cells: Any, watched: li
                for e, names in enumerate(result.genotype.choices["cell"]))  # fmt: skip
 
 
+def test_the_share_is_of_what_an_edge_began_with() -> None:
+    """Edges of six and two candidates; without the first two of the six, half of four stays."""
+    wide = Choice({name: nn.Linear(2, 2) for name in "abcdef"}, group="wide")
+    narrow = Choice({name: nn.Linear(2, 2) for name in "cd"}, group="narrow")
+    supernet = Supernet(nn.Sequential(wide, narrow))
+    state = State(supernet, Method(without=("a", "b")).masks(supernet.groups), lambda: None)  # type: ignore[arg-type,return-value]
+    schedule, memory = ProgressivePruning(at=(0.25, 0.5), keep=(0.5, 0.25)), dict[str, Any]()
+    left = []
+    for epoch in range(4):
+        context = Context(supernet, Clock(epoch, 4), memory=memory)
+        schedule.epoch_start(state, context)
+        schedule.epoch_end(state, context)
+        left.append([int(state.masks[name].sum()) for name in ("wide", "narrow")])
+    assert left == [[2, 1], [1, 1], [1, 1], [1, 1]]
+
+
 def test_the_alphas_at_the_end_decide_not_the_mixtures_that_were_drawn() -> None:
     """A row of alphas (.3, .1, .2) keeps the first and the third, whatever was sampled in the epoch before."""
     supernet = Supernet(nn.Sequential(Choice({name: nn.Linear(2, 2) for name in "abc"}, group="g")))
     with torch.no_grad():
         supernet.alphas["g"].copy_(torch.tensor([[0.3, 0.1, 0.2]]))
     state = State(supernet, dict(supernet.masks), lambda: None)  # type: ignore[arg-type,return-value]
-    prune(state, {"g": 2})
+    prune(state, {"g": [2]})
     assert state.masks["g"].tolist() == [[True, False, True]]
 
 
@@ -163,10 +181,10 @@ def test_what_a_genotype_may_keep_never_loses_its_last_candidate() -> None:
     group = Group("g", (Edge(0, 1, ("none", "x", "y")),), excluded=frozenset({"none"}))
     left = torch.ones(1, 3, dtype=torch.bool)
     weights = torch.tensor([[0.8, 0.05, 0.15]])
-    assert strongest_left(group, weights, left, 1).tolist() == [[False, False, True]]
-    assert strongest_left(group, weights, left, 2).tolist() == [[True, False, True]]
-    assert strongest_left(group, weights, torch.tensor([[True, True, False]]), 1).tolist() == [[False, True, False]]
-    assert strongest_left(group, weights, left, 9).tolist() == [[True, True, True]]
+    assert strongest_left(group, weights, left, [1]).tolist() == [[False, False, True]]
+    assert strongest_left(group, weights, left, [2]).tolist() == [[True, False, True]]
+    assert strongest_left(group, weights, torch.tensor([[True, True, False]]), [1]).tolist() == [[False, True, False]]
+    assert strongest_left(group, weights, left, [9]).tolist() == [[True, True, True]]
 
 
 def test_bad_settings_are_refused() -> None:

@@ -42,7 +42,7 @@ class Ranked(Discretisation):
 
     def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
         supernet = self.supernet(context)
-        batches = getattr(score, "batches", None)
+        batches = getattr(score, "validation", None)
         if not isinstance(batches, Batches):
             raise ArchgradError("Ranked needs the validation images of a search")
         # The same images in every process, whichever slice of the batches it has.

@@ -14,11 +14,15 @@ from archgrad.operations import Zero
 
 
 class Flow(NamedTuple):
-    """One operation that is computed: the edge it lies on, and the place of its weight among those of the pass."""
+    """One operation that is computed: the edge it lies on, and the place of its weight among those of the pass.
+
+    ``members``: the columns of the candidates that it stands for, where a modifier computes several at once.
+    """
 
     edge: int
     place: int
     operation: nn.Module
+    members: tuple[int, ...] = ()
 
 
 class Graph(NamedTuple):

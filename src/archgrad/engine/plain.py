@@ -14,11 +14,11 @@ def plain(graph: Graph, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
     states = dict(enumerate(inputs))
     for target in graph.group.incoming:
         total: Tensor | None = None
-        for number, place, operation in graph.flows:
-            edge = graph.group.edges[number]
+        for flow in graph.flows:
+            edge = graph.group.edges[flow.edge]
             if edge.target == target:
-                term = operation(graph.taken(states[edge.source]))
-                term = term if graph.weights is None else term * graph.weights[place]
+                term = flow.operation(graph.taken(states[edge.source]))
+                term = term if graph.weights is None else term * graph.weights[flow.place]
                 total = term if total is None else total + term
         mixed = graph.empty(states, target) if total is None else total
         states[target] = graph.completed(target, mixed, states)

@@ -16,7 +16,7 @@ from archgrad.errors import ArchgradError, require_positive
 from archgrad.objective import Objective, filled, leaf
 from archgrad.roles import ArchitectureGradient
 
-SecondOrder = Literal["exact", "finite-difference"]
+SecondOrder = Literal["hybrid", "exact", "finite-difference"]
 SecondProducts = Callable[[list[Tensor]], tuple[list[Tensor], dict[str, Tensor]]]
 
 
@@ -30,16 +30,19 @@ class ImplicitGradient(ArchitectureGradient):
     the implicit function theorem, taken at the present weights. ``terms``: T; each costs one product with H. ``gamma``:
     γ, the weights' present learning rate by default; with T = 1 this is `Unrolled` without its step ahead.
 
-    ``second_order="exact"``: all products from one double backward (plain executor, which keeps its whole graph);
-    ``"finite-difference"``: [∇ℓ_train(ω + rv) − ∇ℓ_train(ω − rv)] / 2r with r = ``radius`` / ‖v‖, two passes per term.
+    ``second_order``: how products with second derivatives are taken. ``"exact"``: all from one double backward (plain
+    executor, which keeps its whole graph); ``"finite-difference"``: [∇ℓ_train(ω + rv) − ∇ℓ_train(ω − rv)] / 2r with
+    r = ``radius`` / ‖v‖, two passes per term; ``"hybrid"``: those with H exactly, and the last one, along the sum, by a
+    finite difference whose r is ``radius`` / ‖∂_ω ℓ_val‖. A step as long as that crosses kinks of ReLUs, so that the
+    three are far apart in networks that have some.
 
-    *Source:* iDARTS, arXiv 2106.10784, the Neumann approximation of the implicit gradient; its program has no decay in
-    H. *Differs:* there the ‖v‖ of the last product is that of the first term.
+    *Source:* iDARTS, arXiv 2106.10784, the Neumann approximation of the implicit gradient; its program is ``"hybrid"``
+    and has no decay in H.
     """
 
     terms: int = 3
     gamma: float | None = None
-    second_order: SecondOrder = "finite-difference"
+    second_order: SecondOrder = "hybrid"
     radius: float = 1e-2
     decay: bool = False
 
@@ -49,7 +52,8 @@ class ImplicitGradient(ArchitectureGradient):
             require_positive("ImplicitGradient", gamma=self.gamma)
         if self.second_order not in get_args(SecondOrder):
             raise ArchgradError(
-                f"ImplicitGradient: second_order must be 'exact' or 'finite-difference', got {self.second_order!r}"
+                "ImplicitGradient: second_order must be 'hybrid', 'exact' or 'finite-difference', "
+                f"got {self.second_order!r}"
             )
 
     def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> dict[str, Tensor]:
@@ -64,15 +68,17 @@ class ImplicitGradient(ArchitectureGradient):
         direct = filled(leaves, mine)
         term = objective.averaged(found[count:])
 
-        product = (self._exact if self.second_order == "exact" else self._finite_difference)(train, alphas)
+        sized = term if self.second_order == "hybrid" else None
+        numeric = self._finite_difference(train, alphas, sized)
+        exact = numeric if self.second_order == "finite-difference" else self._exact(train, alphas)
         total = term
         for _ in range(self.terms - 1):
-            curved, _ = product(term)
+            curved, _ = exact(term)
             pairs = zip(term, curved, strict=True)
             decay = descent.weight_decay if self.decay else 0.0
             term = [t - gamma * (c + decay * t) for t, c in pairs]
             total = [a + b for a, b in zip(total, term, strict=True)]
-        _, mixed = product(total)
+        _, mixed = (exact if self.second_order == "exact" else numeric)(total)
         return {group: direct[group] - gamma * mixed[group] for group in direct}
 
     def _exact(self, train: Objective, alphas: Alphas) -> SecondProducts:
@@ -90,8 +96,8 @@ class ImplicitGradient(ArchitectureGradient):
 
         return product
 
-    def _finite_difference(self, train: Objective, alphas: Alphas) -> SecondProducts:
-        """The same map, from gradients at ω ± rv."""
+    def _finite_difference(self, train: Objective, alphas: Alphas, sized: list[Tensor] | None) -> SecondProducts:
+        """The same map, from gradients at ω ± rv; ``sized``: what r is divided by the norm of, v itself by default."""
         named = {n: w for n, w in train.supernet.network.named_parameters() if w.requires_grad}
 
         def side(v: list[Tensor], step: Tensor) -> list[Tensor]:
@@ -103,7 +109,8 @@ class ImplicitGradient(ArchitectureGradient):
             return derivatives(loss, inputs)
 
         def product(v: list[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
-            size = torch.stack(torch._foreach_norm(v)).norm().clamp_min(torch.finfo(v[0].dtype).tiny)
+            length = torch.stack(torch._foreach_norm(v if sized is None else sized)).norm()
+            size = length.clamp_min(torch.finfo(v[0].dtype).tiny)
             step = self.radius / size
             slopes = [(a - b) / (2 * step) for a, b in zip(side(v, step), side(v, -step), strict=True)]
             return _split(train, slopes, alphas)

@@ -36,7 +36,8 @@ class LowRank(Modifier):
 
     *Source:* LoRA, arXiv 2106.09685, section 4.1.
     *Differs:* one published library kept its dropout without ever applying it, crashed in warm-up, and factorised
-    ``[channels·k, channels·k]`` matrices, of which a rank has k times the parameters.
+    ``[channels·k, channels·k]`` matrices, of which a rank has k times the parameters; for pointwise convolutions that
+    is the same.
     """
 
     rank: int = 4

@@ -15,7 +15,6 @@ from archgrad.engine.candidates import cells
 from archgrad.engine.cell import Cell, Rule
 from archgrad.engine.graph import Flow
 from archgrad.mixture import Mixture
-from archgrad.operations.entangled import Entangled
 from archgrad.roles import Modifier
 from archgrad.supernet import Supernet
 
@@ -37,7 +36,8 @@ class OperationAttention(Modifier):
     Beside `WeightEntanglement` a family counts s + c·Σ_o a_o(x), with kernels mixed by w alone.
 
     *Source:* "dynamic exploration" of the library confopt: weight 1e-4^(epoch/epochs).
-    *Differs:* there the numbers are averaged over the batch, and partial channels beside it were a shape error.
+    *Differs:* there two layers with a bottleneck end in a softmax, whose mean over the batch is added, so that the
+    weights of an edge sum to 1 + c from the start; partial channels beside it were a shape error.
     """
 
     weight: float | Anneal = Anneal(1.0, 1e-4, "exponential", over="length")
@@ -73,9 +73,7 @@ class Gates(Rule):
         attended = []
         for flow in flows:
             column = flow.place % columns
-            mine: Sequence[int] = [column] if column < len(cell.group.operations) else []
-            if isinstance(flow.operation, Entangled):
-                mine = flow.operation.members
+            mine: Sequence[int] = flow.members or ([column] if column < len(cell.group.operations) else [])
             if mine:
                 factor = fading if row.edges is None else fading * row.edges[flow.edge, 0]
                 operation = Attended(flow.operation, weights[flow.place], factor, looks[flow.edge], mine)

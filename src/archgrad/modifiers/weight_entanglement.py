@@ -14,7 +14,7 @@ from archgrad.engine.cell import Cell, Rule
 from archgrad.engine.graph import Flow
 from archgrad.errors import ArchgradError
 from archgrad.operations.convolution import Chain
-from archgrad.operations.entangled import Entangled, KernelSize, MixedConv, Sliced, padding_of
+from archgrad.operations.entangled import KernelSize, MixedConv, Sliced, padding_of
 from archgrad.roles import Modifier
 from archgrad.supernet import Supernet
 
@@ -37,7 +37,7 @@ class WeightEntanglement(Modifier):
     *Source:* TangleNAS, arXiv 2312.10440, section 3 (the kernels of section 4.1's spaces of cells).
     *Differs:* there, and in one published library, Σ_o w_o·K_o stands in front of the BN, which removes the sum s:
     α = (.1, .1) and (.4, .4) computed the same. Here s scales what leaves the BN, so that the family competes with the
-    other candidates as it does without entanglement.
+    other candidates as it does without entanglement. Where s is 1 both compute the same.
     """
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
@@ -84,8 +84,7 @@ class MixedKernels(Rule):
             one = torch.ones_like(total)
             shares = torch.where(total == 0, one / len(mine), mine / torch.where(total == 0, one, total))
             operation = _mixed([flow.operation for flow in members], shares)
-            operation.members = tuple(flow.place % columns for flow in members)
-            mixed.append(Flow(edge, len(weights) + len(sums), operation))
+            mixed.append(Flow(edge, len(weights) + len(sums), operation, tuple(f.place % columns for f in members)))
             sums.append(total)
         return mixed, torch.cat([weights, torch.stack(sums)]) if sums else weights
 
@@ -113,7 +112,7 @@ def _slice(part: nn.Module, leader: nn.Module) -> nn.Module:
     return leader if isinstance(leader, nn.BatchNorm2d) else part
 
 
-def _mixed(operations: Sequence[nn.Module], shares: Tensor) -> Entangled:
+def _mixed(operations: Sequence[nn.Module], shares: Tensor) -> Chain:
     """The largest operation of a family with mixed kernels."""
     parts = []
     for place in zip(*map(_parts, operations), strict=True):
@@ -124,7 +123,7 @@ def _mixed(operations: Sequence[nn.Module], shares: Tensor) -> Entangled:
             )
         sizes = [_size(conv) for conv in convs]
         parts.append(MixedConv(_whole(convs[0]), sizes, shares) if len(set(sizes)) > 1 else place[0])
-    return Entangled(*parts)
+    return Chain(*parts)
 
 
 def _parts(module: nn.Module) -> Iterator[nn.Module]:

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from archgrad.operations.convolution import Chain
 from archgrad.operations.low_rank import LowRankConv
 
 KernelSize = tuple[int, int]
@@ -49,12 +48,6 @@ class Sliced(nn.Module):
         )
         conv.weight = nn.Parameter(centre(kernel, self.size).detach().clone())
         return conv.train(self.training)
-
-
-class Entangled(Chain):
-    """A family in one pass; ``members``: the columns of the candidates it consists of."""
-
-    members: tuple[int, ...] = ()
 
 
 class MixedConv(nn.Module):

@@ -49,7 +49,9 @@ class Cost(Regulariser):
     measured once per run, on the device of the search.
 
     *Source:* the expected FLOPs of SNAS, arXiv 1812.09926, section 2.3; the measured latency of ProxylessNAS,
-    arXiv 1812.00332, equation 3. *Differs:* both leave P(edge stays) out.
+    arXiv 1812.00332, equation 3. *Differs:* both leave P(edge stays) out. The program of SNAS counts nine operations
+    per pooled number too, and takes the logarithm of FLOPs, size and memory accesses together; the library confopt
+    takes the mean over cells of the logarithm of Σ_e Σ_o w c.
     """
 
     kind: Kind = "flops"

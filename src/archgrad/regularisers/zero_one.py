@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from archgrad.anneal import Anneal
+from archgrad.errors import ArchgradError
 from archgrad.roles import MeanOverEdges
 
 
 @dataclass(frozen=True)
 class ZeroOne(MeanOverEdges):
-    """−(weight/N) Σ (σ(α) − ½)² over the N existing entries of all groups: weights are pushed to 0 or 1.
+    """Pushes weights to 0 or 1, by their distances from ½ over the N existing entries of all groups.
 
-    *Source:* FairDARTS, arXiv 1911.12126, equation 4 (weight 10).
+    ``l2``: −(weight/N) Σ (σ(α) − ½)²; ``l1``: −(weight/N) Σ |σ(α) − ½|.
+
+    *Source:* FairDARTS, arXiv 1911.12126, equation 4 (weight 10); its program has both, and squares by default.
     """
 
     weight: float | Anneal = 10.0
+    distance: Literal["l2", "l1"] = "l2"
+
+    def __post_init__(self) -> None:
+        if self.distance not in ("l2", "l1"):
+            raise ArchgradError(f"ZeroOne: distance must be 'l2' or 'l1', got {self.distance!r}")
 
     def values(
         self,
@@ -27,4 +36,5 @@ class ZeroOne(MeanOverEdges):
         exists: Bool[Tensor, "edges ops"],
     ) -> Float[Tensor, " entries"]:
         entries = exists.flatten().nonzero()[:, 0].to(alpha.device, non_blocking=True)
-        return -(alpha.flatten()[entries].sigmoid() - 0.5).square()
+        away = alpha.flatten()[entries].sigmoid() - 0.5
+        return -(away.square() if self.distance == "l2" else away.abs())

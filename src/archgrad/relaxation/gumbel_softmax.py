@@ -17,10 +17,10 @@ from archgrad.roles.relaxation import require_per, require_temperature
 class GumbelSoftmax(Relaxation):
     """w = softmax((log softmax α + g)/τ), g standard Gumbel.
 
-    *Source:* SNAS, arXiv 1812.09926, equation 4; τ = 1 − 0.97·epoch/epochs, as its published command has it.
+    *Source:* SNAS, arXiv 1812.09926, equation 4; τ = 1 − 0.97·(epoch + 1)/150, as its published command has it.
     """
 
-    temperature: float | Anneal = Anneal(1.0, 0.03, over="length")
+    temperature: float | Anneal = Anneal(1 - 0.97 / 150, 0.03)
     per: Per = "step"
 
     def __post_init__(self) -> None:

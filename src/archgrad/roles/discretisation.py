@@ -21,8 +21,11 @@ class Score(ABC):
     def __call__(self, genotype: Genotype) -> float:
         """At one genotype."""
 
-    def masked(self, masks: Mapping[str, Tensor]) -> float:
-        """At its alphas, with only the candidates that the masks ``[edges, ops]`` leave open."""
+    def masked(self, masks: Mapping[str, Tensor], shown: Mapping[str, Tensor] | None = None) -> float:
+        """At its alphas, with only the candidates that the masks ``[edges, ops]`` leave open.
+
+        ``shown``: groups of which only these candidates are computed, while all keep their weights.
+        """
         raise ArchgradError(f"{type(self).__name__} cannot tell how good a mixture is")
 
     def tune(self, masks: Mapping[str, Tensor], epochs: int) -> None:

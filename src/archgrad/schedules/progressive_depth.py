@@ -23,7 +23,6 @@ class ProgressiveDepth(Schedule):
 
     *Source:* P-DARTS, arXiv 1904.12760, sections 3.2 and 4.2: 5, 11 and 17 cells, 8, 5 and 3 operations, 25 epochs
     each, of which the first 10 train weights only. With `OperationDropout` and `SkipLimit` it is the method.
-    *Differs:* the program drops ``none`` before the last stage whatever its alpha, and clips the alphas' gradients too.
     """
 
     cells: tuple[int, ...] = (5, 11, 17)
@@ -53,7 +52,8 @@ class ProgressiveDepth(Schedule):
     def epoch_end(self, state: State, context: Context) -> None:
         stage, (_, end) = self.stage(context.clock.epoch, context.clock.epochs)
         if context.clock.epoch + 1 == end and stage + 1 < len(self.cells):
-            prune(state, dict.fromkeys(state.supernet.groups, self.operations[stage + 1]))
+            keep = self.operations[stage + 1]
+            prune(state, {name: [keep] * len(group.edges) for name, group in state.supernet.groups.items()})
 
     def stage(self, epoch: int, epochs: int) -> tuple[int, tuple[int, int]]:
         """The stage that an epoch belongs to, and its epochs [first, end)."""

@@ -16,11 +16,11 @@ from archgrad.state import State
 class ProgressivePruning(Schedule):
     """At some points of the run the weakest candidates of every edge are dropped, and the others seen more channels.
 
-    ``at``: the points, as shares of the epochs. ``keep``: the share of its candidates that an edge keeps after each,
-    rounded up, those with the largest alphas; what a genotype may keep never loses its last candidate. ``warm_up``: the
-    first share of the epochs between two points, in which alphas rest. ``shares``: K of `PartialChannels` after each
-    point, empty to leave it as it is; weights stay where they fit, wider ones keep what they had in their first
-    channels, and momenta start anew.
+    ``at``: the points, as shares of the epochs. ``keep``: the share of the candidates that an edge began with which
+    are left after each, rounded up, those with the largest alphas; what a genotype may keep never loses its last
+    candidate. ``warm_up``: the first share of the epochs between two points, in which alphas rest. ``shares``: K of
+    `PartialChannels` after each point, empty to leave it as it is; weights stay where they fit, wider ones keep what
+    they had in their first channels, and momenta start anew.
 
     *Source:* DrNAS, arXiv 2006.10355, section 3.3: half of the operations dropped after 25 of 50 epochs, K from 6 to 3
     (its program: 7 operations to 4, K from 6 to 4, and 10 of each 25 epochs for weights only); dropping in several
@@ -63,6 +63,9 @@ class ProgressivePruning(Schedule):
         return sum(point <= epoch for point in self.epochs(epochs))
 
     def epoch_start(self, state: State, context: Context) -> None:
+        if "began" not in context.memory:
+            groups = state.supernet.groups.items()
+            context.memory["began"] = {n: (g.mask & state.masks[n]).sum(-1).tolist() for n, g in groups}
         passed = self._passed(context.clock.epoch, context.clock.epochs)
         if self.shares and passed:
             state.rebuild(state.span, share=self.shares[passed - 1])
@@ -71,8 +74,9 @@ class ProgressivePruning(Schedule):
         following = context.clock.epoch + 1
         for epoch, share in zip(self.epochs(context.clock.epochs), self.keep, strict=True):
             if epoch == following:
-                groups = state.supernet.groups
-                prune(state, {n: math.ceil(share * len(g.operations)) for n, g in groups.items()})
+                prune(
+                    state, {n: [math.ceil(share * c) for c in counts] for n, counts in context.memory["began"].items()}
+                )
 
     def epochs(self, epochs: int) -> list[int]:
         """The epochs before which candidates are dropped; none before the first."""

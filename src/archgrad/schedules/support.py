@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -13,9 +15,9 @@ from archgrad.supernet import Supernet
 
 
 def strongest_left(
-    group: Group, strength: Float[Tensor, "edges ops"], left: Bool[Tensor, "edges ops"], keep: int
+    group: Group, strength: Float[Tensor, "edges ops"], left: Bool[Tensor, "edges ops"], keep: Sequence[int]
 ) -> Bool[Tensor, "edges ops"]:
-    """The ``keep`` strongest of the candidates that each edge has left.
+    """The strongest of the candidates that each edge has left, ``keep`` of each.
 
     As many as must stay once settled always do, of those that a genotype may keep. Ties go to what is listed first.
     """
@@ -25,13 +27,13 @@ def strongest_left(
         names = group.selectable(edge)
         must = [o for o in here if group.operations[o] in names][: group.select]
         others = [o for o in here if o not in must]
-        stay = must + others[: max(0, keep - len(must))]
+        stay = must + others[: max(0, keep[edge] - len(must))]
         result[edge, stay] = True
     return result
 
 
-def prune(state: State, keep: dict[str, int]) -> None:
-    """Close the candidates with the smallest alphas of every edge; group → how many stay."""
+def prune(state: State, keep: Mapping[str, Sequence[int]]) -> None:
+    """Close the candidates with the smallest alphas of every edge; group → how many stay of each edge."""
     for name, group in state.supernet.groups.items():
         left = group.mask & state.masks[name]
         state.masks[name] = strongest_left(group, state.supernet.alphas[name], left, keep[name])

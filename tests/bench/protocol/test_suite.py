@@ -15,11 +15,12 @@ import archgrad.bench
 from archgrad import data as datasets
 from archgrad.bench import suite
 from archgrad.bench.protocol.halves import Halves
+from archgrad.discretise import Strongest
 from archgrad.errors import ArchgradError
 from archgrad.gradient import LayerAlignment, Perturbed, Plain
 from archgrad.method import Method
 from archgrad.modifiers import PartialChannels
-from archgrad.regularisers import DirichletAnchor, ZeroOne
+from archgrad.regularisers import AlphaNorm, ZeroOne
 from archgrad.relaxation import Sigmoid
 from archgrad.robustness import PGD
 from archgrad.schedules import WarmUp
@@ -82,15 +83,20 @@ def test_published_search_settings(name: str) -> None:
         batch = GDAS_BATCH if name == "gdas" else BATCH
         assert method.batch_size == batch[benchmark.subspace]
         assert method.weight_optimiser.lr == (0.1 if name == "drnas" else 0.025)
+        assert method.weight_optimiser.lr_min == (0 if name == "drnas" else 1e-3)
+        assert (method.weight_optimiser.weight_decay, method.weight_optimiser.nesterov) == (3e-4, False)
         assert method.alpha_optimiser.lr == (6e-4 if name == "drnas" else 3e-4)
+        assert (method.alpha_optimiser.betas, method.alpha_optimiser.weight_decay) == ((0.5, 0.999), 1e-3)
+        assert method.order == "alphas-first"
         if name == "sdarts_random":
             assert method.weight_gradient == Perturbed("random", per="epoch")
         if name == "drnas":
             assert (method.modifiers, method.schedules) == ((), ())
-            assert method.regularisers == (DirichletAnchor(1e-3),)
+            assert method.regularisers == (AlphaNorm(1e-3),)
         if name == "fair_darts":
             assert method.relaxation == Sigmoid()
-            assert method.regularisers == (ZeroOne(10),)
+            assert method.regularisers == (ZeroOne(10, distance="l1"),)
+            assert (method.alpha_optimiser.start, method.discretisation) == (1e-3, Strongest())
         if name == "pc_darts":
             assert PartialChannels(4) in method.modifiers
             assert [s.epochs for s in method.schedules if isinstance(s, WarmUp)] == [15]

@@ -127,6 +127,7 @@ class MethodChanges(BaseModel):
     batch_size: Whole = Field(default=0, description="a whole number, 0 or more")
     train_fraction: float = 0.5
     order: Literal["alphas-first", "weights-first"] = "alphas-first"
+    without: list[str] = []
     warm_up: Whole = Field(default=0, description="a whole number, 0 or more")
     weight_optimiser: dict[str, Any] = {}
     alpha_optimiser: dict[str, Any] = {}
@@ -256,7 +257,7 @@ class Suite(Document):
         if "warm_up" in given:
             others = [s for s in changes.get("schedules", method.schedules) if not isinstance(s, WarmUp)]
             changes["schedules"] = (*([WarmUp(epochs=says.warm_up)] if says.warm_up else []), *others)
-        changes |= {key: given[key] for key in ("batch_size", "order") if key in given}
+        changes |= {key: given[key] for key in ("batch_size", "order", "without") if key in given}
         if "epochs" in given and method.epochs:  # where nothing is trained, the suite speaks of searches that train
             changes["epochs"] = says.epochs
         return replace(method, **changes)

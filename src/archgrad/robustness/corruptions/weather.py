@@ -24,7 +24,7 @@ def snow(x: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Bright flakes that fall, and the same turned by 180°, over a whitened image.
 
     *Differs:* the published program rounds the layer of flakes to 8 bits before and after it is dragged, which moves a
-    pixel by one grey level at most.
+    pixel by less than two grey levels.
     """
     mean, deviation, zoom, threshold, radius, sigma, share = SNOW[severity - 1]
     scale = scale_of(x)
