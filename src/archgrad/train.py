@@ -266,6 +266,7 @@ class _Training(Loop):
                     "epochs": self.recipe.epochs,
                     "parameters": result.parameters,
                     "seconds": result.seconds,
+                    "executors": sorted(self.usage.executors),
                 },
             )
         return result
