@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from archgrad.anneal import Anneal
+from archgrad.devices import placed
 from archgrad.roles import MeanOverEdges
 
 
@@ -26,5 +27,5 @@ class ZeroOne(MeanOverEdges):
         weights: Float[Tensor, "sites edges ops"],
         exists: Bool[Tensor, "edges ops"],
     ) -> Float[Tensor, " entries"]:
-        entries = exists.flatten().nonzero()[:, 0].to(alpha.device, non_blocking=True)
+        entries = placed(exists.flatten().nonzero()[:, 0], alpha.device)
         return -(alpha.flatten()[entries].sigmoid() - 0.5).square()
