@@ -13,6 +13,7 @@ from archgrad.data import Dataset
 from archgrad.distributed import World, synchronise_batch_norm
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import require_fitting
+from archgrad.graphs import Graphs
 from archgrad.method import Method
 from archgrad.mixture import Mixture
 from archgrad.objective import Descent, Objective
@@ -28,11 +29,15 @@ class Bilevel:
     """A supernet with its two optimisers, and how a method moves them.
 
     ``memory``: what every component remembers, by its role. Random numbers follow from ``seed`` and the clock.
+    ``graphs``: launch passes as CUDA graphs.
     ``alpha_steps``: how often the alphas that there are have been moved. The method's learning rates are numbers.
     """
 
-    def __init__(self, make: MakeSupernet, method: Method, dataset: Dataset, world: World, seed: int):
+    def __init__(
+        self, make: MakeSupernet, method: Method, dataset: Dataset, world: World, seed: int, graphs: bool = False
+    ):
         self.make, self.method, self.dataset, self.world, self.seed = make, method, dataset, world, seed
+        self.graphs = Graphs(world) if graphs else None
         self.memory: dict[str, Any] = {}
         self.alpha_steps = 0
         self.build({}, 0)
@@ -48,6 +53,8 @@ class Bilevel:
         if not supernet.weights():
             raise ArchgradError("search: the network has no weights to train, so its candidates cannot be told apart")
         synchronise_batch_norm(supernet.network, self.world)
+        if self.graphs:
+            self.graphs.require_recordable(supernet)
         self.supernet, self.size = _placed(supernet, self.world.device), dict(size)
         weights, alphas = self.method.weight_optimiser, self.method.alpha_optimiser
         if alphas.start != SPREAD:
@@ -105,6 +112,7 @@ class Bilevel:
             inner=inner,
             descent=self._descent() if inner else None,
             normalisation=self.dataset.train.normalisation,
+            graphs=self.graphs,
         )
 
     def alpha_step(self, objective: Objective) -> bool:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from archgrad.devices import placed
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Edge, Group, Kept
 
@@ -32,7 +33,7 @@ class Row(NamedTuple):
         if not self.constants or self.active is None:
             return None
         idle = ~torch.tensor(self.active)
-        sums = (self.weights * idle.to(self.weights.device, non_blocking=True)).sum(1)
+        sums = (self.weights * placed(idle, self.weights.device)).sum(1)
         return sums if self.edges is None else sums * self.edges[:, 0]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from archgrad.data import Batches
 from archgrad.distributed import World
+from archgrad.engine.usage import Usage, recorded
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import load_state
 from archgrad.optim import Averages
@@ -40,6 +41,7 @@ class Loop(ABC):
         self.epochs, self.world, self.task = epochs, world, task
         self.run: Run | None = None
         """Where the main process writes; None writes nothing."""
+        self.usage = Usage()
         self.epoch = self.step = 0
         self.seconds = self.seconds_before = 0.0
         self.parts = tuple(parts)
@@ -89,16 +91,16 @@ class Loop(ABC):
 
     # Running
 
-    def started(
-        self, out: Path | str | None, config: Mapping[str, Any], resume: bool
-    ) -> AbstractContextManager[Run | None]:
+    @contextmanager
+    def started(self, out: Path | str | None, config: Mapping[str, Any], resume: bool) -> Iterator[Run | None]:
         """A context that holds the run directory, for the main process alone; without ``out`` nothing is written."""
 
         def begin() -> None:
             self.run = Run.start(out, config, resume) if out is not None else None
 
         self.world.from_main(begin)
-        return self.run or nullcontext()
+        with self.run or nullcontext(), recorded(self.usage):
+            yield self.run
 
     def fit(self, progress: bool, checkpoint_seconds: float) -> None:
         """Run the epochs that are left."""
@@ -164,6 +166,7 @@ class Loop(ABC):
             "seconds": [self.seconds, self.seconds_before],
             "averages": {part: averages.state() for part, averages in self.averages.items()},
             "history": self.history,
+            "usage": self.usage.state(),
             "payload": self.payload(),
         }
         self.run.save_checkpoint(payload, self.epoch * self.steps + self.step)
@@ -184,6 +187,7 @@ class Loop(ABC):
         self.epoch, self.step = saved["epoch"], saved["step"]
         self.seconds, self.seconds_before = saved["seconds"]
         self.history[:] = saved["history"]
+        self.usage.restore(saved.get("usage"))
         for part, averages in self.averages.items():
             averages.restore(saved["averages"][part], self.world.device)
         self.restore(saved["payload"])

@@ -24,6 +24,10 @@ def no_penalty(alphas: Alphas, mixture: Mixture, objective: Objective) -> None:
     """Nothing is added to the loss."""
 
 
+Derive = Callable[["Objective", Mixture, Sequence[Tensor], Any, bool], list[Tensor] | None]
+"""(objective, mixture, tensors, other inputs, precise) → the gradients of the loss; None to have them computed."""
+
+
 @dataclass(frozen=True)
 class Descent:
     """The next step of the weight optimiser, for gradients that look ahead: SGD with momentum buffers."""
@@ -58,6 +62,7 @@ class Objective:
     ``inner``: the training objective of the same step, for gradients that look through a weight step.
     ``averaged``: turns gradients of this process into those of the whole batch.
     ``normalisation``: how pixels became the numbers of the batch; None where they are pixels in [0, 1].
+    ``graphs``: may compute gradients of the loss from recordings (`archgrad.graphs`).
     ``observing``: only looks: not even the first evaluation moves the running statistics (see `observer`).
     """
 
@@ -74,6 +79,7 @@ class Objective:
     descent: Descent | None = None
     normalisation: Normalisation | None = None
     observing: bool = False
+    graphs: Derive | None = None
     trace: Trace = field(default_factory=Trace)
 
     @property
@@ -97,24 +103,57 @@ class Objective:
 
         ``precise``: no reduced precision, for differences of nearby values.
         """
-        x, y = self.batch
-        x = x if inputs is None else inputs
+        self.seed()
+        loss, outputs = self.computed(
+            mixture, inputs=inputs, weights=weights, precise=precise, moves=self.moves_statistics
+        )
+        self.note(loss.detach(), outputs.detach() if isinstance(outputs, Tensor) else None)
+        return loss
+
+    @property
+    def moves_statistics(self) -> bool:
+        """Whether the next evaluation moves the running statistics: the first one of a step does."""
+        return self.trace.loss is None and not self.observing
+
+    def seed(self) -> None:
+        """Have the next evaluation draw the random numbers of this step."""
         clock = self.context.clock
         torch.manual_seed(derive(self.context.seed, "forward", self.purpose, clock.epoch, clock.step))
-        first = self.trace.loss is None
-        statistics = nullcontext() if first and not self.observing else as_now(self.supernet)
-        with statistics, nullcontext() if precise else self.autocast():
+
+    def note(self, loss: Tensor, outputs: Tensor | None) -> None:
+        """Keep what the first evaluation found."""
+        if self.trace.loss is None:
+            self.trace.loss, self.trace.outputs = loss, outputs
+
+    def computed(
+        self,
+        mixture: Mixture,
+        *,
+        moves: bool,
+        inputs: Any = None,
+        weights: Mapping[str, Tensor] | None = None,
+        precise: bool = False,
+    ) -> tuple[Tensor, Any]:
+        """Loss and outputs of one evaluation, with the random numbers that come next."""
+        x, y = self.batch
+        x = x if inputs is None else inputs
+        with nullcontext() if moves else as_now(self.supernet), nullcontext() if precise else self.autocast():
             if weights is None:
                 outputs = self.supernet(x, mixture)
             else:
                 outputs = torch.func.functional_call(
                     self.supernet, self._placed(weights), (x, mixture), tie_weights=False
                 )
-            loss = self.task.mean_loss(outputs, y)
-        if first:
-            self.trace.loss = loss.detach()
-            self.trace.outputs = outputs.detach() if isinstance(outputs, Tensor) else None
-        return loss
+            return self.task.mean_loss(outputs, y), outputs
+
+    def derived(
+        self, mixture: Mixture, tensors: Sequence[Tensor], *, inputs: Any = None, precise: bool = False
+    ) -> list[Tensor]:
+        """The gradients of the loss by tensors that it depends on, averaged over processes."""
+        found = self.graphs(self, mixture, tensors, inputs, precise) if self.graphs else None
+        if found is None:
+            found = derivatives(self.loss(mixture, inputs=inputs, precise=precise), tensors)
+        return self.averaged(found)
 
     def _placed(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Place → value, also where a parameter is used by several modules; a module that is used twice counts once.
@@ -148,7 +187,7 @@ class Objective:
             cut = mixture.leaf()
             pairs = [(ours, at) for ours, at in zip(mixture.tensors, cut.tensors, strict=True) if ours.requires_grad]
             outputs = [ours for ours, _ in pairs]
-            gradients = self.averaged(derivatives(self.loss(cut), [at for _, at in pairs]))
+            gradients = self.derived(cut, [at for _, at in pairs])
             penalty = self.penalty(leaves, mixture, self)
         if not self.trace.site_gradients:
             found = {id(ours): gradient for ours, gradient in zip(outputs, gradients, strict=True)}
@@ -171,7 +210,7 @@ class Objective:
         weights = self.weights
         watched = {group: w for group, w in mixture.items() if w.requires_grad}
         tensors = [*weights, *watched.values()]
-        gradients = self.averaged(derivatives(self.loss(mixture, inputs=inputs, precise=precise), tensors))
+        gradients = self.derived(mixture, tensors, inputs=inputs, precise=precise)
         if watched:
             self.trace.site_gradients = dict(zip(watched, gradients[len(weights) :], strict=True))
         return gradients[: len(weights)]

@@ -68,6 +68,7 @@ def search(
     seed: int = 0,
     train_fraction: float = 0.5,
     executor: str = "auto",
+    graphs: bool = False,
     out: Path | str | None = None,
     device: str | torch.device | None = None,
     mixed_precision: str = "no",
@@ -84,6 +85,7 @@ def search(
     that of one process.
     ``train_fraction`` of the training set trains the weights, the rest the alphas; the split is stratified and follows
     from ``seed``.
+    ``graphs``: on a GPU, record the passes of a step as CUDA graphs and launch each as a whole.
     ``diagnose``: look for signs of collapse every so many epochs, or as a given `Diagnose` says; 0 for never. It does
     not change the search.
     ``out``: run directory; a search that was interrupted there is continued exactly. None writes nothing. It may be
@@ -116,7 +118,7 @@ def search(
             "method": describe(method),
         }
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
-        loop = Search(make, method, dataset, world, seed, train_fraction, signs, space.name if space else "")
+        loop = Search(make, method, dataset, world, seed, train_fraction, signs, space.name if space else "", graphs)
         with loop.started(out, config, resume):
             loop.begin()
             loop.fit(progress, checkpoint_seconds)
@@ -173,6 +175,7 @@ class Search(Loop):
         train_fraction: float,
         diagnose: Diagnose | None = None,
         space: str = "",
+        graphs: bool = False,
     ):
         super().__init__(method.epochs, world, dataset.task, parts=("train", "validation"))
         self.title, self.learning_rate = f"search {method.name}", method.weight_optimiser.lr
@@ -187,7 +190,7 @@ class Search(Loop):
             self.alpha_lr = auto(method, space, self.steps)
             alphas = replace(method.alpha_optimiser, lr=self.alpha_lr.lr)
             self.method = method = replace(method, alpha_optimiser=alphas)
-        self.bilevel = Bilevel(make, method, dataset, world, seed)
+        self.bilevel = Bilevel(make, method, dataset, world, seed, graphs)
         self.state = State(self.supernet, method.masks(self.supernet.groups), self._observe, span=(0, method.epochs))
         self.alpha_history: list[dict[str, Tensor]] = []
 
@@ -420,6 +423,7 @@ class Search(Loop):
             "seconds": self.seconds,
             "epochs": self.epoch,
             "stopped": self.stop,
+            "executors": sorted(self.usage.executors),
             "alpha_lr": asdict(self.alpha_lr) if self.alpha_lr else self.method.alpha_optimiser.lr,
             "decision": result.decision and {**asdict(result.decision), "verdict": result.decision.verdict},
             "undecided": result.undecided,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from archgrad import genotype as genotypes
 from archgrad.choice import Row, Site, check_name
+from archgrad.devices import placed
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype, Group
 from archgrad.mixture import Mixture
@@ -153,17 +154,18 @@ class Supernet(nn.Module):
             kept = genotype.choices[name]
             rows = torch.tensor([[op in names for op in group.operations] for names in kept])
             active[name] = rows.expand(self.sites[name], -1, -1)
-            weights[name] = active[name].to(self.alphas[name])
+            alpha = self.alphas[name]
+            weights[name] = placed(rows, alpha.device, alpha.dtype).expand(self.sites[name], -1, -1)
         return Mixture(weights, active)
 
     def uniform(self) -> Mixture:
         """The mixture that gives all candidates of an edge the same weight."""
-        return Mixture(
-            {
-                name: (mask / mask.sum(-1, keepdim=True)).to(self.alphas[name]).expand(self.sites[name], -1, -1)
-                for name, mask in self.masks.items()
-            }
-        )
+        weights = {}
+        for name, mask in self.masks.items():
+            alpha = self.alphas[name]
+            row = placed(mask / mask.sum(-1, keepdim=True), alpha.device, alpha.dtype)
+            weights[name] = row.expand(self.sites[name], -1, -1)
+        return Mixture(weights)
 
     def random(self, generator: torch.Generator) -> Genotype:
         """A genotype drawn uniformly from all architectures."""

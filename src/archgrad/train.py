@@ -268,6 +268,7 @@ class _Training(Loop):
                     "epochs": self.recipe.epochs,
                     "parameters": result.parameters,
                     "seconds": result.seconds,
+                    "executors": sorted(self.usage.executors),
                 },
             )
         return result

@@ -47,3 +47,22 @@ def test_peers_times_an_adapter(tmp_path: Path) -> None:
 
 def test_settled_compares_with_plain_torch() -> None:
     assert "times as fast" in run("settled.py", "--channels", "4", "--cells", "3", "--batch", "2", "--rounds", "1")
+
+
+def test_auto_is_compared_with_plain(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    options = ["--executor", "loop", "--batch", "2", "--mixture", "sampled", "--threads", "1", "--rounds", "2"]
+    assert "nasbench1shot1_1" in run("auto.py", "--space", "nasbench1shot1_1", *options, "--json", str(file))
+    (row,) = json.loads(file.read_text())
+    assert row["executor"] == "loop"
+    assert row["low"] <= row["ratio"] <= row["high"]
+
+
+def test_gpu_is_a_program_that_runs(tmp_path: Path) -> None:
+    """Where there is no GPU, with all that needs one named; and right numbers decide how it ends."""
+    file = tmp_path / "rows.json"
+    options = ["--small", "--rounds", "1", "--part", "exact", "pointwise"]
+    run("gpu.py", "--device", "cpu", *options, "--json", str(file))
+    rows = json.loads(file.read_text())
+    assert [row["right"] for row in rows if row["part"] == "exact"] == 6 * [True]
+    assert sum(row["part"] == "pointwise" for row in rows) == 4

@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from archgrad import ArchgradError, Supernet
+from archgrad import ArchgradError, Supernet, spaces
 from archgrad.engine import EXECUTORS
 from archgrad.engine.executor import executor_for, forced
+from archgrad.engine.native import available
+from archgrad.engine.usage import Usage, recorded
 from archgrad.mixture import Mixture
 from archgrad.spaces.darts import Darts
 from archgrad.spaces.nasbench201 import NASBench201
@@ -35,21 +37,56 @@ def gradients(net: Supernet, x: Tensor) -> list[Tensor]:
     return [loss.detach(), *[g for g in found if g is not None]]
 
 
-def test_auto_is_the_fastest_that_can() -> None:
-    small, x = torch.zeros(1, 1, 2, 2), torch.zeros(1, 17, 32, 32)
-    assert executor_for("auto", x) is executor_for("auto", x, settled=True) is EXECUTORS["loop"]
-    assert executor_for("auto", small) is EXECUTORS["batched"]
-    assert executor_for("auto", small, settled=True) is EXECUTORS["plain"]
-    assert executor_for("auto", x.half()) is EXECUTORS["plain"]
-    assert executor_for("auto", torch.zeros(1, 1)) is EXECUTORS["plain"]
+def test_auto_leaves_to_plain_what_others_cannot_do() -> None:
+    x = torch.zeros(1, 17, 32, 32)
+    assert executor_for("auto", x) == executor_for("auto", x.double()) == "auto"  # the graph of the cell decides
+    assert executor_for("auto", x.half()) == "plain"
+    assert executor_for("auto", torch.zeros(1, 1)) == "plain"
     with torch.autocast("cpu", torch.bfloat16):
-        assert executor_for("auto", x) is EXECUTORS["plain"]
+        assert executor_for("auto", x) == "plain"
     with torch.autograd.forward_ad.dual_level():
-        assert executor_for("auto", x) is EXECUTORS["plain"]
+        assert executor_for("auto", x) == "plain"
     with forced("plain"):
-        assert executor_for("batched", x) is EXECUTORS["plain"]
+        assert executor_for("batched", x) == "plain"
     with pytest.raises(ArchgradError, match=r"executor 'lop': did you mean 'loop'"):
         executor_for("lop", x)
+
+
+def chosen(space: str, build: dict[str, int], size: int, batch: int, sampled: bool, dtype: torch.dtype) -> set[str]:
+    """What the cells of a supernet are computed by."""
+    net = spaces.get(space, **build).supernet().to(dtype)
+    mixture = net.one_hot(net.random(torch.Generator().manual_seed(0))) if sampled else net.uniform()
+    with recorded(found := Usage()), torch.no_grad():
+        net(torch.zeros(batch, 3, size, size, dtype=dtype), mixture)
+    return found.executors
+
+
+RULE = [
+    # space, size of the supernet, of the image, batch, sampled, and what is the fastest there (docs/engine.md)
+    ("darts", {"channels": 8, "cells": 3}, 16, 2, False, {"native"}),
+    ("darts", {"channels": 8, "cells": 3}, 16, 2, True, {"native"}),
+    ("darts", {"channels": 36, "cells": 1}, 16, 2, False, {"native"}),
+    ("nasbench201", {"channels": 16, "cells": 1}, 32, 16, False, {"native", "plain"}),  # plain: 64 channels
+    ("nasbench201", {"channels": 16, "cells": 1}, 32, 16, True, {"plain"}),
+    ("nasbench201", {"channels": 4, "cells": 1}, 8, 2, False, {"native"}),
+    ("nasbench201", {"channels": 64, "cells": 1}, 8, 2, False, {"plain"}),
+    ("nasbench1shot1_1", {"channels": 8, "cells": 1}, 16, 16, True, {"plain"}),
+]
+
+
+@pytest.mark.skipif(available() is not None, reason=str(available()))
+@pytest.mark.parametrize(("space", "build", "size", "batch", "sampled", "expected"), RULE)
+def test_auto_takes_what_measurements_say(
+    space: str, build: dict[str, int], size: int, batch: int, sampled: bool, expected: set[str]
+) -> None:
+    assert chosen(space, build, size, batch, sampled, torch.float32) == expected
+
+
+def test_without_native_code_auto_takes_no_fused_executor_that_is_slower() -> None:
+    assert chosen("darts", {"channels": 16, "cells": 1}, 32, 2, False, torch.float64) == {"loop"}
+    assert chosen("darts", {"channels": 16, "cells": 1}, 32, 2, True, torch.float64) == {"plain"}
+    assert chosen("nasbench201", {"channels": 4, "cells": 1}, 8, 2, False, torch.float64) == {"batched"}
+    assert chosen("nasbench201", {"channels": 16, "cells": 1}, 32, 16, False, torch.float64) == {"plain"}
 
 
 @pytest.mark.parametrize("space", ["darts", "nasbench201"])

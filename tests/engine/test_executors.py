@@ -65,6 +65,8 @@ def test_equals_plain_on_a_space(space: str, executor: str, affine: bool, track:
         torch.manual_seed(0)
         net = SPACES[space].supernet(affine=affine, track=track, executor=name).double()
         x = torch.randn(2, 3, 12, 11, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        if affine:  # the layout in which searches have weights and images
+            net, x = net.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
         net(x, net.uniform())  # running statistics that differ from their start
         found.append(step(net.train(training), x, drawn(net.uniform())))
     assert_equal(found[1], found[0])

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from archgrad.data import Dataset, Normalisation
 from archgrad.derivatives import derivatives
+from archgrad.devices import placed
 from archgrad.engine.checkpoint import as_now
 from archgrad.errors import ArchgradError
 from archgrad.randomness import isolated
@@ -47,8 +48,8 @@ class Ball:
     def random(self, generator: torch.Generator) -> Images:
         """Images drawn uniformly from the ball."""
         shape, device = self.low.shape, generator.device
-        share = torch.rand(shape, generator=generator, dtype=self.low.dtype, device=device).to(self.low.device)
-        return self.project(torch.lerp(self.low, self.high, share))
+        share = torch.rand(shape, generator=generator, dtype=self.low.dtype, device=device)
+        return self.project(torch.lerp(self.low, self.high, placed(share, self.low.device)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,4 +167,4 @@ def _per_channel(values: Sequence[float], x: Tensor) -> Tensor:
     count = x.shape[1] if x.dim() == 4 else 1
     if len(values) not in (1, count):
         raise ArchgradError(f"attack: {len(values)} means or deviations for images of {count} channels")
-    return torch.tensor(values, dtype=x.dtype, device=x.device).view(-1, *[1] * max(0, x.dim() - 2))
+    return placed(torch.tensor(values, dtype=x.dtype), x.device).view(-1, *[1] * max(0, x.dim() - 2))

@@ -54,7 +54,8 @@ def search(
         batch_size: images per batch and process; the method's by default
         seed: everything random follows from it
         train_fraction: share of the training set that trains weights; the rest trains alphas
-        executor: how cells are computed; auto chooses by device
+        executor: how cells are computed; auto takes the fastest
+        graphs: launch the passes of a step as CUDA graphs; needs a GPU
         device: cpu, cuda, cuda:1, mps; the best there is by default
         mixed_precision: no or bf16
         diagnose: every how many epochs signs of collapse are looked for; 0 never

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from archgrad.devices import placed
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -20,7 +22,7 @@ class Draws:
 
     def part(self, start: int, stop: int, device: torch.device) -> Draws:
         """The numbers of some of the batch's images, on the device."""
-        return Draws(*(t[start:stop].to(device, non_blocking=True) for t in (self.shift, self.flip, self.centre)))
+        return Draws(*(placed(t[start:stop], device) for t in (self.shift, self.flip, self.centre)))
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,5 @@ class Normalisation:
 
     def __call__(self, x: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch c h w"]:
         """Normalise a batch."""
-        mean, std = (
-            torch.tensor(values, dtype=x.dtype).view(-1, 1, 1).to(x.device) for values in (self.mean, self.std)
-        )
-        return (x - mean) / std
+        both = placed(torch.tensor([self.mean, self.std], dtype=x.dtype)[:, :, None, None], x.device)
+        return (x - both[0]) / both[1]

@@ -15,6 +15,7 @@ from archgrad.data.augmentation import Augmentation
 from archgrad.data.dataset import Subset
 from archgrad.data.items import Items
 from archgrad.data.preparation import scaled
+from archgrad.devices import placed
 from archgrad.errors import ArchgradError
 from archgrad.nested import mapped
 from archgrad.randomness import derive, generator
@@ -89,7 +90,7 @@ class Batches:
         return slice(first + size * self.rank // self.world, first + size * (self.rank + 1) // self.world)
 
     def _stored(self, epoch: int, order: Int[Tensor, " n"], parts: list[slice]) -> Iterator[Batch]:
-        order = order.to(self.device, non_blocking=True)
+        order = placed(order, self.device)
         for part in parts:
             chosen = self.subset.take(order[part])
             yield chosen.inputs, chosen.targets
@@ -110,11 +111,11 @@ class Batches:
             # The workers' seed would otherwise come from torch's global generator, and change it.
             generator=torch.Generator().manual_seed(derive(self.seed, "workers", epoch)),
         )
-        order = order.to(self.device, non_blocking=True)
+        order = placed(order, self.device)
         try:
             for part, batch in zip(parts, loader, strict=True):
-                placed = mapped(lambda tensor: tensor.to(self.device, non_blocking=True), batch)
-                yield placed if examples else (placed, self.subset.targets[order[part]])
+                there = mapped(lambda tensor: tensor.to(self.device, non_blocking=True), batch)  # pinned by the loader
+                yield there if examples else (there, self.subset.targets[order[part]])
         except ArchgradError as error:  # a worker's error arrives with its traceback as text, the message at the end
             raise ArchgradError(str(error).strip().splitlines()[-1].removeprefix(f"{_NAME}: ")) from None
 

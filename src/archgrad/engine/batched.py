@@ -7,7 +7,7 @@ A *block* is the maps of several candidates side by side, ``[images, candidates�
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from archgrad.engine.graph import Flow, Graph
 from archgrad.errors import ArchgradError
-from archgrad.kernels import BatchStatistics, update_running_statistics
+from archgrad.kernels import BatchStatistics, grouped_pointwise, update_running_statistics
 from archgrad.kernels.mixed_sum import uses_batch
 from archgrad.operations.declaration import Hidden, Shared, Step, declaration, is_convolution
 
@@ -84,8 +84,8 @@ class Seen(NamedTuple):
 
 def batched(graph: Graph, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
     """state_j = Σ_k w_k · BN_k(W_k z_k), all k of the same shapes at once."""
-    work = _Pass(graph)
-    states = {number: x.contiguous() for number, x in enumerate(inputs)}
+    work = _Pass(graph, inputs[0])
+    states = {number: x.contiguous(memory_format=work.layout) for number, x in enumerate(inputs)}
     for state in sorted({*states, *graph.group.incoming}):
         if state in graph.group.incoming:
             total = work.node(state)
@@ -98,17 +98,15 @@ def batched(graph: Graph, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
 class _Pass:
     """One forward pass of a cell."""
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, like: Tensor):
+        self.layout = layout_of(like)
         branches = [_branch(graph, flow) for flow in graph.flows]
         self.maps: dict[Hashable, Tensor] = {}
         self.arrived: dict[int, list[Tensor]] = {}
         self.seen: list[Seen] = []
         self.leaving = _grouped([b for b in branches if b.direct], lambda b: b.source)
         self.ending = _grouped([b for b in branches if not b.direct], lambda b: b.target)
-        places = tuple(b.place for b in branches)
-        assert graph.weights is not None
-        used = graph.weights[_index(places, graph.weights.device)]
-        self.weights = dict(zip(places, used.unbind(), strict=True))
+        self.weights = graph.picked([b.place for b in branches])
         self.kernels = self._stacked()
 
     def _stacked(self) -> dict[Hashable, Tensor]:
@@ -122,7 +120,7 @@ class _Pass:
         found: dict[Hashable, Tensor] = {}
         for key, nodes in stacks.items():
             stack = torch.cat([weight for weights in nodes.values() for weight in weights])
-            stack = stack.contiguous().flatten().view(stack.shape)  # forget channels_last: maps are not
+            stack = stack.contiguous(memory_format=self.layout)
             sizes = [len(weights) * len(weights[0]) for weights in nodes.values()]
             found |= {(target, key): part for target, part in zip(nodes, torch.split(stack, sizes), strict=True)}
         return found
@@ -159,11 +157,11 @@ class _Pass:
                 alike = [self.weights[b.place] for b in mixture.get((target, key), [])]
                 entries.append(_sum(alike) if alike else zero)
         matrix = torch.stack([entry for entry in entries if entry is not None]).view(len(targets), -1)
-        flat = _joined(list(maps.values())).reshape(x.shape[0], len(maps), -1)
-        # bmm, since matmul would fold the images into the pixels by copies
-        product = torch.bmm(matrix.to(flat.dtype).expand(len(flat), -1, -1), flat).view(len(flat), -1, *x.shape[1:])
-        for target, part in zip(targets, product.unbind(1), strict=True):
-            self.arrived.setdefault(target, []).append(part)
+        rows = torch.stack([_in_memory(each, self.layout).flatten() for each in maps.values()])
+        product = (matrix.to(rows.dtype) @ rows).view(-1, *_in_memory(x, self.layout).shape)
+        for target, part in zip(targets, product.unbind(), strict=True):
+            whole = part.permute(0, 3, 1, 2) if self.layout == torch.channels_last else part
+            self.arrived.setdefault(target, []).append(whole)
 
     # All others: target by target, step by step
 
@@ -214,7 +212,7 @@ class _Pass:
         if len(weight) != sum(map(len, mine)):  # maps of several sizes meet here
             weight = torch.cat(mine)
         if like is None:
-            return F.conv2d(block, weight, groups=len(branches))
+            return _pointwise(block, weight, len(branches))
         groups = len(branches) * like.groups
         return F.conv2d(block, weight, None, like.stride, like.padding, like.dilation, groups)
 
@@ -329,12 +327,17 @@ def _grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     return groups
 
 
-def _index(places: tuple[int, ...], device: torch.device) -> Tensor:
-    return torch.tensor(places, dtype=torch.long) if device.type == "cpu" else _index_on(places, device)
+def layout_of(x: Tensor) -> torch.memory_format:
+    """In which order the numbers of a map lie; all maps of a cell keep that of its first input."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
 
 
-@lru_cache(maxsize=1024)
-def _index_on(places: tuple[int, ...], device: torch.device) -> Tensor:
-    """Kept, since a CUDA graph reads it again; from pinned memory, since any other copy waits for the device."""
-    index = torch.tensor(places, dtype=torch.long)
-    return (index.pin_memory() if device.type == "cuda" else index).to(device, non_blocking=True)
+def _in_memory(x: Tensor, layout: torch.memory_format) -> Tensor:
+    return x.permute(0, 2, 3, 1) if layout == torch.channels_last else x
+
+
+def _pointwise(block: Tensor, weight: Tensor, groups: int) -> Tensor:
+    if groups > 1 and block.device.type == "cuda":
+        return grouped_pointwise(block, weight, groups)
+    return F.conv2d(block, weight, groups=groups)

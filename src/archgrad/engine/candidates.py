@@ -51,9 +51,14 @@ def candidates(network: nn.Module) -> list[Candidate]:
     return found
 
 
+def cells_of(network: nn.Module) -> list[Cell]:
+    """All cells of a network."""
+    return [module for module in network.modules() if isinstance(module, Cell)]
+
+
 def cells(owner: str, network: nn.Module) -> list[Cell]:
     """All cells of a network; refused, in the name of who asks, where there are none."""
-    found = [module for module in network.modules() if isinstance(module, Cell)]
+    found = cells_of(network)
     if not found:
         raise ArchgradError(f"{owner} changes the cells of a supernet (archgrad.engine.Cell), and this one has none")
     return found

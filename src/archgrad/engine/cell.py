@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from archgrad import operations
 from archgrad.choice import Row, Site
+from archgrad.devices import placed
 from archgrad.engine.checkpoint import recomputed
-from archgrad.engine.executor import executor_for
+from archgrad.engine.executor import compute, executor_for
 from archgrad.engine.graph import Flow, Graph, computed, reached
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Edge, Group, Kept
@@ -113,11 +114,11 @@ class Cell(Site):
     def forward(self, *inputs: Tensor) -> list[Tensor]:
         executor, row = executor_for(self.executor, inputs[0]), self.row
 
-        def compute(weights: Tensor, *inputs: Tensor) -> list[Tensor]:
-            states = executor(self._graph(row._replace(weights=weights)), inputs)
-            return [states[state] for state in self.outputs]
+        def states(weights: Tensor, *inputs: Tensor) -> list[Tensor]:
+            found = compute(executor, self._graph(row._replace(weights=weights)), inputs)
+            return [found[state] for state in self.outputs]
 
-        return recomputed(self, compute, (row.weights, *inputs)) if self.checkpoint else compute(row.weights, *inputs)
+        return recomputed(self, states, (row.weights, *inputs)) if self.checkpoint else states(row.weights, *inputs)
 
     def _graph(self, row: Row) -> Graph:
         weights, active = row.weights, row.active
@@ -134,7 +135,7 @@ class Cell(Site):
         edges = None if row.edges is None else row.edges.flatten()
         order = None
         if self.random_channels and self.training:
-            order = torch.randperm(self.channels).to(weights.device, non_blocking=True)
+            order = placed(torch.randperm(self.channels), weights.device)
         return Graph(self.group, self.strides, flows, flat, self.share, order, edges, row.added)
 
     def settle(self, kept: Kept) -> nn.Module:
@@ -169,6 +170,6 @@ class SettledCell(nn.Module):
 
     def forward(self, *inputs: Tensor) -> list[Tensor]:
         flows = [Flow(edge, 0, operation) for edge, operation in zip(self.places, self.operations, strict=True)]
-        executor = executor_for("auto", inputs[0], settled=True)
-        states = executor(Graph(self.group, self.strides, flows, share=self.share), inputs)
+        graph = Graph(self.group, self.strides, flows, share=self.share)
+        states = compute(executor_for("auto", inputs[0]), graph, inputs, settled=True)
         return [states[state] for state in self.outputs]

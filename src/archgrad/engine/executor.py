@@ -11,20 +11,20 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from archgrad.engine.auto import fastest
 from archgrad.engine.batched import batched
 from archgrad.engine.graph import Graph
 from archgrad.engine.loop import loop
-from archgrad.engine.native import native
+from archgrad.engine.native import known_of, native
 from archgrad.engine.plain import plain
+from archgrad.engine.usage import usage
 from archgrad.errors import unknown
 
 Executor = Callable[[Graph, Sequence[Tensor]], dict[int, Tensor]]
 """(what is computed, input states) → every state."""
 
 EXECUTORS: dict[str, Executor] = {"plain": plain, "loop": loop, "batched": batched, "native": native}
-
-SMALL = 2**14
-"""Values of a map up to which, on a CPU, calling operators takes longer than what they compute: few are then faster."""
+AUTO = "auto"
 
 _forced: ContextVar[str | None] = ContextVar("archgrad_executor", default=None)
 
@@ -39,23 +39,27 @@ def forced(name: str) -> Iterator[None]:
         _forced.reset(token)
 
 
-def executor_for(name: str, x: Tensor, settled: bool = False) -> Executor:
-    """The executor of that name; ``"auto"`` picks one by where ``x`` is and what is done to it.
+def is_forced() -> bool:
+    """Whether this is inside a block of `forced`."""
+    return _forced.get() is not None
 
-    A ``settled`` cell has too few similar operations for the stacking of ``batched`` to pay.
+
+def executor_for(name: str, x: Tensor) -> str:
+    """The executor that is meant by a name, for maps like ``x`` and what is being done to them.
+
+    It stays ``"auto"`` where the graph of the cell decides (see `compute`). A cell that is computed again in backward
+    asks only once, in forward.
     """
     name = _forced.get() or name
-    if name == "auto":
-        name = _fastest(x)
-    if settled and name == "batched":
-        name = "plain"
+    if name == AUTO:
+        return _auto(x)
     if name not in EXECUTORS:
-        raise unknown("executor", name, ["auto", *EXECUTORS])
-    return EXECUTORS[name]
+        raise unknown("executor", name, [AUTO, *EXECUTORS])
+    return name
 
 
-def _fastest(x: Tensor) -> str:
-    """``batched`` on a GPU; on a CPU ``loop``, or ``batched`` for small maps, in full precision and reverse mode."""
+def _auto(x: Tensor) -> str:
+    """``batched`` on a GPU; on a CPU, in full precision and reverse mode, what the graph says; else ``plain``."""
     transformed = forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active()
     several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
     if x.dim() != 4 or transformed or several:
@@ -64,6 +68,20 @@ def _fastest(x: Tensor) -> str:
         return "batched"
     if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return "plain"
-    if x.dtype not in (torch.float32, torch.float64):
-        return "plain"
-    return "batched" if x.numel() <= SMALL else "loop"
+    return AUTO if x.dtype in (torch.float32, torch.float64) else "plain"
+
+
+def compute(name: str, graph: Graph, inputs: Sequence[Tensor], settled: bool = False) -> dict[int, Tensor]:
+    """Every state of the cell, by the executor that `executor_for` names.
+
+    A ``settled`` cell has too few similar operations for the stacking of ``batched`` to pay.
+    """
+    known = None
+    if name == AUTO:
+        known = known_of(graph)
+        name = fastest(graph, inputs, known)
+    if settled and name == "batched":
+        name = "plain"
+    if not torch.compiler.is_compiling():
+        usage().executors.add(name)
+    return native(graph, inputs, known) if name == "native" else EXECUTORS[name](graph, inputs)

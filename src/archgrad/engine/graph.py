@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -54,7 +55,8 @@ class Graph(NamedTuple):
     def completed(self, target: int, mixed: Tensor, states: Mapping[int, Tensor]) -> Tensor:
         """A state from the sum of what its flows bring, together with what passed them by."""
         if self.added is not None:
-            mixed = mixed + self.added[list(self.group.incoming[target])].sum().to(mixed)
+            incoming = self.group.incoming[target]  # neighbours, since edges are listed by their targets
+            mixed = mixed + self.added[incoming[0] : incoming[-1] + 1].sum().to(mixed)
         if self.share == 1:
             return mixed
         total: Tensor | None = None
@@ -69,6 +71,18 @@ class Graph(NamedTuple):
         assert total is not None
         return shuffled(torch.cat([mixed, total], 1), self.share)
 
+    def picked(self, places: Sequence[int]) -> dict[int, Tensor]:
+        """Place → weight. Cut out piece by piece: an index would have to be brought to the device first."""
+        assert self.weights is not None
+        used = set(places)
+        edges = {place for place in used if place - 1 not in used} | {place + 1 for place in used} - used
+        cuts = sorted({0, *edges, len(self.weights)})
+        found: dict[int, Tensor] = {}
+        for start, piece in zip(cuts, torch.split(self.weights, [b - a for a, b in pairwise(cuts)]), strict=False):
+            if start in used:
+                found |= enumerate(piece.unbind(), start)
+        return found
+
     def empty(self, states: Mapping[int, Tensor], target: int) -> Tensor:
         """The zeros that stand for a sum without flows."""
         number = self.group.incoming[target][0]
@@ -78,12 +92,14 @@ class Graph(NamedTuple):
 
 def shuffled(x: Tensor, groups: int) -> Tensor:
     """Channel shuffle: the first of every group, then the second of every group, and so on; the last may be smaller."""
-    count, channels, *size = x.shape
-    if channels % groups == 0:
-        return x.view(count, groups, channels // groups, *size).transpose(1, 2).reshape(x.shape)
+    channels = x.shape[1]
     width = -(-channels // groups)
-    order = [start + offset for offset in range(width) for start in range(0, channels, width)]
-    return x[:, [place for place in order if place < channels]]
+    parts = torch.split(x, width, 1)
+    last = parts[-1].shape[1]
+    if last < width:  # what all groups have, and then what only the full ones have
+        both = [part[:, :last] for part in parts], [part[:, last:] for part in parts[:-1]]
+        return torch.cat([torch.stack(some, 2).flatten(1, 2) for some in both if some], 1)
+    return torch.stack(parts, 2).flatten(1, 2)
 
 
 def computed(

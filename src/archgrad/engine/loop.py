@@ -31,7 +31,8 @@ def loop(graph: Graph, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
 
     State by state: finish it by adding up what has arrived, then compute all that leaves it.
     """
-    edges, weights = graph.group.edges, graph.weights
+    edges = graph.group.edges
+    used = None if graph.weights is None else graph.picked([flow.place for flow in graph.flows])
     states = dict(enumerate(inputs))
     statistics: list[BatchStatistics] = []
     arrived: dict[int, list[tuple[int, Term]]] = {target: [] for target in graph.group.incoming}
@@ -42,7 +43,7 @@ def loop(graph: Graph, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
             if not terms:
                 total = graph.empty(states, state)
             else:
-                mixture = None if weights is None else weights[torch.tensor(places, device=weights.device)]
+                mixture = None if used is None else torch.stack([used[place] for place in places])
                 total, seen = mixed_sum(terms, None if mixture is None else mixture.to(terms[0].z.dtype))
                 statistics += seen
             states[state] = graph.completed(state, total, states)

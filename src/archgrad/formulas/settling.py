@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from archgrad.context import Alphas, Context
+from archgrad.devices import placed
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype, Group, Kept
 from archgrad.supernet import Supernet
@@ -71,7 +72,7 @@ def edge_shares(group: Group, betas: Float[Tensor, "edges 1"]) -> Float[Tensor, 
 def selectable(group: Group, weights: Float[Tensor, "... edges ops"]) -> Float[Tensor, "... edges ops"]:
     """The weights of the candidates that a genotype may keep, 0 elsewhere."""
     may = [[op in group.selectable(number) for op in group.operations] for number in range(len(group.edges))]
-    return weights * torch.tensor(may).to(weights, non_blocking=True)
+    return weights * placed(torch.tensor(may), weights.device, weights.dtype)
 
 
 def strengths(weights: Float[Tensor, "... edges"]) -> Float[Tensor, "... edges"]:
@@ -92,7 +93,7 @@ def inclusion(weights: Float[Tensor, "... edges"], keep: int) -> Float[Tensor, "
     if keep >= count:
         return torch.ones_like(weights)
     q = strengths(weights)
-    orders = torch.tensor(list(itertools.permutations(range(count), keep)), device=q.device)
+    orders = placed(torch.tensor(list(itertools.permutations(range(count), keep))), q.device)
     drawn = q[..., orders]
     before = drawn.cumsum(-1) - drawn
     chance = (drawn / (1 - before)).prod(-1)

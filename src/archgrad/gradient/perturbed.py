@@ -15,6 +15,7 @@ from torch import Tensor
 from archgrad.anneal import Anneal, value_at
 from archgrad.context import Alphas, Context
 from archgrad.derivatives import derivatives
+from archgrad.devices import placed
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.gradient.plain import Plain
 from archgrad.mixture import Mixture
@@ -98,7 +99,7 @@ class Perturbed(WeightGradient):
         drawn = {}
         for name, ball in balls.items():
             uniform = torch.rand(ball.centre.shape[1:], generator=context.generator(f"perturbation {name}"))
-            drawn[name] = ball.centre + epsilon * (2 * uniform.to(ball.centre) - 1)
+            drawn[name] = ball.centre + epsilon * (2 * placed(uniform, ball.centre.device, ball.centre.dtype) - 1)
         return drawn
 
     def _attacked(
@@ -156,7 +157,7 @@ class _Ball:
 
     @classmethod
     def around(cls, centre: Tensor, alive: Bool[Tensor, "sites edges ops"], epsilon: float) -> _Ball:
-        centre, alive = centre.detach(), alive.to(centre.device)
+        centre, alive = centre.detach(), placed(alive, centre.device)
         low = torch.where(alive, (centre - epsilon).clamp_min(0), centre)
         return cls(centre, torch.minimum(low, centre), torch.where(alive, centre + epsilon, centre))
 

@@ -127,7 +127,7 @@ def uses_batch(norm: nn.BatchNorm2d) -> bool:
     return norm.training or norm.running_mean is None
 
 
-def _require_once() -> None:
+def require_once() -> None:
     """Refuse a backward pass that is to be differentiated again.
 
     torch's ``once_differentiable`` notices it only where a whole graph is worked off: `torch.autograd.grad` with inputs
@@ -215,7 +215,7 @@ class _MixedSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        _require_once()
+        require_once()
         weights, out, *rest = ctx.saved_tensors
         terms = len(ctx.batch)
         maps, small = rest[: 3 * terms], rest[3 * terms :]
@@ -332,7 +332,7 @@ class _Standardise(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, None]:
         if grad is None:
             return None, None
-        _require_once()
+        require_once()
         result, deviation = ctx.saved_tensors
         g, y = as_rows(grad).contiguous(), as_rows(result)
         sums, products = column_products(g, y, torch.zeros_like(deviation), torch.ones_like(deviation))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -84,13 +84,13 @@ def _convolved(whole: nn.Conv2d, x: Tensor, size: KernelSize, mask: Tensor | Non
     return whole.through(x, convolve) if isinstance(whole, LowRankConv) else convolve(x, whole.weight)
 
 
-@lru_cache(maxsize=64)
+@cache
 def _covered(sizes: tuple[KernelSize, ...], device: torch.device) -> Float[Tensor, "members height width"]:
     """1 where the kernel of a size lies within the one that holds all."""
-    masks = torch.zeros(len(sizes), *_bounds(sizes))
+    masks = torch.zeros(len(sizes), *_bounds(sizes), device=device)  # filled there: nothing is copied
     for mask, size in zip(masks, sizes, strict=True):
         centre(mask, size).fill_(1)
-    return (masks.pin_memory() if device.type == "cuda" else masks).to(device, non_blocking=True)
+    return masks
 
 
 def _bounds(sizes: Sequence[KernelSize]) -> KernelSize:

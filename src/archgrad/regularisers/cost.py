@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from archgrad.anneal import Anneal
 from archgrad.choice import Site
 from archgrad.context import Alphas, Context
+from archgrad.devices import placed
 from archgrad.engine import Cell
 from archgrad.engine.candidates import candidates
 from archgrad.engine.trace import INPUTS, counted, without_data
@@ -107,7 +108,9 @@ class Cost(Regulariser):
 def _expected(group: Group, mixture: Mixture, costs: Float[Tensor, "sites edges ops"]) -> Float[Tensor, " sites"]:
     weights = selectable(group, mixture[group.name])
     mass = weights.sum(-1)
-    per_edge = (weights * costs.to(weights)).sum(-1) / mass.clamp_min(torch.finfo(mass.dtype).tiny)
+    per_edge = (weights * placed(costs, weights.device, weights.dtype)).sum(-1) / mass.clamp_min(
+        torch.finfo(mass.dtype).tiny
+    )
     if group.keep is None:
         return per_edge.sum(-1)
     shares = mixture.edges.get(group.name)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from archgrad.anneal import Anneal
+from archgrad.devices import placed
 from archgrad.errors import ArchgradError
 from archgrad.formulas.dirichlet import concentrations
 from archgrad.roles import SumOverEdges
@@ -38,7 +39,7 @@ class DirichletAnchor(SumOverEdges):
         weights: Float[Tensor, "sites edges ops"],
         exists: Bool[Tensor, "edges ops"],
     ) -> Float[Tensor, " edges"]:
-        mask = exists.to(alpha.device, non_blocking=True)
+        mask = placed(exists, alpha.device)
         c = concentrations(alpha).where(mask, 1.0)  # at 1 every summand below vanishes
         if self.distance == "l2":
             return (c - 1).square().sum(-1)

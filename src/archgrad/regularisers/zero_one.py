@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from archgrad.anneal import Anneal
+from archgrad.devices import placed
 from archgrad.errors import ArchgradError
 from archgrad.roles import MeanOverEdges
 
@@ -35,6 +36,6 @@ class ZeroOne(MeanOverEdges):
         weights: Float[Tensor, "sites edges ops"],
         exists: Bool[Tensor, "edges ops"],
     ) -> Float[Tensor, " entries"]:
-        entries = exists.flatten().nonzero()[:, 0].to(alpha.device, non_blocking=True)
+        entries = placed(exists.flatten().nonzero()[:, 0], alpha.device)
         away = alpha.flatten()[entries].sigmoid() - 0.5
         return -(away.square() if self.distance == "l2" else away.abs())

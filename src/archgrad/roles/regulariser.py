@@ -10,6 +10,7 @@ from torch import Tensor
 
 from archgrad.anneal import Anneal, value_at
 from archgrad.context import Alphas, Clock, Context
+from archgrad.devices import placed
 from archgrad.mixture import Mixture
 from archgrad.objective import Objective
 from archgrad.roles.relaxation import masked
@@ -65,7 +66,7 @@ class OverEdges(Regulariser):
                 alpha = masked(alpha, mask)
                 if not bool(mask.any(-1).all()):
                     rows = mask.any(-1).nonzero()[:, 0]
-                    mask, rows = mask[rows], rows.to(alpha.device, non_blocking=True)
+                    mask, rows = mask[rows], placed(rows, alpha.device)
                     alpha, weights = alpha[rows], weights[:, rows]
             exists = torch.ones(alpha.shape, dtype=torch.bool) if mask is None else mask
             found.append(self.values(alpha, weights, exists).flatten())

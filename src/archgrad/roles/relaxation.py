@@ -12,6 +12,7 @@ from torch import Tensor
 
 from archgrad.anneal import Anneal, ends
 from archgrad.context import Alphas, Clock, Context
+from archgrad.devices import fetched, placed
 from archgrad.errors import ArchgradError
 from archgrad.mixture import Mixture
 
@@ -38,7 +39,7 @@ class Now:
         shape = (self.sites if per == "site" else 1, *alpha.shape)
         drawn = torch.rand(shape, generator=context.generator(f"relaxation {self.group}"), dtype=torch.float64)
         tiny = torch.finfo(torch.float64).tiny
-        return drawn.clamp_(tiny, 1 - 2**-53).to(alpha, non_blocking=True)
+        return placed(drawn.clamp_(tiny, 1 - 2**-53), alpha.device, alpha.dtype)
 
     def gumbel(self, alpha: Float[Tensor, "edges ops"], per: Per = "step") -> Float[Tensor, "draws edges ops"]:
         """Standard Gumbel numbers, −log(−log u)."""
@@ -75,7 +76,7 @@ class Relaxation:
             found = self.weights(masked(alpha, mask), Now(group, sites[group], context))
             self._check(group, found, alpha)
             if mask is not None:
-                found = found.masked_fill(~mask.to(found.device, non_blocking=True), 0)
+                found = found.masked_fill(~placed(mask, found.device), 0)
                 active[group] = mask.expand(sites[group], -1, -1)
                 if context.clock.epoch == context.clock.step == 0:  # once per run: looking waits for the device
                     self._require_numbers(group, found)
@@ -106,21 +107,22 @@ def masked(alpha: Float[Tensor, "edges ops"], mask: Bool[Tensor, "edges ops"] | 
     if mask is None:
         return alpha
     closed = ~(mask | ~mask.any(-1, keepdim=True))
-    return alpha.masked_fill(closed.to(alpha.device, non_blocking=True), -torch.inf)
+    return alpha.masked_fill(placed(closed, alpha.device), -torch.inf)
 
 
 def hardened(mixture: Mixture) -> Mixture:
     """The one-hot mixture of the largest weights, with the gradient of the soft one; only the winners are computed.
 
-    Which candidate won is read on the host, once per group.
+    Which candidates won is read on the host, in one transfer for all groups.
     """
-    weights, active = {}, {}
+    weights, winners = {}, {}
     for group, soft in mixture.items():
         winner = torch.zeros_like(soft).scatter(-1, soft.argmax(-1, keepdim=True), 1.0)
         if group in mixture.active:  # nobody wins where nothing is left
-            winner = winner * mixture.active[group].to(winner, non_blocking=True)
+            winner = winner * placed(mixture.active[group], winner.device, winner.dtype)
         weights[group] = winner + soft - soft.detach()
-        active[group] = winner.detach().bool().cpu()
+        winners[group] = winner.detach().bool()
+    active = dict(zip(winners, fetched(list(winners.values())), strict=True))
     return Mixture(weights, active, mixture.extras)
 
 

@@ -13,7 +13,7 @@ from archgrad.engine.native.library import library
 from archgrad.engine.native.memory import memory
 from archgrad.engine.native.plan import D_WEIGHTS, FIELDS, IMAGES, THREADS, WEIGHTS, Places, Plan
 from archgrad.errors import ArchgradError
-from archgrad.kernels.mixed_sum import _require_once, uses_batch
+from archgrad.kernels.mixed_sum import require_once, uses_batch
 
 _VIEW = FIELDS["view"]
 NORM = np.array([_VIEW.index(n) for n in ("norm", "track", "gamma", "beta", "running_mean", "running_var", "batches")])
@@ -86,7 +86,7 @@ class _Function(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        _require_once()
+        require_once()
         plan, parts = ctx.plan, ctx.parts
         factors, mixture, arena, *tensors = ctx.saved_tensors
         given, weights = tensors[: parts.given], tensors[parts.given : parts.given + parts.weights]

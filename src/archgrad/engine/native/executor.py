@@ -18,14 +18,15 @@ from archgrad.engine.native.recipe import Recipe, recipe_of
 from archgrad.errors import ArchgradWarning
 
 
-def native(graph: Graph, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
+def native(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe] | None = None) -> dict[int, Tensor]:
     """Every state of the cell; what the kernels do not know is computed by torch and added to what they compute.
 
-    They know float32 on a CPU: in anything else, and without a compiler, ``loop`` computes.
+    They know float32 on a CPU: in anything else, and without a compiler, ``loop`` computes. ``known``: `known_of` the
+    graph, where somebody has it already.
     """
     if not fits(inputs) or not _there():
         return loop(graph, inputs)
-    known = {number: recipe for number, flow in enumerate(graph.flows) if (recipe := recipe_of(flow.operation))}
+    known = known_of(graph) if known is None else known
     states = dict(enumerate(inputs))
     try:
         for targets in _parts(graph, known):
@@ -33,6 +34,11 @@ def native(graph: Graph, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
     except MismatchError:
         return loop(graph, inputs)
     return states
+
+
+def known_of(graph: Graph) -> dict[int, Recipe]:
+    """The flows that the kernels can compute, by number."""
+    return {number: recipe for number, flow in enumerate(graph.flows) if (recipe := recipe_of(flow.operation))}
 
 
 def fits(inputs: Sequence[Tensor]) -> bool:

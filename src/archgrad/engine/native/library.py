@@ -55,6 +55,11 @@ def library() -> ctypes.CDLL:
     return found
 
 
+def build() -> str:
+    """Tells builds of the kernels apart: of these sources, by this compiler with its flags, for this processor."""
+    return Path(library()._name).stem.removeprefix("kernels-")
+
+
 @cache
 def stride_of(channels: int) -> int:
     """How far apart the pixels of a map of so many channels are in the kernels' memory."""

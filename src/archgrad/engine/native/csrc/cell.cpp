@@ -112,6 +112,9 @@ constexpr int ROW = 16;    // vectors of channels start at multiples of it
 constexpr int CHUNK = 64;  // pixels that are convolved before their statistics are taken: they stay in the first cache
 constexpr int PARTS = 8;   // of a batch, each with weight gradients of its own
 
+// A distance between pixels of which several are read at once: were it whole lines of the cache, all would lie in one
+// bank of it, and be read one after the other.
+int apart(int stride) { return stride % 16 ? stride : stride + 8; }
 int up(int64_t channels) { return padded((int)channels, ROW); }
 int64_t pixels(const Map& m) { return m.height * m.width; }
 const float* mean(const View& v) { return v.vectors; }
@@ -281,27 +284,46 @@ void pack_filter(const Work& w, const Gather& g, float* out) {
         for (int c = 0; c < w.C; c++) out[t * w.stride + c] = w.conv->depthwise_weight[c * taps + g.number[t]];
 }
 
-void pack_matrix(const Cell& cell, const Work& w, const int* number, int n, float* out) {
-    for (int t = 0; t < n; t++)
-        for (int m = 0; m < w.conv->members; m++) {
-            const Member& k = cell.members[w.conv->first_member + m];
-            for (int i = 0; i < w.C; i++)
-                for (int o = 0; o < k.channels; o++)
-                    out[dense_place(t * w.C + i, n * w.C, (int)k.offset + o, w.out_stride, w.out_lanes)] =
-                        k.weight[o * k.by_out + i * k.by_in + number[t] * k.by_tap];
+// Every weight of a convolution's n taps, in tiles that stay in cache: on one side the inputs of an output lie side by
+// side, on the other the outputs of an input.
+template <class Visit> static INLINE void for_weights(const Cell& cell, const Work& w, int n, Visit visit) {
+    constexpr int TILE = 16;
+    for (int m = 0; m < w.conv->members; m++) {
+        const Member& k = cell.members[w.conv->first_member + m];
+        for (int first_o = 0; first_o < k.channels; first_o += TILE)
+            for (int t = 0; t < n; t++)
+                for (int first_i = 0; first_i < w.C; first_i += TILE)
+                    for (int o = first_o; o < std::min(first_o + TILE, (int)k.channels); o++)
+                        for (int i = first_i; i < std::min(first_i + TILE, w.C); i++) visit(k, t, i, o);
+    }
+}
+
+// `dense_place` of the columns of a matrix, without a division for each weight.
+struct Columns {
+    std::vector<std::pair<size_t, int>> all;
+    Columns(int count, int rows, int width, int L) : all(count) {
+        for (int c = 0; c < count; c++) {
+            const size_t at = dense_place(0, rows, c, width, L);
+            all[c] = {at, rows > 1 ? (int)(dense_place(1, rows, c, width, L) - at) : 0};
         }
+    }
+    size_t at(int row, int column) const { return all[column].first + (size_t)row * all[column].second; }
+};
+
+void pack_matrix(const Cell& cell, const Work& w, const int* number, int n, float* out) {
+    const Columns columns(w.channels, n * w.C, w.out_stride, w.out_lanes);
+    for_weights(cell, w, n, [&](const Member& k, int t, int i, int o) {
+        out[columns.at(t * w.C + i, (int)k.offset + o)] = k.weight[o * k.by_out + i * k.by_in + number[t] * k.by_tap];
+    });
 }
 
 // the same turned round, from the outputs to what they read
 void pack_turned(const Cell& cell, const Work& w, const int* number, int n, float* out) {
-    for (int t = 0; t < n; t++)
-        for (int m = 0; m < w.conv->members; m++) {
-            const Member& k = cell.members[w.conv->first_member + m];
-            for (int o = 0; o < k.channels; o++)
-                for (int i = 0; i < w.C; i++)
-                    out[dense_place(t * w.channels + (int)k.offset + o, n * w.channels, i, w.stride, w.lanes)] =
-                        k.weight[o * k.by_out + i * k.by_in + number[t] * k.by_tap];
-        }
+    const Columns columns(w.C, n * w.channels, w.stride, w.lanes);
+    for_weights(cell, w, n, [&](const Member& k, int t, int i, int o) {
+        out[columns.at(t * w.channels + (int)k.offset + o, i)] =
+            k.weight[o * k.by_out + i * k.by_in + number[t] * k.by_tap];
+    });
 }
 
 struct Scratch {  // of one thread
@@ -324,6 +346,8 @@ ReadWork read_of(const Cell& cell, const Read& read, std::vector<Work>& works) {
     r.read = &read, r.view = &cell.views[read.view], r.map = &cell.maps[r.view->map];
     r.lanes = lanes_for((int)r.view->channels), r.stride = padded((int)r.view->channels, r.lanes);
     r.frame.height = (int)r.map->height, r.frame.width = (int)r.map->width, r.frame.stride = r.stride;
+    for (int k = 0; k < read.convs; k++)
+        if (!cell.convs[read.first_conv + k].depthwise.present) r.frame.stride = apart(r.stride);
     r.first = (int)works.size(), r.count = (int)read.convs;
     for (int k = 0; k < r.count; k++) {
         const Conv& conv = cell.convs[read.first_conv + k];
@@ -337,7 +361,7 @@ void plan_spatial(Work& w, const Frame& frame) {
     static const int zero = 0;
     w.spatial = forwards(heap, w.has_filter() ? w.conv->depthwise : w.conv->dense, frame, *w.out);
     w.tap0 = (int*)&zero;
-    w.rows = line(heap, w.spatial.P, w.stride);
+    w.rows = line(heap, w.spatial.P, w.has_matrix() ? apart(w.stride) : w.stride);
     w.rows_out = line(heap, w.spatial.P, w.out_stride);
     if (w.has_filter()) w.filter = heap.zeros<float>((size_t)w.spatial.n * w.stride);
 }
@@ -384,7 +408,7 @@ void take_moments(int lanes, const float* y, int stride, int count, bool first, 
 
 void convolve(const Work& w, const float* frame, int64_t i) {
     float* y = image(*(Map*)w.out, i);
-    float* z = scratch.z.get((size_t)CHUNK * w.stride);
+    float* z = scratch.z.get((size_t)CHUNK * apart(w.stride));
     for (int p = 0; p < w.spatial.P; p += CHUNK) {
         const int n = std::min(CHUNK, w.spatial.P - p);
         float* to = y + (size_t)p * w.out_stride;
@@ -659,10 +683,10 @@ void gather(const Backward& b, const std::vector<int64_t>& views, const Map& map
 void plan_backward(const Cell& cell, Work& w, bool needs_input, int units) {
     const Map& in = *w.in;
     const Geometry& g = w.has_filter() ? w.conv->depthwise : w.conv->dense;
-    const int dz_stride = w.has_filter() ? w.stride : w.out_stride;
+    const int dz_stride = w.has_filter() ? w.stride : apart(w.out_stride);
     w.back = backwards(heap, g, *w.out, (int)in.height, (int)in.width, dz_stride, w.stride);
     w.dz_at = w.back.frame.inside(heap);
-    w.dy_at = w.has_filter() && w.has_matrix() ? w.rows_out : w.dz_at;
+    w.dy_at = w.has_filter() && w.has_matrix() ? line(heap, w.spatial.P, apart(w.out_stride)) : w.dz_at;
     for (int part = 0; part < w.back.count && needs_input; part++) {
         const size_t n = w.back.parts[part].n;
         if (w.has_filter()) w.filters[part] = heap.zeros<float>(n * w.stride);
@@ -694,7 +718,7 @@ void convolve_backward(const Backward& b, const Work& w, const float* frame, int
     const bool both = w.has_filter() && w.has_matrix();
     const int P = w.spatial.P;
     float* dz = scratch.dz.get(w.back.frame.size());
-    float* dy = both ? scratch.dy.get((size_t)P * w.out_stride) : dz;
+    float* dy = both ? scratch.dy.get((size_t)P * apart(w.out_stride)) : dz;
     w.back.frame.clear_edge(dz);
     gather(b, b.of_map[w.conv->out], *w.out, i, dy, w.dy_at, false);
     with_lanes(w.lanes, [&](auto lanes) {
@@ -713,7 +737,7 @@ void convolve_backward(const Backward& b, const Work& w, const float* frame, int
     if (!w.weights || !w.has_matrix()) return;
     const float* z = frame;
     if (both) {
-        float* again = scratch.z.get((size_t)P * w.stride);
+        float* again = scratch.z.get((size_t)P * apart(w.stride));
         spatial_filter(w, frame, 0, P, again);
         z = again;
     }
@@ -841,16 +865,11 @@ void finish_weights(const Cell& cell, const Work& w, int units) {
         for (int c = 0; c < w.C; c++)
             for (int t = 0; t < w.spatial.n; t++)
                 w.conv->d_depthwise_weight[c * w.spatial.n + t] = w.d_filter[(size_t)t * w.stride + c];
-    const int taps = w.has_filter() ? 1 : w.spatial.n;
-    for (int m = 0; m < w.conv->members; m++) {
-        const Member& k = cell.members[w.conv->first_member + m];
+    for_weights(cell, w, w.has_filter() ? 1 : w.spatial.n, [&](const Member& k, int t, int i, int o) {
         if (k.d_weight)
-            for (int t = 0; t < taps; t++)
-                for (int c = 0; c < w.C; c++)
-                    for (int o = 0; o < k.channels; o++)
-                        k.d_weight[o * k.by_out + c * k.by_in + t * k.by_tap] =
-                            w.d_matrix[((size_t)t * w.C + c) * w.out_stride + k.offset + o];
-    }
+            k.d_weight[o * k.by_out + i * k.by_in + t * k.by_tap] =
+                w.d_matrix[((size_t)t * w.C + i) * w.out_stride + k.offset + o];
+    });
 }
 
 struct SourceWork {

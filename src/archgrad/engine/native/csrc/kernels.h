@@ -9,9 +9,12 @@
 
 // ---- convolutions -----------------------------------------------------------------------------------------------
 
+// As many sums as registers hold beside what they are made of: 16 of 32, 12 of 16, or 8 where each pixel takes a pointer.
 template <int L, int G> struct Block {
-    static constexpr int pixels = MANY ? 8 : 8 / G;
+    static constexpr int pixels = MANY ? 8 : G > 1 ? 6 : 8;
 };
+
+constexpr int NEAR = 16384;  // bytes of weights, or of gradients, that stay in the first cache while pixels pass by
 
 // Where the weight of an output is in what `dense` reads: two vectors of outputs after the other, each as [tap][in],
 // so that the innermost loop reads one stretch of memory.
@@ -20,7 +23,7 @@ static INLINE size_t dense_place(int row, int rows, int out, int width, int L) {
     return (size_t)pair * 2 * L * rows + (size_t)row * wide + out - pair * 2 * L;
 }
 
-// out[p] (+)= sum_t sum_c in[p + t][c] * w[t][c][:], vectors v .. v+G-1
+// out[p] (+)= sum_t sum_c in[p + t][c] * w[t][c][:], vectors v .. v+G-1, whose weights w begins with
 template <int L, int G>
 static void dense_some(const float* in, const int* in_at, int P, const int* tap, int taps, int C, const float* w, int v,
                        float* out, const int* out_at, bool add) {
@@ -34,7 +37,7 @@ static void dense_some(const float* in, const int* in_at, int P, const int* tap,
             x[b] = in + in_at[q];
             UNROLL for (int g = 0; g < G; g++) acc[b][g] = add ? load<L>(out + out_at[q] + (v + g) * L) : Vec<L>{};
         }
-        const float* row = w + (size_t)v * L * taps * C;
+        const float* row = w;
         for (int t = 0; t < taps; t++) {
             const int base = tap[t];
             for (int c = 0; c < C; c++, row += G * L) {
@@ -52,12 +55,24 @@ static void dense_some(const float* in, const int* in_at, int P, const int* tap,
     }
 }
 
+template <int L, int G>
+static INLINE void dense_near(const float* in, const int* in_at, int P, const int* tap, int taps, int C, const float* w,
+                              int v, float* out, const int* out_at, bool add) {
+    const int some = std::max(1, NEAR / (C * G * L * 4));
+    int t = 0;
+    do {  // once also without taps: pixels that nobody reads get zeros
+        dense_some<L, G>(in, in_at, P, tap + t, std::min(some, taps - t), C, w + (size_t)(v * taps + t * G) * C * L, v, out,
+                         out_at, add || t);
+        t += some;
+    } while (t < taps);
+}
+
 template <int L>
 static void dense(const float* in, const int* in_at, int P, const int* tap, int taps, int C, const float* w, int V,
                   float* out, const int* out_at, bool add) {
     int v = 0;
-    for (; v + 2 <= V; v += 2) dense_some<L, 2>(in, in_at, P, tap, taps, C, w, v, out, out_at, add);
-    for (; v < V; v++) dense_some<L, 1>(in, in_at, P, tap, taps, C, w, v, out, out_at, add);
+    for (; v + 2 <= V; v += 2) dense_near<L, 2>(in, in_at, P, tap, taps, C, w, v, out, out_at, add);
+    for (; v < V; v++) dense_near<L, 1>(in, in_at, P, tap, taps, C, w, v, out, out_at, add);
 }
 
 // the same with one filter per channel: w[t][channel]
@@ -136,11 +151,15 @@ template <int L>
 static void outer(const float* in, const int* in_at, const int* tap, int taps, int C, const float* g, const int* g_at,
                   int P, int V, float* d) {
     constexpr int R = MANY ? 8 : 4;
-    for (int t = 0; t < taps; t++, d += C * V * L) {
-        int c = 0;
-        for (; c + R <= C; c += R) outer_rows<L, R>(in + tap[t], in_at, g, g_at, P, c, C, V, d);
-        for (; c < C; c += 4) outer_rows<L, 4>(in + tap[t], in_at, g, g_at, P, c, C, V, d);
-    }
+    const int some = std::max(32, NEAR / (V * L * 4));
+    for (int p = 0; p < P; p += some)
+        for (int t = 0; t < taps; t++) {
+            const int n = std::min(some, P - p);
+            float* at = d + (size_t)t * C * V * L;
+            int c = 0;
+            for (; c + R <= C; c += R) outer_rows<L, R>(in + tap[t], in_at + p, g, g_at + p, n, c, C, V, at);
+            for (; c < C; c += 4) outer_rows<L, 4>(in + tap[t], in_at + p, g, g_at + p, n, c, C, V, at);
+        }
 }
 
 // d[t][:] += sum_p in[p + t][:] * g[p][:], taps t .. t+T-1
