@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from archgrad.data.augmentation import Augmentation
 from archgrad.data.dataset import Subset
 from archgrad.data.items import Items
+from archgrad.data.workers import workers_told
 from archgrad.errors import ArchgradError
 from archgrad.nested import mapped
 from archgrad.randomness import derive, generator
@@ -94,15 +95,17 @@ class Batches:
             yield chosen.inputs, chosen.targets
 
     def _streamed(self, epoch: int, order: Int[Tensor, " n"], parts: list[slice]) -> Iterator[Batch]:
-        source, examples = self.subset.inputs, isinstance(self.subset.inputs, Items)
+        inputs = self.subset.inputs
+        items = inputs if isinstance(inputs, Items) else None
+        source: Any = inputs if items is None else items.fetcher
 
         def seeded(place: int) -> tuple[int, int]:
-            return place, derive(self.seed, "item", epoch, int(source.numbers[place]))
+            return place, derive(self.seed, "item", epoch, int(inputs.numbers[place]))
 
         batches: list[Any] = [order[part].tolist() for part in parts]
         loader: DataLoader[Any] = DataLoader(
             source,  # fetched by __getitems__, one call per batch
-            batch_sampler=[list(map(seeded, batch)) for batch in batches] if examples else batches,
+            batch_sampler=batches if items is None else [list(map(seeded, batch)) for batch in batches],
             num_workers=self.workers,
             collate_fn=source.stack,
             pin_memory=self.device.type == "cuda",
@@ -110,12 +113,16 @@ class Batches:
             generator=torch.Generator().manual_seed(derive(self.seed, "workers", epoch)),
         )
         order = order.to(self.device, non_blocking=True)
-        try:
+        with workers_told(self.workers):
             for part, batch in zip(parts, loader, strict=True):
-                placed = mapped(lambda tensor: tensor.to(self.device, non_blocking=True), batch)
-                yield placed if examples else (placed, self.subset.targets[order[part]])
-        except ArchgradError as error:  # a worker's error arrives with its traceback as text, the message at the end
-            raise ArchgradError(str(error).strip().splitlines()[-1].removeprefix(f"{_NAME}: ")) from None
+                if items is None:
+                    yield batch.to(self.device, non_blocking=True), self.subset.targets[order[part]]
+                else:
+                    x, y = items.batch(batch)
+                    yield mapped(self._placed, x), mapped(self._placed, y)
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, non_blocking=True)
 
     def _prepared(self, x: Any, epoch: int, step: int) -> Any:
         if not isinstance(x, Tensor):
@@ -147,6 +154,3 @@ def _laid_out(x: Tensor) -> Tensor:
 
 def _plain(x: Tensor) -> Tensor:
     return _laid_out(_scaled(x))
-
-
-_NAME = f"{ArchgradError.__module__}.{ArchgradError.__qualname__}"
