@@ -21,6 +21,9 @@ from archgrad.errors import ArchgradError
 
 T = TypeVar("T")
 
+TASK = 64
+"""Images that a thread takes at a time: each alone would cost as much as its decoding."""
+
 LOOKED_AT = 50_000
 """Images whose heads are read before the first is decoded."""
 
@@ -216,9 +219,14 @@ def spread(count: int, most: int) -> list[int]:
 
 def in_threads(function: Callable[[T], None], values: Sequence[T]) -> None:
     """Call a function on every value, several at a time; its first error ends it."""
+
+    def several(start: int) -> None:
+        for value in values[start : start + TASK]:
+            function(value)
+
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         try:
-            for _ in pool.map(function, values):
+            for _ in pool.map(several, range(0, len(values), TASK)):
                 pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
