@@ -40,7 +40,7 @@ def train_genotype(
     """
     space = spaces.get(space) if isinstance(space, str) else space
     genotype = space.parse(genotype) if isinstance(genotype, str) else space.check(genotype)
-    dataset = datasets.load(data, image_size=image_size)
+    dataset = datasets.load(data, image_size=image_size, unreadable=options.get("unreadable", "refuse"))
     shape = space.fitting(dataset)
     auxiliary = recipe_of(recipe).auxiliary_weight > 0
     settings = {**spaces.record(space), "genotype": space.format(genotype), **shape, "auxiliary": auxiliary}
@@ -123,4 +123,8 @@ def _network(space: Space, genotype: Genotype, settings: dict[str, Any], seed: i
 def dataset_of(run: Path | str) -> Dataset:
     """The dataset that a run used, loaded again as it was."""
     config = Run.open(run).config
-    return datasets.load(config.get("source") or config["data"], image_size=config.get("image_size"))
+    return datasets.load(
+        config.get("source") or config["data"],
+        image_size=config.get("image_size"),
+        unreadable=config.get("unreadable", "refuse"),
+    )

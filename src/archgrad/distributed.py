@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self, TypeVar
 
 import torch
@@ -44,8 +45,9 @@ def first_of_machine() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
+@lru_cache
 def note(text: str) -> None:
-    """Say a line on standard error, once per machine."""
+    """Say a line on standard error, once per machine, and only once."""
     if first_of_machine():
         print(f"archgrad: {text}", file=sys.stderr)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -90,12 +90,27 @@ class Loop(ABC):
     # Running
 
     def started(
-        self, out: Path | str | None, config: Mapping[str, Any], resume: bool
+        self,
+        out: Path | str | None,
+        config: Mapping[str, Any],
+        resume: bool,
+        inputs: Callable[[], Mapping[str, Any]],
+        changed: str,
     ) -> AbstractContextManager[Run | None]:
-        """A context that holds the run directory, for the main process alone; without ``out`` nothing is written."""
+        """A context that holds the run directory, for the main process alone; without ``out`` nothing is written.
+
+        ``inputs``: what identifies data and network; ``changed``: whether a run goes on with other ones.
+        """
 
         def begin() -> None:
-            self.run = Run.start(out, config, resume) if out is not None else None
+            if out is None:
+                return
+            self.run = Run.start(out, config, resume)
+            try:
+                self.run.bind(inputs(), changed == "accept")
+            except BaseException:
+                self.run.close()
+                raise
 
         self.world.from_main(begin)
         return self.run or nullcontext()

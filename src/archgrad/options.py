@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from functools import reduce
+from functools import reduce, wraps
 from operator import or_
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from archgrad.errors import ArchgradError
 
 SIMPLE = (str, int, float, bool, type(None))
 """What a person can type as it is."""
@@ -61,3 +63,17 @@ def gathers(**groups: Mapping[str, inspect.Parameter]) -> Callable[[Callable[...
         return command
 
     return decorate
+
+
+def without_null(function: Callable[..., None]) -> Callable[..., None]:
+    """The command, which refuses ``null`` in the place of an option that needs a value: the parser lets it pass."""
+    parameters, hints = inspect.signature(function).parameters, get_type_hints(function)
+
+    @wraps(function)
+    def command(**given: Any) -> None:
+        for name, value in given.items():
+            if value is None and parameters[name].default is not None and type(None) not in get_args(hints.get(name)):
+                raise ArchgradError(f"--{name.rstrip('_')}: needs a value, and null is none")
+        function(**given)
+
+    return command

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from archgrad import data as datasets
 from archgrad.attacks import Attack
 from archgrad.attacks.victim import Victim
 from archgrad.data import Augmentation, Batches, Dataset, Subset
+from archgrad.data.fingerprint import fingerprint
 from archgrad.distributed import World, synchronise_batch_norm
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import (
@@ -28,6 +29,7 @@ from archgrad.evaluation import (
     load_weights,
     require_fitting,
 )
+from archgrad.identity import of_network, require_way
 from archgrad.loop import Loop
 from archgrad.method import describe
 from archgrad.nested import called, leaves
@@ -68,9 +70,13 @@ def train(
     seed: int = 0,
     out: Path | str | None = None,
     validation: float = 0.0,
+    limit: int | None = None,
+    unreadable: str = "refuse",
+    class_weights: str | Sequence[float] | None = None,
     device: str | torch.device | None = None,
     mixed_precision: str = "no",
     resume: bool = True,
+    changed: str = "refuse",
     progress: bool = True,
     checkpoint_seconds: float = 300.0,
     test_every: int = 0,
@@ -82,17 +88,20 @@ def train(
     `"quick"`, `"adversarial"` or a `Recipe`, of which `epochs` and `batch_size` change the values. `validation`: share
     of the training set that is held out to choose the best epoch; with 0 the last epoch counts. The test set never
     chooses anything; `test_every` reports the primary metric on it every so many epochs. An incomplete last batch of an
-    epoch is left out.
+    epoch is left out. `limit`, `unreadable`, `class_weights`: as `archgrad.data.load`.
 
     `out`: run directory, written and, with the same settings, resumed from its last checkpoint with the same result
     bit for bit; None writes nothing. Checkpoints come after every epoch and every `checkpoint_seconds`. `settings` are
-    recorded with the others, such as the genotype. `device`, `mixed_precision` as `World.start`.
+    recorded with the others, such as the genotype. With other data or another network a run is not resumed, unless
+    `changed` is `"accept"`. `device`, `mixed_precision` as `World.start`.
 
     Raises ArchgradError for unusable settings and data, and when the loss stops being finite.
     """
     chosen = recipe_of(recipe, epochs, batch_size)
+    require_way(changed)
     world = World.start(device, mixed_precision)
-    dataset = load_shared(data, world)
+    reading = {"limit": limit, "unreadable": unreadable, "class_weights": class_weights}
+    dataset = load_shared(data, world, **reading)
     if chosen.batch_size % world.size:
         raise ArchgradError(f"batch size {chosen.batch_size} cannot be shared by {world.size} processes evenly")
     require_fitting(network, dataset)
@@ -103,14 +112,20 @@ def train(
         **(settings or {}),
         "data": dataset.name,
         "task": dataset.task.reading.record(),
+        **reading,
         "recipe": {**asdict(chosen), "adversarial": describe(chosen.adversarial)},
         "seed": seed,
         "validation": validation,
         "mixed_precision": mixed_precision,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
+    identity = of_network(network)
     training = _Training(network, dataset, chosen, seed, validation, test_every, world)
-    with training.started(out, config, resume):
+
+    def inputs() -> dict[str, Any]:
+        return {"data": fingerprint(dataset), "network": identity}
+
+    with training.started(out, config, resume, inputs, changed):
         if not training.resume():
             training.save()
         with isolated(seed, "train"):

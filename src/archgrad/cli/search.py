@@ -53,6 +53,9 @@ def search(
         data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
         out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default; an interrupted run there is continued exactly
         image_size: bring the images to this many pixels first
+        limit: use so many training images at most, the same number of every class
+        unreadable: refuse images that cannot be read, or skip them
+        class_weights: weights of the classes in the loss: balanced, or a number per class, separated by commas
         epochs: epochs of the search; the method's published number by default
         batch_size: images per batch and process; the method's by default
         seed: everything random follows from it
@@ -61,6 +64,7 @@ def search(
         device: cpu, cuda, cuda:1, mps; the best there is by default
         mixed_precision: no or bf16
         diagnose: every how many epochs signs of collapse are looked for; 0 never
+        changed: refuse to continue a run with other data or another network, or accept them
         progress: show a progress bar on terminals
         alpha_lr: learning rate of alphas; the method's by default; auto lets alphas of a short search travel as far
             as in the published one

@@ -41,6 +41,10 @@ def train(
         out: run directory of a genotype's training
         epochs: instead of the recipe's
         batch_size: instead of the recipe's
+        limit: use so many training images at most, the same number of every class
+        unreadable: refuse images that cannot be read, or skip them
+        class_weights: weights of the classes in the loss: balanced, or a number per class, separated by commas
+        changed: refuse to continue a run with other data or another network, or accept them
         validation: share of the training set held out to choose the best epoch; 0 takes the last epoch
         seed: everything random follows from it
         device: cpu, cuda, cuda:1, mps; the best there is by default
