@@ -11,6 +11,7 @@ from torch import nn
 from archgrad import data as datasets
 from archgrad import spaces
 from archgrad.data import Dataset
+from archgrad.data.load import recorded
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import load_weights
 from archgrad.genotype import Genotype
@@ -40,7 +41,7 @@ def train_genotype(
     """
     space = spaces.get(space) if isinstance(space, str) else space
     genotype = space.parse(genotype) if isinstance(genotype, str) else space.check(genotype)
-    dataset = datasets.load(data, image_size=image_size, unreadable=options.get("unreadable", "refuse"))
+    dataset = datasets.load(data, image_size=image_size, **_reading(options))
     shape = space.fitting(dataset)
     auxiliary = recipe_of(recipe).auxiliary_weight > 0
     settings = {**spaces.record(space), "genotype": space.format(genotype), **shape, "auxiliary": auxiliary}
@@ -78,6 +79,8 @@ def train_found(
             f"{run}: a network of your own was searched ({config['space']}): build it in Python with "
             "supernet.settle(genotype) and use archgrad.train"
         )
+    if data is None:  # read as the search has read them, unless something else is asked for
+        options |= _reading(config) | recorded(options)
     space = spaces.recorded(config, **(fields or {}))
     found = space.check(Genotype.from_dict(searched.read_json("genotype.json")))
     draw = generator(seed, "random genotypes")
@@ -126,5 +129,10 @@ def dataset_of(run: Path | str) -> Dataset:
     return datasets.load(
         config.get("source") or config["data"],
         image_size=config.get("image_size"),
-        unreadable=config.get("unreadable", "refuse"),
+        **_reading(config),
     )
+
+
+def _reading(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How files are read, as a run or the options of one say."""
+    return {name: value for name, value in recorded(config).items() if name in ("unreadable", "label_column")}

@@ -16,6 +16,7 @@ from archgrad.data import Batches
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import load_state
+from archgrad.identity import require_way
 from archgrad.optim import Averages
 from archgrad.progress import Progress
 from archgrad.runs import Run
@@ -101,6 +102,7 @@ class Loop(ABC):
 
         ``inputs``: what identifies data and network; ``changed``: whether a run goes on with other ones.
         """
+        require_way(changed)
 
         def begin() -> None:
             if out is None:

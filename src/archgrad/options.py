@@ -33,6 +33,12 @@ def options_of(function: Callable[..., Any], leaving_out: Iterable[str] = ()) ->
     }
 
 
+def some_of(function: Callable[..., Any], names: Iterable[str]) -> dict[str, inspect.Parameter]:
+    """Those parameters of a function, as `options_of` gives them."""
+    options = options_of(function)
+    return {name: options[name] for name in names}
+
+
 def _typed(hint: Any) -> Any:
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     simple = [kind for kind in kinds if kind in SIMPLE]

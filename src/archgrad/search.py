@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from archgrad.bilevel import Bilevel, MakeSupernet
 from archgrad.context import Clock, Context
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.data.fingerprint import fingerprint
+from archgrad.data.load import recorded
 from archgrad.decision import Decision, decision
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, require_whole
 from archgrad.evaluation import evaluate_subset, load_shared
 from archgrad.genotype import Genotype
-from archgrad.identity import require_way
 from archgrad.loop import Loop
 from archgrad.method import Method, describe
 from archgrad.nested import leaves
@@ -65,9 +65,6 @@ def search(
     data: str | Path | Dataset = "digits",
     *,
     image_size: int | None = None,
-    limit: int | None = None,
-    unreadable: str = "refuse",
-    class_weights: str | Sequence[float] | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     seed: int = 0,
@@ -81,14 +78,15 @@ def search(
     changed: str = "refuse",
     progress: bool = True,
     checkpoint_seconds: float = 60.0,
+    **reading: Any,
 ) -> SearchResult:
     """Search an architecture.
 
     ``network``: a space, whose fields are the size of the supernet, or its name, or any module with choices.
     ``method``: a `Method`, or the name of one, then with its published settings for the space.
-    ``image_size``: bring images to this many pixels first. ``limit``, ``unreadable``, ``class_weights``: as
-    `archgrad.data.load`. ``epochs``, ``batch_size``: the method's; ``batch_size`` is
-    that of one process.
+    ``image_size``: bring images to this many pixels first. ``epochs``, ``batch_size``: the method's; ``batch_size`` is
+    that of one process. ``reading``: ``limit``, ``unreadable``, ``label_column``, ``class_weights`` as
+    `archgrad.data.load`.
     ``train_fraction`` of the training set trains the weights, the rest the alphas; the split is stratified and follows
     from ``seed``.
     ``diagnose``: look for signs of collapse every so many epochs, or as a given `Diagnose` says; 0 for never. It does
@@ -101,11 +99,8 @@ def search(
     """
     space = spaces.get(network) if isinstance(network, str) else network if isinstance(network, Space) else None
     method = _method(method, space, epochs, batch_size)
-    signs = _signs(diagnose)
-    require_way(changed)
     world = World.start(device, mixed_precision)
-    reading = {"image_size": image_size, "limit": limit, "unreadable": unreadable, "class_weights": class_weights}
-    dataset = load_shared(data, world, **reading)
+    dataset = load_shared(data, world, image_size=image_size, **reading)
 
     def make(size: Mapping[str, int], epoch: int) -> Supernet:
         with torch.random.fork_rng():
@@ -118,7 +113,7 @@ def search(
             **(spaces.record(space) if space else {"space": type(getattr(network, "network", network)).__name__}),
             "data": str(data) if isinstance(data, str | Path) else dataset.name,
             "task": dataset.task.reading.record(),
-            **reading,
+            **recorded({"image_size": image_size, **reading}),
             "seed": seed,
             "train_fraction": train_fraction,
             "mixed_precision": mixed_precision,
@@ -126,7 +121,7 @@ def search(
             "method": describe(method),
         }
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
-        loop = Search(make, method, dataset, world, seed, train_fraction, signs, space.name if space else "")
+        loop = Search(make, method, dataset, world, seed, train_fraction, _signs(diagnose), space.name if space else "")
         with loop.started(out, config, resume, loop.inputs, changed):
             loop.begin()
             loop.fit(progress, checkpoint_seconds)

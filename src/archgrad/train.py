@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from archgrad.attacks import Attack
 from archgrad.attacks.victim import Victim
 from archgrad.data import Augmentation, Batches, Dataset, Subset
 from archgrad.data.fingerprint import fingerprint
+from archgrad.data.load import recorded
 from archgrad.distributed import World, synchronise_batch_norm
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import (
@@ -29,7 +30,7 @@ from archgrad.evaluation import (
     load_weights,
     require_fitting,
 )
-from archgrad.identity import of_network, require_way
+from archgrad.identity import of_network
 from archgrad.loop import Loop
 from archgrad.method import describe
 from archgrad.nested import called, leaves
@@ -70,9 +71,6 @@ def train(
     seed: int = 0,
     out: Path | str | None = None,
     validation: float = 0.0,
-    limit: int | None = None,
-    unreadable: str = "refuse",
-    class_weights: str | Sequence[float] | None = None,
     device: str | torch.device | None = None,
     mixed_precision: str = "no",
     resume: bool = True,
@@ -81,6 +79,7 @@ def train(
     checkpoint_seconds: float = 300.0,
     test_every: int = 0,
     settings: Mapping[str, Any] | None = None,
+    **reading: Any,
 ) -> TrainResult:
     """Train a network in place from the weights that it has, and test it at the end.
 
@@ -88,7 +87,8 @@ def train(
     `"quick"`, `"adversarial"` or a `Recipe`, of which `epochs` and `batch_size` change the values. `validation`: share
     of the training set that is held out to choose the best epoch; with 0 the last epoch counts. The test set never
     chooses anything; `test_every` reports the primary metric on it every so many epochs. An incomplete last batch of an
-    epoch is left out. `limit`, `unreadable`, `class_weights`: as `archgrad.data.load`.
+    epoch is left out. `reading`: `limit`, `unreadable`, `label_column`,
+    `class_weights` as `archgrad.data.load`.
 
     `out`: run directory, written and, with the same settings, resumed from its last checkpoint with the same result
     bit for bit; None writes nothing. Checkpoints come after every epoch and every `checkpoint_seconds`. `settings` are
@@ -98,9 +98,7 @@ def train(
     Raises ArchgradError for unusable settings and data, and when the loss stops being finite.
     """
     chosen = recipe_of(recipe, epochs, batch_size)
-    require_way(changed)
     world = World.start(device, mixed_precision)
-    reading = {"limit": limit, "unreadable": unreadable, "class_weights": class_weights}
     dataset = load_shared(data, world, **reading)
     if chosen.batch_size % world.size:
         raise ArchgradError(f"batch size {chosen.batch_size} cannot be shared by {world.size} processes evenly")
@@ -112,20 +110,15 @@ def train(
         **(settings or {}),
         "data": dataset.name,
         "task": dataset.task.reading.record(),
-        **reading,
+        **recorded(reading),
         "recipe": {**asdict(chosen), "adversarial": describe(chosen.adversarial)},
         "seed": seed,
         "validation": validation,
         "mixed_precision": mixed_precision,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
-    identity = of_network(network)
     training = _Training(network, dataset, chosen, seed, validation, test_every, world)
-
-    def inputs() -> dict[str, Any]:
-        return {"data": fingerprint(dataset), "network": identity}
-
-    with training.started(out, config, resume, inputs, changed):
+    with training.started(out, config, resume, training.inputs, changed):
         if not training.resume():
             training.save()
         with isolated(seed, "train"):
@@ -151,6 +144,7 @@ class _Training(Loop):
         super().__init__(recipe.epochs, world, dataset.task.with_label_smoothing(recipe.label_smoothing))
         self.recipe, self.seed, self.dataset, self.test_every = recipe, seed, dataset, test_every
         self.learning_rate = recipe.lr
+        self.identity = of_network(network)
         self.trained: nn.Module = synchronise_batch_norm(network, world).to(
             world.device, memory_format=torch.channels_last
         )  # type: ignore[call-overload]
@@ -191,6 +185,10 @@ class _Training(Loop):
     def history(self) -> list[dict[str, Any]]:
         """One record per epoch."""
         return self.records
+
+    def inputs(self) -> dict[str, Any]:
+        """What identifies the data and the network."""
+        return {"data": fingerprint(self.dataset), "network": self.identity}
 
     def payload(self) -> dict[str, Any]:
         return {"optimiser": self.optimiser.state_dict(), "best": self.best}

@@ -128,7 +128,7 @@ def test_bad_parquet_files_are_named(tmp_path: Path):
     with pytest.raises(ArchgradError, match="no image column"):
         data.load(tmp_path)
     pq.write_table(pa.table({"image": [b"x"], "coarse": [1], "fine": [1]}), file)
-    with pytest.raises(ArchgradError, match="coarse, fine could each be the labels: name one by label_column"):
+    with pytest.raises(ArchgradError, match="coarse, fine could each be the labels: name one by --label_column"):
         data.load(tmp_path)
     file.rename(tmp_path / "dev-0.parquet")
     with pytest.raises(ArchgradError, match=r"no train-\*\.parquet"):

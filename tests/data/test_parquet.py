@@ -143,7 +143,7 @@ def test_the_names_are_those_of_the_column_that_is_asked_for(tmp_path: Path):
     dataset = data.load(tmp_path, label_column="coarse_label", quiet=True)
     assert (dataset.task.class_names, numbers(dataset)) == (("animal", "thing"), coarse)
     write(tmp_path / "train-0.parquet", metadata=features(a=["x", "y"], b=["u", "v", "w"]), a=coarse, b=LABELS)
-    with pytest.raises(ArchgradError, match="a, b could each be the labels: name one by label_column"):
+    with pytest.raises(ArchgradError, match="a, b could each be the labels: name one by --label_column"):
         data.load(tmp_path)
 
 
@@ -162,7 +162,7 @@ def test_names_may_stand_by_number(tmp_path: Path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"id": list(range(12))}, "no label column .* name one by label_column; it has"),
+        ({"id": list(range(12))}, "no label column .* name one by --label_column; it has"),
         ({"image_id": LABELS}, "no label column"),
         ({"serial": list(range(12))}, "the column 'serial' is different in every row and holds no classes"),
         ({"caption": [f"picture {n}" for n in range(12)]}, "the column 'caption' is different in every row"),

@@ -125,6 +125,18 @@ def test_a_set_is_as_rich_as_its_richest_image(tmp_path: Path, colour: int):
     assert data.load(tmp_path, quiet=True).shape == (1, 2, 2)
 
 
+def test_twelve_bits_in_files_of_sixteen_are_noticed(tmp_path: Path):
+    for top, words in ((4095, "16-bit images end at 4,095 of 65,535, and keep 16 levels"), (65535, "")):
+        for number in range(6):
+            folder = tmp_path / "ab"[number % 2]
+            folder.mkdir(exist_ok=True)
+            pixels = np.array([[top, 17 * number]], dtype=np.uint16)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+        about = data.load(tmp_path, quiet=True).about
+        assert words in about
+        assert ("16-bit" in about) == bool(words)
+
+
 def test_what_cannot_be_read_is_named_in_one_line(tmp_path: Path):
     for number in range(6):
         folder = tmp_path / "ab"[number % 2]

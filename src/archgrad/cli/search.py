@@ -10,11 +10,13 @@ from typing import Any, Literal
 from torch import nn
 
 import archgrad
+from archgrad import data as datasets
 from archgrad import methods, spaces
+from archgrad.data.load import READING
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, unknown
 from archgrad.method import ROLES, SEVERAL, Method
-from archgrad.options import gathers, option, options_of
+from archgrad.options import gathers, option, options_of, some_of
 from archgrad.randomness import isolated
 from archgrad.runs import default_directory
 
@@ -31,7 +33,8 @@ KINDS: dict[str, Any] = {
 
 
 @gathers(
-    settings=options_of(archgrad.search, leaving_out=("out", "resume", "checkpoint_seconds")),
+    settings=options_of(archgrad.search, leaving_out=("out", "resume", "checkpoint_seconds"))
+    | some_of(datasets.load, READING),
     changes={name: option(name, kind | None) for name, kind in KINDS.items()},
 )
 def search(
@@ -55,6 +58,7 @@ def search(
         image_size: bring the images to this many pixels first
         limit: use so many training images at most, the same number of every class
         unreadable: refuse images that cannot be read, or skip them
+        label_column: the column of labels in Parquet files
         class_weights: weights of the classes in the loss: balanced, or a number per class, separated by commas
         epochs: epochs of the search; the method's published number by default
         batch_size: images per batch and process; the method's by default

@@ -28,6 +28,9 @@ from archgrad.data.twins import twins
 from archgrad.errors import ArchgradError, ArchgradWarning
 from archgrad.tasks import Classification
 
+DARK = 2**14
+"""Numbers of 16-bit images below which something is said: they may be those of 12 bits in files of 16."""
+
 
 @dataclass(frozen=True)
 class DirectoryOptions:
@@ -114,6 +117,11 @@ def _notes(found: Found, look: Look, labelling: Labelling, options: DirectoryOpt
         notes.append(f"the labels {listing(labelling.names)} are classes 0 to {len(labelling.names) - 1}")
     if look.transparent:
         notes.append(f"transparent pixels show {BACKGROUND}")
+    if look.deepest is not None and look.deepest < DARK:
+        notes.append(
+            f"16-bit images end at {look.deepest:,} of 65,535, and keep {look.deepest // 257 + 1} levels of 8 bits: "
+            "bring them to the full range"
+        )
     if options.limit is not None:
         notes.append(f"limited to {options.limit:,} training images, balanced")
     return notes

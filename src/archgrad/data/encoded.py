@@ -167,10 +167,12 @@ class Look:
     """What the heads of a set's images say: whether any has colours or transparent pixels, and the size of the first.
 
     `looked_at` of them were opened, all unless there are very many; `transparent` counts those with transparency.
+    `deepest`: the largest number in some of those with 16 bits; None where there are none.
     """
 
     colours: bool
     transparent: int
+    deepest: int | None
     looked_at: int
     height: int
     width: int
@@ -181,16 +183,27 @@ class Look:
         places = [(source, number) for source in sources for number in range(len(source))]
         chosen = [places[index] for index in spread(len(places), LOOKED_AT)]
         heads: list[tuple[bool, bool]] = []
+        deep: list[tuple[ImageSource, int]] = []
 
         def look(place: tuple[ImageSource, int]) -> None:
             with suppress(UnreadableError):
                 image = opened(_content(*place))
                 heads.append((has_colours(image), has_alpha(image)))
+                if image.mode.startswith("I"):
+                    deep.append(place)
 
         in_threads(look, chosen)
         height, width = _first_size(places)
         colours, alpha = (sum(head[part] for head in heads) for part in (0, 1))
-        return cls(bool(colours), alpha, len(heads), height, width)
+        return cls(bool(colours), alpha, _deepest(deep), len(heads), height, width)
+
+
+def _deepest(places: Sequence[tuple[ImageSource, int]]) -> int | None:
+    found = []
+    for index in spread(len(places), 64):
+        with suppress(UnreadableError, OSError):
+            found.append(int(np.asarray(opened(_content(*places[index]))).max()))
+    return max(found, default=None)
 
 
 def _first_size(places: Sequence[tuple[ImageSource, int]]) -> tuple[int, int]:

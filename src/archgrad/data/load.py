@@ -6,7 +6,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,9 @@ from archgrad.tasks import Classification
 
 _FUNCTION = re.compile(r"(?!folder:)[\w.]+:\w+")  # package.module:function
 UNREADABLE = ("refuse", "skip")
+READING = ("limit", "unreadable", "label_column", "class_weights")
+"""Options of `load` that searches and trainings hand on to it, beside the size of images."""
+
 MEMORY = 4 * 2**30  # bytes of decoded images up to which a set is kept in memory
 
 
@@ -143,6 +146,12 @@ def load(
     if class_weights is not None:
         dataset = weighted(dataset, class_weights)
     return dataset if augmentation is None else replace(dataset, augmentation=augmentation)
+
+
+def recorded(reading: Mapping[str, Any]) -> dict[str, Any]:
+    """How data are read, as a run records it: the size of images, and what of `READING` is not the usual."""
+    size = {"image_size": reading["image_size"]} if "image_size" in reading else {}
+    return size | {name: reading[name] for name in READING if reading.get(name) not in (None, UNREADABLE[0])}
 
 
 def _named(data: Any, root: Path, download: bool, options: DirectoryOptions) -> Dataset:

@@ -169,7 +169,7 @@ def _read(files: Sequence[Path], label_column: str | None) -> tuple[ImageColumn,
     if label_column is None and first[1] not in LABELS and len(labels) > 2 and len(set(labels)) == len(labels):
         raise ArchgradError(
             f"{files[0]}: the column {first[1]!r} is different in every row and holds no classes: "
-            f"name one by label_column; there are {listing(first[0].names)}"
+            f"name one by --label_column; there are {listing(first[0].names)}"
         )
     return ImageColumn(pa.chunked_array(images, pa.large_binary()), files, starts[:-1]), labels, *first
 
@@ -207,9 +207,9 @@ def _columns(schema: pa.Schema, label_column: str | None, file: Path) -> tuple[s
         if len(candidates) == 1:
             return image, candidates[0]
         if candidates:
-            raise ArchgradError(f"{file}: {listing(candidates)} could each be the labels: name one by label_column")
+            raise ArchgradError(f"{file}: {listing(candidates)} could each be the labels: name one by --label_column")
     wanted = " or ".join(map(repr, LABELS[:3]))
-    raise ArchgradError(f"{file}: no label column {wanted}: name one by label_column; it has {schema.names}")
+    raise ArchgradError(f"{file}: no label column {wanted}: name one by --label_column; it has {schema.names}")
 
 
 def _is_image(kind: pa.DataType) -> bool:

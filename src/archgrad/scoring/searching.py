@@ -74,16 +74,8 @@ def search(
     """
     require_way(changed)
     chosen = strategies.get(strategy) if isinstance(strategy, str) else strategy
-    scorer = Scorer.of(
-        space,
-        proxy,
-        data,
-        image_size=image_size,
-        batch_size=batch_size,
-        seed=seed,
-        supernet=supernet,
-        unreadable=unreadable,
-    )
+    shown: Any = {"image_size": image_size, "batch_size": batch_size, "unreadable": unreadable}
+    scorer = Scorer.of(space, proxy, data, seed=seed, supernet=supernet, **shown)
     require_positive("search", budget=budget, **_given(max_parameters=max_parameters, max_flops=max_flops))
     if len(scorer.proxies) > 1 and not isinstance(chosen, ParetoEvolution):
         raise ArchgradError(f"search: {type(chosen).__name__} follows one proxy, got {', '.join(scorer.proxies)}")
