@@ -12,6 +12,7 @@ from torch import nn
 from archgrad import data as datasets
 from archgrad import spaces
 from archgrad.data import Dataset
+from archgrad.data.load import recorded
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import WEIGHTS
 from archgrad.genotype import Genotype
@@ -43,7 +44,7 @@ def train_genotype(
     """
     space = spaces.get(space) if isinstance(space, str) else space
     genotype = space.parse(genotype) if isinstance(genotype, str) else space.check(genotype)
-    dataset = datasets.load(data, image_size=image_size)
+    dataset = datasets.load(data, image_size=image_size, **_reading(options))
     shape = space.fitting(dataset)
     auxiliary = recipe_of(recipe).auxiliary_weight > 0
     settings = {**spaces.record(space), "genotype": space.format(genotype), **shape, "auxiliary": auxiliary}
@@ -71,7 +72,7 @@ def train_own(
     settings = {"network": f"{kind.__module__}:{kind.__qualname__}", "genotype": genotype.to_json()}
     source = {"source": str(data), "image_size": image_size} if isinstance(data, str | Path) else {}
     settled = supernet.settle(genotype, seed=derive(seed, "network"))
-    dataset = datasets.load(data, image_size=image_size)
+    dataset = datasets.load(data, image_size=image_size, **_reading(options))
     return train(settled, dataset, recipe=recipe, seed=seed, out=out, settings={**settings, **source}, **options)
 
 
@@ -98,6 +99,8 @@ def train_found(
     config = searched.config
     if config.get("command") != "search":
         raise ArchgradError(f"{run} is not the run of a search, but of {config.get('command')!r}")
+    if data is None:  # read as the search has read them, unless something else is asked for
+        options |= _reading(config) | recorded(options)
     found = Genotype.from_dict(searched.read_json("genotype.json"))
     draw = generator(seed, "random genotypes")
     if config["space"] in spaces.SPACES:
@@ -164,4 +167,13 @@ def _network(space: Space, genotype: Genotype, settings: dict[str, Any], seed: i
 def dataset_of(run: Path | str) -> Dataset:
     """The dataset that a run used, loaded again as it was."""
     config = Run.open(run).config
-    return datasets.load(config.get("source") or config["data"], image_size=config.get("image_size"))
+    return datasets.load(
+        config.get("source") or config["data"],
+        image_size=config.get("image_size"),
+        **_reading(config),
+    )
+
+
+def _reading(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How files are read, as a run or the options of one say."""
+    return {name: value for name, value in recorded(config).items() if name in ("unreadable", "label_column")}

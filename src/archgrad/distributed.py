@@ -7,9 +7,11 @@ Start with `torchrun --nproc_per_node N -m archgrad …` or `accelerate launch`;
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self, TypeVar
 
 import torch
@@ -41,6 +43,13 @@ def first_of_machine() -> bool:
     A problem may come before the processes have joined, so it is torchrun's environment that tells.
     """
     return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+@lru_cache
+def note(text: str) -> None:
+    """Say a line on standard error, once per machine, and only once."""
+    if first_of_machine():
+        print(f"archgrad: {text}", file=sys.stderr)
 
 
 @dataclass(frozen=True)

@@ -148,13 +148,12 @@ class Accumulator:
         return Evaluation(mean, self.task.computed(self.metrics), int(count), self.task)
 
 
-def load_shared(data: str | Path | Dataset, world: World, image_size: int | None = None) -> Dataset:
-    """Load a dataset on every process; a download is for one process, while the others wait."""
-    if isinstance(data, Dataset):
-        return data
-    if world.size > 1:
-        world.from_main(lambda: datasets.load(data) and None)
-    return datasets.load(data, image_size=image_size)
+def load_shared(data: str | Path | Dataset, world: World, **options: Any) -> Dataset:
+    """Load a dataset on every process; a download is for one process, while the others wait. Options as `data.load`."""
+    if world.size > 1 and not isinstance(data, Dataset):
+        world.from_main(lambda: datasets.load(data, **options) and None)
+        options["quiet"] = True
+    return datasets.load(data, **options)
 
 
 @torch.no_grad()

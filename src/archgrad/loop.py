@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from archgrad.distributed import World
 from archgrad.engine.usage import Usage, recorded
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import load_state
+from archgrad.identity import require_way
 from archgrad.optim import Averages
 from archgrad.progress import Progress
 from archgrad.runs import Run
@@ -92,11 +93,29 @@ class Loop(ABC):
     # Running
 
     @contextmanager
-    def started(self, out: Path | str | None, config: Mapping[str, Any], resume: bool) -> Iterator[Run | None]:
-        """A context that holds the run directory, for the main process alone; without ``out`` nothing is written."""
+    def started(
+        self,
+        out: Path | str | None,
+        config: Mapping[str, Any],
+        resume: bool,
+        inputs: Callable[[], Mapping[str, Any]],
+        changed: str,
+    ) -> Iterator[Run | None]:
+        """A context that holds the run directory, for the main process alone; without ``out`` nothing is written.
+
+        ``inputs``: what identifies data and network; ``changed``: whether a run goes on with other ones.
+        """
+        require_way(changed)
 
         def begin() -> None:
-            self.run = Run.start(out, config, resume) if out is not None else None
+            if out is None:
+                return
+            self.run = Run.start(out, config, resume)
+            try:
+                self.run.bind(inputs(), changed == "accept")
+            except BaseException:
+                self.run.close()
+                raise
 
         self.world.from_main(begin)
         with self.run or nullcontext(), recorded(self.usage):

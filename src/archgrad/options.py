@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from functools import reduce
+from functools import reduce, wraps
 from operator import or_
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from archgrad.errors import ArchgradError
 
 SIMPLE = (str, int, float, bool, type(None))
 """What a person can type as it is."""
@@ -29,6 +31,12 @@ def options_of(function: Callable[..., Any], leaving_out: Iterable[str] = ()) ->
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY and name not in left_out
     }
+
+
+def some_of(function: Callable[..., Any], names: Iterable[str]) -> dict[str, inspect.Parameter]:
+    """Those parameters of a function, as `options_of` gives them."""
+    options = options_of(function)
+    return {name: options[name] for name in names}
 
 
 def _typed(hint: Any) -> Any:
@@ -61,3 +69,17 @@ def gathers(**groups: Mapping[str, inspect.Parameter]) -> Callable[[Callable[...
         return command
 
     return decorate
+
+
+def without_null(function: Callable[..., None]) -> Callable[..., None]:
+    """The command, which refuses ``null`` in the place of an option that needs a value: the parser lets it pass."""
+    parameters, hints = inspect.signature(function).parameters, get_type_hints(function)
+
+    @wraps(function)
+    def command(**given: Any) -> None:
+        for name, value in given.items():
+            if value is None and parameters[name].default is not None and type(None) not in get_args(hints.get(name)):
+                raise ArchgradError(f"--{name.rstrip('_')}: needs a value, and null is none")
+        function(**given)
+
+    return command

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 import sys
 import warnings
 import weakref
@@ -32,10 +33,16 @@ if sys.platform != "win32":
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
+INPUTS = "inputs.json"
+ACCEPTED = "accepted"
+"""In the record of inputs: the changes that were accepted so far."""
+
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
 MAGIC = b"archgrad checkpoint 1\n"
 KEPT = 2
+
+_DIGESTS = re.compile(r": blake2b:\w+ → blake2b:\w+$")
 
 
 def default_directory(space: str, method: str, data: str, seed: int) -> Path:
@@ -200,6 +207,32 @@ class Run:
     def truncate_history(self, epoch: int) -> None:
         """Forget the records of this epoch and later ones: a resumed run will write them again."""
         self._rewrite_history([r for r in self.history() if r.get("epoch", -1) < epoch])
+
+    # What it reads
+
+    def bind(self, inputs: Mapping[str, Any], accept: bool = False) -> None:
+        """Record what identifies the data and the network, or refuse to go on with other ones.
+
+        With `accept` the run goes on, with an ArchgradWarning, and keeps a record of what changed.
+        """
+        inputs = _plain(inputs, INPUTS)
+        if not self.has(INPUTS):
+            self.write_json(INPUTS, inputs)
+            return
+        known = self.read_json(INPUTS)
+        known = known if isinstance(known, dict) else {}
+        accepted = known.pop(ACCEPTED, [])
+        changes = [_DIGESTS.sub(" differ", change) for change in _differences(known, _finite(inputs))]
+        if not changes:
+            return
+        shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
+        if not accept:
+            raise ArchgradError(
+                f"{self.directory} was begun with other data or another network ({shown}): choose another directory, "
+                "bring back the old ones, or go on with these on purpose: --changed accept"
+            )
+        self.write_json(INPUTS, {**inputs, ACCEPTED: [*accepted, changes]})
+        warnings.warn(f"{self.directory} goes on with what changed: {shown}", ArchgradWarning, stacklevel=2)
 
     # Checkpoints
 

@@ -17,6 +17,8 @@ from archgrad.alpha_lr import AlphaLr, auto
 from archgrad.bilevel import Bilevel, MakeSupernet
 from archgrad.context import Clock, Context
 from archgrad.data import Batches, Dataset, Subset
+from archgrad.data.fingerprint import fingerprint
+from archgrad.data.load import recorded
 from archgrad.decision import Decision, decision
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, require_whole
@@ -74,30 +76,33 @@ def search(
     mixed_precision: str = "no",
     diagnose: int | Diagnose = 5,
     resume: bool = True,
+    changed: str = "refuse",
     progress: bool = True,
     checkpoint_seconds: float = 60.0,
+    **reading: Any,
 ) -> SearchResult:
     """Search an architecture.
 
     ``network``: a space, whose fields are the size of the supernet, or its name, or any module with choices.
     ``method``: a `Method`, or the name of one, then with its published settings for the space.
     ``image_size``: bring images to this many pixels first. ``epochs``, ``batch_size``: the method's; ``batch_size`` is
-    that of one process.
+    that of one process. ``reading``: ``limit``, ``unreadable``, ``label_column``, ``class_weights`` as
+    `archgrad.data.load`.
     ``train_fraction`` of the training set trains the weights, the rest the alphas; the split is stratified and follows
     from ``seed``.
     ``graphs``: on a GPU, record the passes of a step as CUDA graphs and launch each as a whole.
     ``diagnose``: look for signs of collapse every so many epochs, or as a given `Diagnose` says; 0 for never. It does
     not change the search.
     ``out``: run directory; a search that was interrupted there is continued exactly. None writes nothing. It may be
-    continued on another device or by another executor, which changes the rounding.
+    continued on another device or by another executor, which changes the rounding. With other data, or other
+    candidates or shapes of a network of your own, it is refused, unless ``changed`` is ``"accept"``.
 
     Raises ArchgradError for unusable settings, and when the loss stops being finite; the last good checkpoint stays.
     """
     space = spaces.get(network) if isinstance(network, str) else network if isinstance(network, Space) else None
     method = _method(method, space, epochs, batch_size)
-    signs = _signs(diagnose)
     world = World.start(device, mixed_precision)
-    dataset = load_shared(data, world, image_size)
+    dataset = load_shared(data, world, image_size=image_size, **reading)
 
     def make(size: Mapping[str, int], epoch: int) -> Supernet:
         with torch.random.fork_rng():
@@ -110,7 +115,7 @@ def search(
             **(spaces.record(space) if space else {"space": type(getattr(network, "network", network)).__name__}),
             "data": str(data) if isinstance(data, str | Path) else dataset.name,
             "task": dataset.task.reading.record(),
-            "image_size": image_size,
+            **recorded({"image_size": image_size, **reading}),
             "seed": seed,
             "train_fraction": train_fraction,
             "mixed_precision": mixed_precision,
@@ -118,8 +123,9 @@ def search(
             "method": describe(method),
         }
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
-        loop = Search(make, method, dataset, world, seed, train_fraction, signs, space.name if space else "", graphs)
-        with loop.started(out, config, resume):
+        named, signs = space.name if space else "", _signs(diagnose)
+        loop = Search(make, method, dataset, world, seed, train_fraction, signs, named, graphs)
+        with loop.started(out, config, resume, loop.inputs, changed):
             loop.begin()
             loop.fit(progress, checkpoint_seconds)
             return loop.finish(space)
@@ -334,6 +340,10 @@ class Search(Loop):
         return {group: array.numpy() for group, array in arrays.items()}
 
     # Checkpoints
+
+    def inputs(self) -> dict[str, Any]:
+        """What identifies the data and the network."""
+        return {"data": fingerprint(self.dataset), "network": self.supernet.record()}
 
     @property
     def may_stop_within_epochs(self) -> bool:

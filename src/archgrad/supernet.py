@@ -16,6 +16,7 @@ from archgrad.choice import Row, Site, check_name
 from archgrad.devices import placed
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype, Group
+from archgrad.identity import of_network
 from archgrad.mixture import Mixture
 from archgrad.nested import called
 from archgrad.randomness import generator as seeded
@@ -89,6 +90,19 @@ class Supernet(nn.Module):
                 f"{site.group.operations} at {path!r}; choices that share a group need the same candidates"
             )
         self._places.setdefault(name, []).append((path, site))
+
+    def record(self) -> dict[str, Any]:
+        """What identifies it, as plain data: the places of its choices, their candidates in order, and its tensors."""
+        own = self.space is None  # executors, between which a run may change, build a space's cells of other modules
+        groups = {
+            name: {
+                "places": [path for path, _ in self._places[name]] if own else len(self._places[name]),
+                "edges": [f"{edge.source} → {edge.target}: {', '.join(edge.candidates)}" for edge in group.edges],
+                "stays": f"{group.keep} edges, {group.select} candidates, never {sorted(group.excluded)}",
+            }
+            for name, group in self.groups.items()
+        }
+        return {"groups": groups, **of_network(self.network, structure=own)}
 
     @property
     def sites(self) -> dict[str, int]:

@@ -15,6 +15,8 @@ from archgrad import data as datasets
 from archgrad.attacks import Attack
 from archgrad.attacks.victim import Victim
 from archgrad.data import Augmentation, Batches, Dataset, Subset
+from archgrad.data.fingerprint import fingerprint
+from archgrad.data.load import recorded
 from archgrad.data.preparation import Preparation
 from archgrad.distributed import World, synchronise_batch_norm
 from archgrad.errors import ArchgradError
@@ -28,6 +30,7 @@ from archgrad.evaluation import (
     load_weights,
     require_fitting,
 )
+from archgrad.identity import of_network
 from archgrad.loop import Loop
 from archgrad.method import describe
 from archgrad.model import card_of, packed
@@ -72,10 +75,12 @@ def train(
     device: str | torch.device | None = None,
     mixed_precision: str = "no",
     resume: bool = True,
+    changed: str = "refuse",
     progress: bool = True,
     checkpoint_seconds: float = 300.0,
     test_every: int = 0,
     settings: Mapping[str, Any] | None = None,
+    **reading: Any,
 ) -> TrainResult:
     """Train a network in place from the weights that it has, and test it at the end.
 
@@ -83,17 +88,19 @@ def train(
     `"quick"`, `"adversarial"` or a `Recipe`, of which `epochs` and `batch_size` change the values. `validation`: share
     of the training set that is held out to choose the best epoch; with 0 the last epoch counts. The test set never
     chooses anything; `test_every` reports the primary metric on it every so many epochs. An incomplete last batch of an
-    epoch is left out.
+    epoch is left out. `reading`: `limit`, `unreadable`, `label_column`,
+    `class_weights` as `archgrad.data.load`.
 
     `out`: run directory, written and, with the same settings, resumed from its last checkpoint with the same result
     bit for bit; None writes nothing. Checkpoints come after every epoch and every `checkpoint_seconds`. `settings` are
-    recorded with the others, such as the genotype. `device`, `mixed_precision` as `World.start`.
+    recorded with the others, such as the genotype. With other data or another network a run is not resumed, unless
+    `changed` is `"accept"`. `device`, `mixed_precision` as `World.start`.
 
     Raises ArchgradError for unusable settings and data, and when the loss stops being finite.
     """
     chosen = recipe_of(recipe, epochs, batch_size)
     world = World.start(device, mixed_precision)
-    dataset = load_shared(data, world)
+    dataset = load_shared(data, world, **reading)
     if chosen.batch_size % world.size:
         raise ArchgradError(f"batch size {chosen.batch_size} cannot be shared by {world.size} processes evenly")
     require_fitting(network, dataset)
@@ -106,6 +113,7 @@ def train(
         "task": dataset.task.reading.record(),
         "answers": dataset.task.record(),
         "inputs": Preparation.of(dataset).record(),
+        **recorded(reading),
         "recipe": {**asdict(chosen), "adversarial": describe(chosen.adversarial)},
         "seed": seed,
         "validation": validation,
@@ -113,7 +121,7 @@ def train(
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
     training = _Training(network, dataset, chosen, seed, validation, test_every, world)
-    with training.started(out, config, resume):
+    with training.started(out, config, resume, training.inputs, changed):
         if not training.resume():
             training.save()
         with isolated(seed, "train"):
@@ -139,6 +147,7 @@ class _Training(Loop):
         super().__init__(recipe.epochs, world, dataset.task.with_label_smoothing(recipe.label_smoothing))
         self.recipe, self.seed, self.dataset, self.test_every = recipe, seed, dataset, test_every
         self.learning_rate = recipe.lr
+        self.identity = of_network(network)
         self.trained: nn.Module = synchronise_batch_norm(network, world).to(
             world.device, memory_format=torch.channels_last
         )  # type: ignore[call-overload]
@@ -179,6 +188,10 @@ class _Training(Loop):
     def history(self) -> list[dict[str, Any]]:
         """One record per epoch."""
         return self.records
+
+    def inputs(self) -> dict[str, Any]:
+        """What identifies the data and the network."""
+        return {"data": fingerprint(self.dataset), "network": self.identity}
 
     def payload(self) -> dict[str, Any]:
         return {"optimiser": self.optimiser.state_dict(), "best": self.best}

@@ -50,7 +50,7 @@ def test_own_tensors_of_any_shape():
     dataset = data.from_tensors(x, y)
     assert (dataset.classes, dataset.shape, dataset.image_size, dataset.mean) == (4, (12, 3), None, ())
     assert (len(dataset.train), len(dataset.test)) == (40, 10)
-    assert dataset.train.inputs.dtype == torch.float64
+    assert dataset.train.inputs.dtype == torch.float32  # as networks have it
     assert data.load(dataset) is dataset
 
 
@@ -71,9 +71,9 @@ X, Y = torch.rand(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
     ("arguments", "message"),
     [
         ((X, Y[:5], X, Y), "6 train inputs but 5 targets"),
-        ((X, Y.float(), X, Y), r"y: must be integers of shape \[n\]"),
-        ((X, Y, X, Y + 1), r"test_y: labels must lie in 0 … 2, got 3"),
-        ((X, Y - 1, X, Y), r"y: labels must be 0 or more, got -1"),
+        ((X, Y.float(), X, Y), "y: labels must be integers or names, got float32"),
+        ((X, Y, X, Y + 1), r"test_y: label 3 is not one of the 3 classes \(0, 1, 2\)"),
+        ((X, Y - 1, X, Y), "y: label -1 stands for no class"),
         ((X, Y, X[:, :2], Y), r"test_x has inputs of shape \[2\], x of \[3\]"),
         ((X / 0, Y, X, Y), "x: holds values that are not finite"),
         ((X + 1j, Y, X, Y), "x: must be real numbers, got torch.complex64"),

@@ -106,10 +106,10 @@ def test_parquet_with_text_labels_and_no_test_part(tmp_path: Path):
         ([encode(pictures(1)[0])] * 2, [0, -1], ["a", "b"], r"row 1: label -1"),
         ([encode(pictures(1)[0])] * 2, [0, None], ["a", "b"], r"row 1: label None"),
         (
-            [encode(pictures(1)[0]), encode(pictures(1, 5)[0])],
-            [0, 1],
+            [*map(encode, pictures(9)), encode(pictures(1, 5)[0])],
+            [0, 1] * 5,
             None,
-            r"row 1: 5×5 pixels where .* give image_size",
+            r"row 9: 5×5 pixels where .* give image_size",
         ),
     ],
 )
@@ -128,7 +128,7 @@ def test_bad_parquet_files_are_named(tmp_path: Path):
     with pytest.raises(ArchgradError, match="no image column"):
         data.load(tmp_path)
     pq.write_table(pa.table({"image": [b"x"], "coarse": [1], "fine": [1]}), file)
-    with pytest.raises(ArchgradError, match=r"no label column 'label' or .*it has \['image', 'coarse', 'fine'\]"):
+    with pytest.raises(ArchgradError, match="coarse, fine could each be the labels: name one by --label_column"):
         data.load(tmp_path)
     file.rename(tmp_path / "dev-0.parquet")
     with pytest.raises(ArchgradError, match=r"no train-\*\.parquet"):
@@ -138,7 +138,7 @@ def test_bad_parquet_files_are_named(tmp_path: Path):
 def test_image_folder_with_and_without_a_test_part(tmp_path: Path):
     images = pictures(20)
     write_folder(tmp_path / "train", images, ["b", "a"])
-    write_folder(tmp_path / "test", images[:4], ["b", "a"])
+    write_folder(tmp_path / "test", pictures(4, seed=1), ["b", "a"])
     dataset = data.load(tmp_path)
     assert dataset.task.class_names == ("a", "b")
     assert (len(dataset.train), len(dataset.test)) == (20, 4)
@@ -152,7 +152,7 @@ def test_bad_folders_are_named(tmp_path: Path):
         data.load(tmp_path)
     write_folder(tmp_path / "train", pictures(4), ["a", "b"])
     write_folder(tmp_path / "test", pictures(4), ["a", "c"])
-    with pytest.raises(ArchgradError, match="class folder 'b' is in only one of train and test"):
+    with pytest.raises(ArchgradError, match="class folder 'c' is in test and has no images in train"):
         data.load(tmp_path)
     (tmp_path / "train" / "a" / "000.png").write_bytes(encode(pictures(1)[0])[:40])
     with pytest.raises(ArchgradError, match=r"a.000\.png: not a readable image"):

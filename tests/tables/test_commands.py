@@ -52,7 +52,7 @@ def test_import_show_best(capsys: pytest.CaptureFixture[str], home: Path):
         ["0", "86.00"],
     ]
     main(["table", "best", "--table", "small.csv", "--metric", "cifar10_fog_s?"])
-    assert lines(capsys)[1].startswith("0 0.65 |")
+    assert lines(capsys)[1].startswith("0 65.00 |")
 
 
 def test_a_pattern_without_a_match_is_refused_by_name(home: Path):

@@ -65,6 +65,43 @@ def test_index_alone_is_enough(tmp_path: Path):
     assert tables.load(path).value("333133", "score") == 1.5
 
 
+TEXT = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "key"),
+    [
+        ("arch", TEXT, None),
+        ("arch_str", TEXT, None),
+        ("arch_index", "9930", None),
+        ("nr", "9930", "nr"),
+        ("x", TEXT, "x"),
+    ],
+)
+def test_key_columns_of_other_names(tmp_path: Path, header: str, row: str, key: str | None):
+    path = tmp_path / "keyed.csv"
+    path.write_text(f"{header},cifar10_clean\n{row},94.37\n")
+    assert tables.load(path, key=key).value("333133", "cifar10_clean") == 94.37
+    with pytest.raises(ArchgradError, match=r"unknown column of .*keyed\.csv 'lines'"):
+        tables.load(path, key="lines")
+
+
+def test_an_index_says_nothing_of_other_spaces(tmp_path: Path):
+    path = tmp_path / "indices.csv"
+    path.write_text("index,score\n9930,1.5\n")
+    with pytest.raises(ArchgradError, match="no column says which architecture of transnasbench101 a row is"):
+        tables.load(path, space="transnasbench101")
+
+
+def test_published_transnas_networks(real_data: Callable[[str], Path]):
+    table = tables.load(real_data("other/transnas101_micro.parquet"), space="transnasbench101")
+    assert len(table) == 4096
+    assert table.value("000000", "val_class_scene") == pytest.approx(7.484076)
+    assert table.best("val_class_scene")[0].value == pytest.approx(54.936306)
+    with pytest.raises(ArchgradError, match=r"transnas101_macro\.parquet, row 0: transnasbench101"):
+        tables.load(real_data("other/transnas101_macro.parquet"), space="transnasbench101")
+
+
 def test_darts_genotypes_in_two_columns(tmp_path: Path):
     path = tmp_path / "darts.parquet"
     pq.write_table(pa.table({"normal": [NORMAL], "reduce": [NORMAL], "clean_acc": [75.5]}), path)
@@ -91,6 +128,11 @@ def test_published_darts_networks(real_data: Callable[[str], Path]):
         ("index,a\nx,1.0\n", "'index' must hold a whole number"),
         ("uid,a\n0,1.0\n0,2.0\n", "a uid stands in more than one row"),
         ("ops,a\n333133\n", "cannot be read as csv"),
+        ("ops,a\n", "holds no rows; its columns are ops, a"),
+        ("ops\n333133\n", "holds no values; its columns are ops"),
+        ("nr,a\n333133,1.0\n", r"no column says which architecture a row is, among nr, a: .*--key"),
+        ("arch,a\nsomething,1.0\n", "say which space"),
+        ("ops,a,a\n333133,1.0,2.0\n", "two columns have the same name"),
     ],
 )
 def test_wrong_files_say_what_is_wrong(tmp_path: Path, content: str, message: str):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from archgrad import tables
-from archgrad.errors import ArchgradError, ArchgradWarning
+from archgrad.errors import ArchgradError
 from archgrad.tables import nasbench201
 from archgrad.tables.natsbench import from_api
 
@@ -176,17 +176,15 @@ def test_names(home: Path, tmp_path: Path):
         tables.import_table(path, "../outside")
 
 
-@pytest.mark.parametrize(("scale", "fitting"), [(1.0, "0.1"), (10.0, "0.1")])
-def test_accuracies_beyond_percent_are_kept_with_a_warning(tmp_path: Path, scale: float, fitting: str):
+def test_accuracies_beyond_percent_are_refused_with_the_scale_that_fits(tmp_path: Path):
     path = tmp_path / "big.csv"
-    path.write_text(f"index,cifar10_clean,cifar100_clean,params\n0,{94.0 / scale},{943 / scale},7e6\n")
-    said = rf"^{path}: cifar100_clean reaches 943, but accuracies must be in %: .* --scale {float(fitting) * scale:g}$"
-    with pytest.warns(ArchgradWarning, match=said):
-        tables.import_table(path, scale=scale)
+    path.write_text("index,cifar10_clean,cifar100_clean,params\n0,9.4,94.3,7e6\n")
+    with pytest.raises(ArchgradError, match=r"cifar100_clean reaches 943, but .* import it with --scale 1$"):
+        tables.import_table(path, scale=10)
     path.write_text("index,cifar10_clean,cifar10_fog_s1,params\n0,856,8930,7e6\n1,,,1\n")
-    with pytest.warns(ArchgradWarning, match=r"cifar10_fog_s1 reaches 8930 \(2 columns exceed 100\), .* --scale 0.01$"):
+    with pytest.raises(ArchgradError, match="cifar10_fog_s1 reaches 8930, but accuracies must be in %"):
         tables.import_table(path)
-    assert tables.load("big").value(0, "cifar10_clean") == 856
+    assert tables.available() == {}
 
 
 def test_only_columns_of_a_data_set_must_be_in_percent(tmp_path: Path):

@@ -28,6 +28,7 @@ from archgrad.cli.show import show
 from archgrad.cli.train import train
 from archgrad.distributed import first_of_machine
 from archgrad.errors import ArchgradError, unknown
+from archgrad.options import without_null
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
             if name is not None:
                 command = " ".join([*path, name])
                 function = _search(rest) if command == "search" else commands[name]
-                function = commands[name] = with_fields(function, rest[1:])
+                function = commands[name] = without_null(with_fields(function, rest[1:]))
             jsonargparse.auto_cli(
                 _shown(commands if name is None else {name: commands[name]}),
                 args=rest,

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import archgrad
+from archgrad import data as datasets
 from archgrad import methods, spaces
 from archgrad.cli import own
+from archgrad.data.load import READING
 from archgrad.distributed import World
 from archgrad.errors import unknown
 from archgrad.method import ROLES, SEVERAL, Method
-from archgrad.options import gathers, option, options_of
+from archgrad.options import gathers, option, options_of, some_of
 from archgrad.runs import default_directory
 
 KINDS: dict[str, Any] = {
@@ -28,7 +30,8 @@ KINDS: dict[str, Any] = {
 
 
 @gathers(
-    settings=options_of(archgrad.search, leaving_out=("out", "resume", "checkpoint_seconds")),
+    settings=options_of(archgrad.search, leaving_out=("out", "resume", "checkpoint_seconds"))
+    | some_of(datasets.load, READING),
     changes={name: option(name, kind | None) for name, kind in KINDS.items()},
 )
 def search(
@@ -50,6 +53,10 @@ def search(
         data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
         out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default; an interrupted run there is continued exactly
         image_size: bring the images to this many pixels first
+        limit: use so many training images at most, the same number of every class
+        unreadable: refuse images that cannot be read, or skip them
+        label_column: the column of labels in Parquet files
+        class_weights: weights of the classes in the loss: balanced, or a number per class, separated by commas
         epochs: epochs of the search; the method's published number by default
         batch_size: images per batch and process; the method's by default
         seed: everything random follows from it
@@ -59,6 +66,7 @@ def search(
         device: cpu, cuda, cuda:1, mps; the best there is by default
         mixed_precision: no or bf16
         diagnose: every how many epochs signs of collapse are looked for; 0 never
+        changed: refuse to continue a run with other data or another network, or accept them
         progress: show a progress bar on terminals
         alpha_lr: learning rate of alphas; the method's by default; auto lets alphas of a short search travel as far
             as in the published one

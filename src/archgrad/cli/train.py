@@ -8,17 +8,19 @@ import torch
 
 import archgrad
 from archgrad import comparison, spaces
+from archgrad import data as datasets
 from archgrad.cli import own
+from archgrad.data.load import READING
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
-from archgrad.options import gathers, options_of
+from archgrad.options import gathers, options_of, some_of
 from archgrad.train import TrainResult
 
 LEFT_OUT = ("recipe", "out", "resume", "checkpoint_seconds", "test_every", "settings")
 
 
-@gathers(settings=options_of(archgrad.train, LEFT_OUT))
+@gathers(settings=options_of(archgrad.train, LEFT_OUT) | some_of(datasets.load, READING))
 def train(
     run: str | None = None,
     *,
@@ -44,6 +46,11 @@ def train(
         out: run directory of a genotype's training
         epochs: instead of the recipe's
         batch_size: instead of the recipe's
+        limit: use so many training images at most, the same number of every class
+        unreadable: refuse images that cannot be read, or skip them; as the search did with its own data
+        label_column: the column of labels in Parquet files
+        class_weights: weights of the classes in the loss: balanced, or a number per class, separated by commas
+        changed: refuse to continue a run with other data or another network, or accept them
         validation: share of the training set held out to choose the best epoch; 0 takes the last epoch
         seed: everything random follows from it
         device: cpu, cuda, cuda:1, mps; the best there is by default

@@ -2,8 +2,9 @@
 
 from archgrad.data.augmentation import Augmentation, Normalisation
 from archgrad.data.batches import Batches
-from archgrad.data.dataset import Dataset, Subset, from_dataset, from_tensors, split
+from archgrad.data.dataset import Dataset, Subset, limited, split, weighted
 from archgrad.data.load import NAMES, load
+from archgrad.data.own import from_dataset, from_tensors
 
 __all__ = [
     "NAMES",
@@ -14,6 +15,8 @@ __all__ = [
     "Subset",
     "from_dataset",
     "from_tensors",
+    "limited",
     "load",
     "split",
+    "weighted",
 ]

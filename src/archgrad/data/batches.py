@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader
 from archgrad.data.augmentation import Augmentation
 from archgrad.data.dataset import Subset
 from archgrad.data.items import Items
-from archgrad.data.preparation import scaled
+from archgrad.data.preparation import laid_out, scaled
+from archgrad.data.workers import workers_told
 from archgrad.devices import placed
 from archgrad.errors import ArchgradError
 from archgrad.nested import mapped
@@ -96,15 +97,17 @@ class Batches:
             yield chosen.inputs, chosen.targets
 
     def _streamed(self, epoch: int, order: Int[Tensor, " n"], parts: list[slice]) -> Iterator[Batch]:
-        source, examples = self.subset.inputs, isinstance(self.subset.inputs, Items)
+        inputs = self.subset.inputs
+        items = inputs if isinstance(inputs, Items) else None
+        source: Any = inputs if items is None else items.fetcher
 
         def seeded(place: int) -> tuple[int, int]:
-            return place, derive(self.seed, "item", epoch, int(source.numbers[place]))
+            return place, derive(self.seed, "item", epoch, int(inputs.numbers[place]))
 
         batches: list[Any] = [order[part].tolist() for part in parts]
         loader: DataLoader[Any] = DataLoader(
             source,  # fetched by __getitems__, one call per batch
-            batch_sampler=[list(map(seeded, batch)) for batch in batches] if examples else batches,
+            batch_sampler=batches if items is None else [list(map(seeded, batch)) for batch in batches],
             num_workers=self.workers,
             collate_fn=source.stack,
             pin_memory=self.device.type == "cuda",
@@ -112,12 +115,15 @@ class Batches:
             generator=torch.Generator().manual_seed(derive(self.seed, "workers", epoch)),
         )
         order = placed(order, self.device)
-        try:
+        with workers_told(self.workers):
             for part, batch in zip(parts, loader, strict=True):
-                there = mapped(lambda tensor: tensor.to(self.device, non_blocking=True), batch)  # pinned by the loader
-                yield there if examples else (there, self.subset.targets[order[part]])
-        except ArchgradError as error:  # a worker's error arrives with its traceback as text, the message at the end
-            raise ArchgradError(str(error).strip().splitlines()[-1].removeprefix(f"{_NAME}: ")) from None
+                if items is None:  # pinned by the loader
+                    yield batch.to(self.device, non_blocking=True), self.subset.targets[order[part]]
+                else:
+                    yield mapped(self._placed, items.batch(batch))
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        return placed(tensor, self.device)
 
     def _prepared(self, x: Any, epoch: int, step: int) -> Any:
         if not isinstance(x, Tensor):
@@ -136,7 +142,4 @@ class Batches:
             x = self.subset.normalisation(x)
         if self.augment is not None and draws is not None:
             x = self.augment.cut(x, draws)
-        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
-
-
-_NAME = f"{ArchgradError.__module__}.{ArchgradError.__qualname__}"
+        return laid_out(x)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -14,11 +14,10 @@ from torch import Tensor
 from archgrad.data.augmentation import Augmentation, Normalisation
 from archgrad.data.encoded import Encoded
 from archgrad.data.items import Items
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, require_whole
 from archgrad.nested import leaves, mapped
 from archgrad.randomness import generator
 from archgrad.tasks import Classification, Task
-from archgrad.tasks.task import as_tensor
 
 TEST_FRACTION = 0.2
 SPLIT_SEED = 0  # of sets that come without a test part: one fixed split, so that test accuracies can be compared
@@ -86,6 +85,8 @@ class Dataset:
     train: Subset = field(repr=False)
     test: Subset = field(repr=False)
     augmentation: Augmentation | None = None
+    about: str = field(default="", repr=False)
+    """What was understood of files, in words: classes, images of every part, what was left out."""
 
     @property
     def classes(self) -> int:
@@ -157,78 +158,61 @@ def split(subset: Subset, fraction: float, seed: int) -> tuple[Subset, Subset]:
     return first, second
 
 
-def from_tensors(
-    x: Any,
-    y: Any,
-    test_x: Any = None,
-    test_y: Any = None,
-    *,
-    task: Task | None = None,
-    classes: int | Sequence[str] | None = None,
-    augmentation: Augmentation | None = None,
-    name: str = "tensors",
-) -> Dataset:
-    """A dataset of a user's own tensors or arrays: inputs `[n, …]` and the targets of a task.
+def image_shape(subset: Subset) -> tuple[int, ...]:
+    """Channels, height and width of images in memory, or of those that stream."""
+    inputs = subset.inputs
+    return (inputs.channels, inputs.height, inputs.width) if isinstance(inputs, Encoded) else tuple(inputs.shape[1:])
 
-    `x`: one tensor, or a tuple or dictionary of them, which the network takes as several arguments or by name. `uint8`
-    are pixels, scaled to [0, 1]; images `[n, channels, height, width]` of them are also normalised with the training
-    set's mean and deviation. Other numbers, such as floats and tokens, are given to the network as they are. Only
-    images can have an augmentation, and have none unless given.
 
-    `task`: classification unless given, with as many classes as the labels say; `classes` gives their number or names.
-    Without test tensors a fixed fifth of the training set is held out, stratified where the task has classes.
+def standard_augmentation(shape: tuple[int, ...], flip: bool) -> Augmentation:
+    """A crop of images padded by an eighth, and a flip."""
+    return Augmentation(pad=round(shape[1] / 8), flip=flip)
 
-    Raises ArchgradError for lengths that differ, targets that do not fit the task, or inputs not finite.
+
+def weighted(dataset: Dataset, class_weights: str | Sequence[float]) -> Dataset:
+    """The dataset of a classification, with a weight of every class in its loss.
+
+    `"balanced"` gives class k the weight n / (K · n_k), where K classes have n training inputs, n_k of them of class k,
+    so that all classes count alike; a class without inputs has weight 1.
+
+    *Source:* King and Zeng, Logistic Regression in Rare Events Data, Political Analysis 9, 2001; as in scikit-learn.
     """
-    if task is not None and classes is not None:
-        raise ArchgradError(f"{name}: give either a task or the classes of a classification, not both")
-    if (test_x is None) != (test_y is None):
-        raise ArchgradError(f"{name}: give both test_x and test_y, or neither")
-    inputs = _inputs(x, f"{name}: x")
-    task = (task or Classification(classes)).sized(y, f"{name}: y")
-    train = _subset(inputs, task.targets(y, f"{name}: y"), name, "train")
-    shape = _shape(train.inputs)
-    if test_x is None:
-        test, train = split(train, TEST_FRACTION, SPLIT_SEED)
-    else:
-        test_y = task.targets(test_y, f"{name}: test_y")
-        test = _subset(_inputs(test_x, f"{name}: test_x"), test_y, name, "test")
-        if (found := _shape(test.inputs)) != shape:
-            raise ArchgradError(f"{name}: test_x has inputs of shape {shape_text(found)}, x of {shape_text(shape)}")
-    image = isinstance(train.inputs, Tensor) and train.inputs.ndim == 4
-    if augmentation is not None and not image:
-        raise ArchgradError(f"{name}: only images [n, channels, height, width] can be augmented")
-    if image and train.inputs.dtype == torch.uint8:
-        train, test = normalised(train, test)
-    return Dataset(name, task, shape, train, test, augmentation)
+    task = dataset.task
+    labels = dataset.train.strata
+    if not isinstance(task, Classification) or labels is None:
+        raise ArchgradError(f"{dataset.name}: class weights are for classifications with known labels, not {task}")
+    if class_weights == "balanced":
+        counts = torch.bincount(labels, minlength=dataset.classes).double()
+        balanced = counts.sum() / ((counts > 0).sum() * counts)
+        class_weights = torch.where(counts > 0, balanced, 1.0).tolist()
+    elif isinstance(class_weights, str):
+        try:
+            class_weights = [float(part) for part in class_weights.split(",")]
+        except ValueError:
+            raise ArchgradError(f"class_weights must be balanced, or numbers a,b,…, got {class_weights!r}") from None
+    if not all(math.isfinite(weight) and weight >= 0 for weight in class_weights) or not sum(class_weights) > 0:
+        raise ArchgradError(f"class_weights must be finite, not negative, and not all 0, got {list(class_weights)}")
+    return replace(dataset, task=replace(task, class_weights=tuple(class_weights)))
 
 
-def from_dataset(train: Any, test: Any = None, *, task: Task | None = None, name: str | None = None) -> Dataset:
-    """A dataset whose examples come from map-style `torch.utils.data.Dataset`s, fetched by workers as they are needed.
+def limited(subset: Subset, count: int, seed: int = SPLIT_SEED) -> Subset:
+    """At most so many of the inputs, drawn from the seed, in the order of the whole.
 
-    An item is a pair of an input and a target, which torch's `default_collate` stacks; inputs as in `from_tensors`,
-    without normalisation. `task`: classification unless given; give its number of classes where the dataset does not
-    list its labels in `targets`. Without a test dataset a fixed fifth is held out, stratified where it lists them.
-
-    Augmentation is the dataset's own. What an item draws from the global generators of torch (of the CPU), numpy and
-    `random` follows from seed, epoch and item alone, and not from workers, processes, or where a run was resumed.
-    Generators that the dataset keeps for itself are not seeded. A held-out part has the transforms of the whole.
-
-    Raises ArchgradError for items that are no pairs, do not make a batch, or do not fit the task.
+    Where inputs are of classes, each gets the same number, to one input; a class that has fewer leaves its places to
+    the others.
     """
-    name = name or type(train).__name__
-    items = Items.of(train, task or Classification(), name)
-    x, y = items.first()
-    seen = items.listed if items.listed is not None else y if items.task.sized_by_few else None
-    task = items.task if seen is None else items.task.sized(seen, f"{name}: targets")
-    if seen is None and task.outputs is None and task.loss is None:
-        raise ArchgradError(f"{name}: give the task its number of classes, as {task}(10)")
-    whole = Subset(replace(items, task=task))
-    if test is None:
-        held_out, whole = split(whole, TEST_FRACTION, SPLIT_SEED)
-    else:
-        held_out = Subset(Items.of(test, task, f"{name}: test"))
-    return Dataset(name, task, _shape(x), whole, held_out)
+    require_whole("data", 1, limit=count)
+    if count >= len(subset):
+        return subset
+    order = torch.randperm(len(subset), generator=generator(seed, "limit"))
+    labels = subset.strata
+    if labels is not None:  # the first of every class, then the second of every class, …
+        rank = torch.empty_like(order)
+        for label in range(int(labels.max()) + 1):
+            places = (labels[order] == label).nonzero()[:, 0]
+            rank[places] = torch.arange(len(places))
+        order = order[rank.argsort(stable=True)]
+    return subset.take(order[:count].sort().values)
 
 
 def normalised(train: Subset, test: Subset, known: Normalisation | None = None) -> tuple[Subset, Subset]:
@@ -241,6 +225,9 @@ def _statistics(inputs: Tensor | Encoded) -> Normalisation:
     """Mean and standard deviation of the pixels of each channel; where images stream, of a spread sample of them."""
     if not isinstance(inputs, Tensor):
         inputs = inputs.decode(torch.linspace(0, len(inputs) - 1, min(len(inputs), 2000)).long())
+    if inputs.is_floating_point():
+        wide = inputs.transpose(0, 1).flatten(1).double()
+        return Normalisation(tuple(wide.mean(1).tolist()), tuple(s or 1.0 for s in wide.std(1, correction=0).tolist()))
     histogram = torch.stack([torch.bincount(inputs[:, c].flatten(), minlength=256) for c in range(inputs.shape[1])])
     weight = histogram.double() / histogram.sum(1, keepdim=True)
     value = torch.arange(256, dtype=torch.double) / 255
@@ -249,7 +236,7 @@ def _statistics(inputs: Tensor | Encoded) -> Normalisation:
     return Normalisation(tuple(mean.tolist()), tuple(s or 1.0 for s in std.tolist()))  # a constant channel stays 0
 
 
-def _shape(inputs: Any) -> Any:
+def shape_of(inputs: Any) -> Any:
     return mapped(lambda tensor: tuple(tensor.shape[1:]), inputs)
 
 
@@ -260,28 +247,3 @@ def shape_text(shape: Any) -> str:
     if all(isinstance(part, int) for part in shape):
         return str(list(shape))
     return "(" + ", ".join(map(shape_text, shape)) + ")"
-
-
-def _inputs(values: Any, where: str, axes: int = 2) -> Any:
-    if isinstance(values, dict):
-        return {name: _inputs(part, f"{where}[{name!r}]", 1) for name, part in values.items()}
-    if isinstance(values, tuple):
-        return tuple(_inputs(part, f"{where}[{number}]", 1) for number, part in enumerate(values))
-    x = as_tensor(values if isinstance(values, Tensor) else np.asarray(values), where)
-    if x.ndim < axes:
-        raise ArchgradError(f"{where}: needs at least two axes [n, …], got shape {list(x.shape)}")
-    if not len(x):
-        raise ArchgradError(f"{where}: holds no inputs")
-    if x.is_complex():
-        raise ArchgradError(f"{where}: must be real numbers, got {x.dtype}")
-    if x.is_floating_point() and not x.isfinite().all():
-        raise ArchgradError(f"{where}: holds values that are not finite")
-    return x
-
-
-def _subset(x: Any, y: Any, name: str, part: str) -> Subset:
-    count = len(leaves(y)[0])
-    for tensor in leaves(x):
-        if len(tensor) != count:
-            raise ArchgradError(f"{name}: {len(tensor)} {part} inputs but {count} targets")
-    return Subset(x, y)

@@ -6,7 +6,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,29 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from archgrad.data.augmentation import Augmentation, Normalisation
-from archgrad.data.dataset import SPLIT_SEED, TEST_FRACTION, Dataset, Subset, normalised, split
+from archgrad.data.dataset import (
+    SPLIT_SEED,
+    TEST_FRACTION,
+    Dataset,
+    Subset,
+    image_shape,
+    limited,
+    normalised,
+    split,
+    standard_augmentation,
+    weighted,
+)
+from archgrad.data.directory import DirectoryOptions, read_directory
 from archgrad.data.encoded import Encoded
-from archgrad.data.images import Part, has_parquet, read_folder, read_parquet
-from archgrad.errors import ArchgradError, unknown
+from archgrad.distributed import note
+from archgrad.errors import ArchgradError, require_whole, unknown
 from archgrad.tasks import Classification
 
 _FUNCTION = re.compile(r"(?!folder:)[\w.]+:\w+")  # package.module:function
+UNREADABLE = ("refuse", "skip")
+READING = ("limit", "unreadable", "label_column", "class_weights")
+"""Options of `load` that searches and trainings hand on to it, beside the size of images."""
+
 MEMORY = 4 * 2**30  # bytes of decoded images up to which a set is kept in memory
 
 
@@ -84,48 +100,82 @@ def load(
     download: bool = True,
     augmentation: Augmentation | None = None,
     label_column: str | None = None,
+    unreadable: str = "refuse",
+    limit: int | None = None,
+    class_weights: str | Sequence[float] | None = None,
     memory: int = MEMORY,
+    quiet: bool = False,
 ) -> Dataset:
-    """A dataset by name (`NAMES`), by the path of an image folder or of a directory of Parquet files, or by a function.
+    """A dataset by name (`NAMES`), by the path of an image folder or of Parquet files, or by a function.
 
-    An image folder (`PATH` or `folder:PATH`) has one sub-folder per class, in `train/` and `test/` or directly; without
-    a test part a fixed stratified fifth is held out. Parquet files are `train-*.parquet` and `test-*.parquet` with a
-    column of encoded images and one of labels, as on Hugging Face. `package.module:function` is a function without
-    arguments that returns a `Dataset`; modules are also looked for in the current directory. A `Dataset` comes back as
-    it is.
+    An image folder (`PATH` or `folder:PATH`) has one sub-folder per class, in folders called train and test in any
+    spelling, or directly. Parquet files have a column of encoded images and one of labels, and the part in their name
+    or directory, as on Hugging Face. Without a test part a fixed stratified fifth is held out. What was understood is
+    said on standard error, and is the dataset's `about`. `package.module:function` is a function without arguments that
+    returns a `Dataset`; modules are also looked for in the current directory. A `Dataset` comes back as it is, but for
+    what is asked for here.
 
     `root`: where torchvision's files are or are downloaded to (`ARCHGRAD_DATA`, or `~/.cache/archgrad/data`).
     `image_size`: bring all images to this many pixels once, averaging where they shrink. `channels`: 3 repeats a grey
-    image, 1 makes a colour image grey. `augmentation`: instead of the set's own, which is a crop padded by an eighth of
-    the image, and a flip except for digits and SVHN. `memory`: bytes of decoded images above which a folder or Parquet
-    directory is streamed.
+    image, 1 makes a colour image grey; by default a set is grey where all its images are. `augmentation`: instead of
+    the set's own, which is a crop padded by an eighth of the image, and a flip except for digits and SVHN.
+    `label_column`: of Parquet files. `unreadable`: `"skip"` leaves out images that cannot be read, and says how many.
+    `limit`: so many training inputs at most, the same number of every class. `class_weights`: see `weighted`.
+    `memory`: bytes of decoded images above which a folder or Parquet files are streamed. `quiet`: say nothing.
 
     Raises ArchgradError for unknown names, missing or damaged files (named), unusable labels, and downloads that fail.
     """
-    if isinstance(data, Dataset):
-        return data
     if channels not in (None, 1, 3):
         raise ArchgradError(f"channels must be 1 or 3, got {channels}")
-    if image_size is not None and image_size < 1:
-        raise ArchgradError(f"image_size must be at least 1, got {image_size}")
+    if image_size is not None:
+        require_whole("data", 1, image_size=image_size)
+    if unreadable not in UNREADABLE:
+        raise unknown("way with unreadable images", unreadable, UNREADABLE)
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        options = DirectoryOptions(image_size, channels, label_column, unreadable == "skip", limit, memory)
+        dataset = _named(data, Path(root) if root else directory(), download, options)
+        if dataset.about and not quiet:
+            note(dataset.about)
+    if limit is not None:
+        dataset = replace(dataset, train=limited(dataset.train, limit))
+    if image_size is not None or channels is not None:
+        train, test = (_converted(part, image_size, channels, dataset.name) for part in (dataset.train, dataset.test))
+        dataset = replace(dataset, shape=image_shape(train), train=train, test=test)
+    if class_weights is not None:
+        dataset = weighted(dataset, class_weights)
+    return dataset if augmentation is None else replace(dataset, augmentation=augmentation)
+
+
+def recorded(reading: Mapping[str, Any]) -> dict[str, Any]:
+    """How data are read, as a run records it: the size of images, and what of `READING` is not the usual."""
+    size = {"image_size": reading["image_size"]} if "image_size" in reading else {}
+    return size | {name: reading[name] for name in READING if reading.get(name) not in (None, UNREADABLE[0])}
+
+
+def _named(data: Any, root: Path, download: bool, options: DirectoryOptions) -> Dataset:
+    """The dataset that a name, a path or a function stands for."""
+    if not isinstance(data, str | Path):
+        hint = "" if data is None else ": archgrad.data.from_tensors makes a Dataset of tensors"
+        raise ArchgradError(f"data must be a name, a path or a Dataset, got {type(data).__name__}{hint}")
     name = str(data)
     if name == "digits":
-        dataset = _digits()
-    elif name in _NAMED:
-        dataset = _read_named(name, Path(root) if root else directory(), download)
-    elif _FUNCTION.fullmatch(name) and not Path(name).exists():
-        dataset = _called(name)
-    else:
-        path = Path(name.removeprefix("folder:")).expanduser()
-        if not path.is_dir():
-            if path.exists() or name.startswith("folder:") or len(path.parts) > 1:
-                raise ArchgradError(f"{path}: no such directory of images")
-            raise unknown("dataset", name, NAMES)
-        dataset = _read_directory(path, name, image_size, channels, label_column, memory)
-    if image_size is not None or channels is not None:
-        train, test = (_converted(part, image_size, channels, name) for part in (dataset.train, dataset.test))
-        dataset = replace(dataset, shape=_shape(train), train=train, test=test)
-    return dataset if augmentation is None else replace(dataset, augmentation=augmentation)
+        return _digits()
+    if name in _NAMED:
+        return _read_named(name, root, download)
+    path = Path(name.removeprefix("folder:")).expanduser()
+    try:
+        exists = path.exists()
+    except (OSError, ValueError):  # names longer than any file's, and NUL
+        raise ArchgradError(f"data {name[:60]!r}…: no name of a dataset, and none that a path may have") from None
+    if _FUNCTION.fullmatch(name) and not exists:
+        return _called(name)
+    if path.is_dir() or (path.is_file() and path.suffix == ".parquet"):
+        return read_directory(path, name, options)
+    if exists or name.startswith("folder:") or len(path.parts) > 1:
+        raise ArchgradError(f"{path}: no such directory of images")
+    raise unknown("dataset", name, NAMES)
 
 
 def _called(name: str) -> Dataset:
@@ -158,7 +208,7 @@ def _digits() -> Dataset:
     whole = Subset(images, torch.from_numpy(digits.target).long())
     test, train = split(whole, TEST_FRACTION, SPLIT_SEED)
     train, test = normalised(train, test)
-    return Dataset("digits", Classification(tuple("0123456789")), _shape(train), train, test, Augmentation(pad=1))
+    return Dataset("digits", Classification(tuple("0123456789")), image_shape(train), train, test, Augmentation(pad=1))
 
 
 def _read_named(name: str, root: Path, download: bool) -> Dataset:
@@ -182,40 +232,14 @@ def _read_named(name: str, root: Path, download: bool) -> Dataset:
         subsets.append(Subset(pixels, torch.as_tensor(labels).long()))
     train, test = normalised(subsets[0], subsets[1], named.normalisation)
     names = named.class_names or tuple(parts[0].classes)
-    return Dataset(name, Classification(names), _shape(train), train, test, _standard(train, named.flip))
-
-
-def _read_directory(
-    path: Path, name: str, size: int | None, channels: int | None, label_column: str | None, memory: int
-) -> Dataset:
-    parts = read_parquet(path, label_column) if has_parquet(path) else read_folder(path)
-    task = Classification(parts[0].class_names)
-    first = Encoded.of(parts[0].source, channels, size)
-
-    def subset(part: Part) -> Subset:
-        encoded = replace(first, source=part.source, numbers=torch.arange(len(part.source)))
-        labels = task.targets(part.labels, f"{path}: {part.name}")
-        return Subset(encoded if total > memory else encoded.decode(), labels)
-
-    total = sum(len(part.source) for part in parts) * first.channels * first.height * first.width
-    subsets = [subset(part) for part in parts]
-    if len(subsets) == 1:
-        test, train = split(subsets[0], TEST_FRACTION, SPLIT_SEED)
-    else:
-        train, test = subsets
-    train, test = normalised(train, test)
-    return Dataset(name, task, _shape(train), train, test, _standard(train, flip=True))
-
-
-def _standard(train: Subset, flip: bool) -> Augmentation:
-    return Augmentation(pad=round(_shape(train)[1] / 8), flip=flip)
-
-
-def _shape(subset: Subset) -> tuple[int, ...]:
-    inputs = subset.inputs
-    if isinstance(inputs, Tensor):
-        return tuple(inputs.shape[1:])
-    return inputs.channels, inputs.height, inputs.width
+    return Dataset(
+        name,
+        Classification(names),
+        image_shape(train),
+        train,
+        test,
+        standard_augmentation(image_shape(train), named.flip),
+    )
 
 
 def _converted(subset: Subset, size: int | None, channels: int | None, name: str) -> Subset:

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from archgrad.data.augmentation import Normalisation
 from archgrad.data.dataset import Dataset, shape_text
 from archgrad.data.encoded import Encoded, ImageFiles
+from archgrad.data.folders import EXTENSIONS
 from archgrad.data.items import Items
+from archgrad.data.splits import is_hidden
 from archgrad.errors import ArchgradError
 from archgrad.nested import leaves, mapped
 from archgrad.tasks.task import as_tensor
@@ -26,9 +27,17 @@ TYPES = ("uint8", "bool", "int8", "int16", "int32", "int64", "bfloat16", "float1
 """The types that inputs can have."""
 
 
+PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+"""Pillow's modes that PNG files have."""
+
+
 def scaled(x: Tensor) -> Tensor:
     """Pixels as numbers in [0, 1], images stored channels last; other tensors as they are."""
-    x = x.to(torch.get_default_dtype()) / 255 if x.dtype == torch.uint8 else x
+    return laid_out(x.to(torch.get_default_dtype()) / 255 if x.dtype == torch.uint8 else x)
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """Images stored channels last."""
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
@@ -42,14 +51,22 @@ class ImagesInMemory:
         return len(self.images)
 
     def read(self, index: int) -> bytes:
-        """The image as a PNG file."""
-        buffer = io.BytesIO()
-        self.images[index].save(buffer, "PNG")
+        """The image as a file that loses nothing of it."""
+        image, buffer = self.images[index], io.BytesIO()
+        image.save(buffer, "PNG" if image.mode in PNG else "TIFF", exif=image.getexif())
         return buffer.getvalue()
 
     def where(self, index: int) -> str:
         """Its number."""
         return f"image {index}"
+
+    def size(self, index: int) -> int:
+        """The bytes of its file."""
+        return len(self.read(index))
+
+    def files(self) -> Sequence[Path]:
+        """None."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -138,13 +155,7 @@ class Preparation:
 
     def _decoded(self, source: Any) -> Tensor:
         channels, height, width = self.shape
-        encoded = Encoded.of(source, channels, height if height == width else None)
-        found = encoded.decode()
-        if found.shape[1:] != self.shape:
-            raise ArchgradError(
-                f"{source.where(0)}: {found.shape[3]}×{found.shape[2]} pixels, the network takes {width}×{height}"
-            )
-        return found
+        return Encoded(source, torch.arange(len(source)), channels, height, width, resize=height == width).decode()
 
     def _images(self, x: Tensor) -> tuple[Tensor, bool]:
         """Images with channels first, of the network's size; those of another size are brought to it."""
@@ -188,7 +199,7 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(
         file
         for file in folder.iterdir()
-        if file.is_file() and file.suffix.lower() in IMG_EXTENSIONS and not file.name.startswith(".")
+        if file.is_file() and file.suffix.lower() in EXTENSIONS and not is_hidden(file.name)
     )
 
 

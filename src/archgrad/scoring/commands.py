@@ -54,6 +54,7 @@ def score(
         data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
         out: file of the scores, Parquet or CSV; a Parquet file of the same settings is continued
         image_size: bring the images to this many pixels first
+        unreadable: refuse images that cannot be read, or skip them
         batch_size: images that the proxies see
         seed: everything random follows from it
         unreached: networks have operations that reach no output, too, as those of published tables have
@@ -149,6 +150,8 @@ def search(
         seed: everything random follows from it
         max_parameters: architectures with more are not scored
         max_flops: architectures with more multiply-accumulates are not scored
+        unreadable: refuse images that cannot be read, or skip them
+        changed: refuse to continue a run with other data or another network, or accept them
         progress: show a progress bar on terminals
     """
     proxies, strategy = parse_method(method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -13,6 +14,8 @@ from archgrad import spaces
 from archgrad.data import Batches, Dataset, Normalisation
 from archgrad.data.batches import Batch
 from archgrad.genotype import Genotype
+from archgrad.identity import digest
+from archgrad.nested import leaves
 from archgrad.operations.cost import Complexity
 from archgrad.proxies import library
 from archgrad.proxies.proxy import Measurement, Proxy, measure
@@ -55,10 +58,11 @@ class Scorer:
         seed: int = 0,
         supernet: Supernet | None = None,
         unreached: bool = False,
+        unreadable: str = "refuse",
     ) -> Scorer:
         """With one training batch of a dataset, augmented and normalised, and networks of the size of the space."""
         space = spaces.get(space) if isinstance(space, str) else space
-        dataset = datasets.load(data, image_size=image_size)
+        dataset = datasets.load(data, image_size=image_size, unreadable=unreadable)
         if isinstance(proxies, Mapping):
             chosen = dict(proxies)
         else:
@@ -71,6 +75,12 @@ class Scorer:
         batch = images.contiguous(), labels
         normalisation, task = dataset.train.normalisation, dataset.task
         return cls(space, chosen, batch, classes, seed, supernet, normalisation, task, unreached)
+
+    def identity(self) -> dict[str, Any]:
+        """What identifies the batch and the supernet, on which scores depend."""
+        supernet = self.supernet
+        weights = {} if supernet is None else {"weights": digest(supernet.state_dict().values()), **supernet.record()}
+        return {"batch": digest(leaves(self.batch)), "supernet": weights}
 
     def __call__(self, genotype: Genotype) -> dict[str, float]:
         """One score per proxy."""

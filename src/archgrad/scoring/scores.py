@@ -57,21 +57,32 @@ def score(
     batch_size: int = 8,
     seed: int = 0,
     unreached: bool = False,
+    unreadable: str = "refuse",
     out: Path | str | None = None,
     progress: bool = True,
 ) -> Table:
     """A table with one column per proxy, parameters and FLOPs always among them.
 
-    ``architectures``: which are scored, ``count`` drawn ones by default. ``unreached``: see `Scorer`.
+    ``architectures``: which are scored, ``count`` drawn ones by default. ``unreached``: see `Scorer`; ``unreadable``:
+    see `archgrad.data.load`.
     ``out``: a Parquet or CSV file, written now and then; a Parquet file of the same settings is continued.
     """
     names = library.parse(proxies)
     names = [*names, *(name for name in BASELINES if name not in names)]
-    scorer = Scorer.of(space, names, data, image_size=image_size, batch_size=batch_size, seed=seed, unreached=unreached)
+    scorer = Scorer.of(
+        space,
+        names,
+        data,
+        image_size=image_size,
+        batch_size=batch_size,
+        seed=seed,
+        unreached=unreached,
+        unreadable=unreadable,
+    )
     wanted = sample(scorer.space, count, seed) if architectures is None else list(architectures)
     source = json.dumps(
         {"data": data.name if isinstance(data, Dataset) else str(data), "batch_size": batch_size, "seed": seed}
-        | {"image_size": image_size, "unreached": unreached, **spaces.record(scorer.space)}
+        | {"image_size": image_size, "unreached": unreached, **spaces.record(scorer.space), **scorer.identity()}
     )
     path = _checked(out)
     coding = Coding(scorer.space)
@@ -121,7 +132,7 @@ def _known(
         return {}
     table = files.read(path, space=coding.space)
     if table.source != source or table.space.name != coding.space.name:
-        raise ArchgradError(f"{path} holds something else, or scores with other settings: choose another file")
+        raise ArchgradError(f"{path} holds something else, or scores with other settings or data: choose another file")
     if missing := [name for name in names if name not in table.columns]:
         raise ArchgradError(f"{path} holds scores without {missing[0]}: choose another file")
     return {

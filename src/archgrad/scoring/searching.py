@@ -16,6 +16,7 @@ from archgrad import spaces
 from archgrad.data import Dataset
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.genotype import Genotype
+from archgrad.identity import require_way
 from archgrad.progress import Progress
 from archgrad.proxies.proxy import Proxy
 from archgrad.runs import Run
@@ -57,7 +58,9 @@ def search(
     max_flops: float | None = None,
     supernet: Supernet | None = None,
     out: Path | str | None = None,
+    unreadable: str = "refuse",
     resume: bool = True,
+    changed: str = "refuse",
     progress: bool = True,
 ) -> ProxySearchResult:
     """Search the architecture with the highest score of a proxy among ``budget`` that are scored.
@@ -66,18 +69,13 @@ def search(
     as a last aim; its result is the member of the front with the best mean rank over the proxies.
     ``strategy``: move, evolution, random or pareto, or a `Strategy`. ``max_parameters``, ``max_flops``: architectures
     above are not scored; both are those of the network by formula. ``supernet``: score its paths, with its weights.
-    ``out``: run directory; a search that was interrupted there is continued exactly. None writes nothing.
+    ``unreadable``: as `archgrad.data.load`. ``out``: run directory; a search that was interrupted there is continued
+    exactly, with the same images and supernet, unless ``changed`` is ``"accept"``. None writes nothing.
     """
+    require_way(changed)
     chosen = strategies.get(strategy) if isinstance(strategy, str) else strategy
-    scorer = Scorer.of(
-        space,
-        proxy,
-        data,
-        image_size=image_size,
-        batch_size=batch_size,
-        seed=seed,
-        supernet=supernet,
-    )
+    shown: Any = {"image_size": image_size, "batch_size": batch_size, "unreadable": unreadable}
+    scorer = Scorer.of(space, proxy, data, seed=seed, supernet=supernet, **shown)
     require_positive("search", budget=budget, **_given(max_parameters=max_parameters, max_flops=max_flops))
     if len(scorer.proxies) > 1 and not isinstance(chosen, ParetoEvolution):
         raise ArchgradError(f"search: {type(chosen).__name__} follows one proxy, got {', '.join(scorer.proxies)}")
@@ -98,6 +96,8 @@ def search(
     }
     run = Run.start(out, config, resume) if out is not None else None
     with run or nullcontext():
+        if run:
+            run.bind(scorer.identity(), changed == "accept")
         return _Search(scorer, chosen, run, {"parameters": max_parameters, "flops": max_flops}).go(budget, progress)
 
 

@@ -19,7 +19,8 @@ def import_(
     *,
     name: str | None = None,
     space: str | None = None,
-    scale: float = 1.0,
+    scale: float | None = None,
+    key: str | None = None,
     trust: bool = False,
 ) -> None:
     """Read a published tabular benchmark and keep it where tables are found by name.
@@ -28,10 +29,11 @@ def import_(
         source: Parquet, CSV, NATS-Bench, NAS-Bench-201, NAS-RobBench-201, or the robustness data set's directory
         name: of the table; that of the file by default
         space: of a Parquet or CSV file that does not say it
-        scale: multiplies the values of a Parquet or CSV file; accuracies must come to %
+        scale: multiplies the values of a Parquet or CSV file; accuracies must come to %, as they do by default
+        key: the column of a Parquet or CSV file that says which architecture a row is
         trust: the file is its authors', so that what is pickled in it may be opened
     """
-    table = tables.import_table(source, name, space=space, scale=scale, trust=trust)
+    table = tables.import_table(source, name, space=space, scale=scale, key=key, trust=trust)
     print(f"table {table.name}: {len(table):,} architectures of {table.space.name}, {len(table.columns)} columns")
     print(f"kept in {tables.directory() / 'tables'}")
 

@@ -14,32 +14,47 @@ import pyarrow.parquet
 from jaxtyping import Int
 
 from archgrad import spaces
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, unknown
 from archgrad.runs import atomic_write
 from archgrad.spaces.space import Space
 from archgrad.tables import nasbench201
 from archgrad.tables.coding import Coding
 from archgrad.tables.table import Table
+from archgrad.tables.units import in_percent
 
 SUFFIXES = (".parquet", ".csv")
 KEYS = ("architecture", "ops", "normal", "reduce", "index", "isomorph", "uid")
 """Columns that say which architecture a row is; all other numeric columns are values."""
 
+NAMES = {
+    "architecture": ("arch", "arch_str", "arch_string", "architecture_str", "nb201-string", "genotype", "cell"),
+    "index": ("idx", "arch_index", "arch_idx", "arch_id", "architecture_index", "cell_index", "model_index"),
+}
+"""Other names of the columns ``architecture`` and ``index``, the likeliest first."""
+
+KEY_HINT = "call it architecture, ops or index, or name it by key (--key)"
+
 _METADATA = b"archgrad"
 
 
-def read(path: Path, *, space: Space | None = None, scale: float = 1.0) -> Table:
+def read(path: Path, *, space: Space | None = None, scale: float | None = None, key: str | None = None) -> Table:
     """A table from a Parquet or CSV file.
 
     A row's architecture is ``architecture`` (the space's notation), ``ops`` (six NAS-Bench-201 digits), ``normal`` and
     ``reduce`` (DARTS, JSON lists of [operation, input]), ``index`` alone (NAS-Bench-201) or ``uid`` (a NAS-Bench-201
-    isomorphism class: one row stands for all its cells). ``scale`` multiplies every value, as for accuracies that are
-    not in %.
+    isomorphism class: one row stands for all its cells). A column of another name is the architecture where it is one
+    of `NAMES`, or ``key``. ``scale`` multiplies every value, as for accuracies that are not in %; without it accuracies
+    are brought to % as their values tell.
     """
     data = _read_columns(path)
     metadata = _metadata(data, path)
+    data = _keyed(data, key, path)
     numeric = [field.name for field in data.schema if _is_number(field.type) and field.name not in KEYS]
-    columns = {name: np.asarray(data[name].to_numpy(), dtype=np.float64) * scale for name in numeric}
+    columns = {name: np.asarray(data[name].to_numpy(), dtype=np.float64) * (scale or 1.0) for name in numeric}
+    if not len(data) or not columns:
+        raise ArchgradError(f"{path}: holds no {'values' if len(data) else 'rows'}; its columns are {listed(data)}")
+    if scale is None and not metadata:
+        columns = in_percent(columns, str(path))
     name, source = path.stem, str(metadata.get("source", path.name))
     if space is None and "space" in metadata:
         space = spaces.get(str(metadata["space"]))
@@ -50,6 +65,8 @@ def read(path: Path, *, space: Space | None = None, scale: float = 1.0) -> Table
         if len(set(index.tolist())) < len(index):
             raise ArchgradError(f"{path}: a uid stands in more than one row")
         return nasbench201.table(name, values, source=source, per_class=True)
+    if space is None:
+        space = _guessed(data)
     if space is None:
         if not keys & {"ops", "normal"} and not ("index" in keys and "architecture" not in keys):
             raise ArchgradError(
@@ -109,6 +126,42 @@ def _read_columns(path: Path) -> Any:
         raise ArchgradError(f"{path}: cannot be read as {path.suffix[1:]} ({' '.join(str(error).split())})") from None
 
 
+def _keyed(data: Any, key: str | None, path: Path) -> Any:
+    """The columns, with the name that is known for the one that says which architecture a row is."""
+    names = data.column_names
+    if len(set(names)) < len(names):
+        raise ArchgradError(f"{path}: two columns have the same name; they are {listed(data)}")
+    if key is not None:
+        if key not in names:
+            raise unknown(f"column of {path}", key, names)
+        return _renamed(data, key, "index" if pa.types.is_integer(data.schema.field(key).type) else "architecture")
+    if set(names) & {"architecture", "ops", "index", "uid"} or {"normal", "reduce"} <= set(names):
+        return data
+    for known, others in NAMES.items():
+        for name in others:
+            if name in names:
+                return _renamed(data, name, known)
+    raise ArchgradError(f"{path}: no column says which architecture a row is, among {listed(data)}: {KEY_HINT}")
+
+
+def _renamed(data: Any, old: str, new: str) -> Any:
+    kept = [name for name in data.column_names if name == old or name not in ("architecture", "ops", "index", "uid")]
+    return data.select(kept).rename_columns([new if name == old else name for name in kept])
+
+
+def _guessed(data: Any) -> Space | None:
+    """The space whose notation cannot be mistaken."""
+    first = str(data["architecture"][0]) if "architecture" in data.column_names else ""
+    name = "nasbench201" if first.startswith("|") else "transnasbench101" if first.startswith("64-") else None
+    return None if name is None else spaces.get(name)
+
+
+def listed(data: Any) -> str:
+    """The names of columns, the first few of many."""
+    names = data.column_names
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
 def _metadata(data: Any, path: Path) -> dict[str, Any]:
     raw = (data.schema.metadata or {}).get(_METADATA, b"{}")
     try:
@@ -141,6 +194,8 @@ def _codes(data: Any, space: Space, path: Path) -> Int[np.ndarray, "rows slots"]
         texts = [f'{{"normal": {normal}, "reduce": {reduce}}}' for normal, reduce in pairs]
         to_code = _text_reader(space)
     else:
+        if space.name != "nasbench201":
+            raise ArchgradError(f"{path}: no column says which architecture of {space.name} a row is: {KEY_HINT}")
         index = _integers(data, "index", path)
         if index.size and (index.min() < 0 or index.max() >= nasbench201.CELLS):
             raise ArchgradError(f"{path}: an index lies outside 0 to {nasbench201.CELLS - 1}")

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from archgrad import spaces
 from archgrad.data.load import directory
-from archgrad.errors import ArchgradError, ArchgradWarning, unknown
+from archgrad.errors import ArchgradError, unknown
 from archgrad.spaces.space import Space
 from archgrad.tables import files
 from archgrad.tables.natsbench import read_natsbench
 from archgrad.tables.robustness import read_robbench, read_robustness_data
-from archgrad.tables.table import Column, Table
+from archgrad.tables.table import Table
+from archgrad.tables.units import highest
 
 
 def available() -> dict[str, Path]:
@@ -26,11 +24,15 @@ def available() -> dict[str, Path]:
     return {path.stem: path for path in sorted(found, reverse=True)}
 
 
-def load(path: str | Path, *, space: str | Space | None = None, scale: float = 1.0) -> Table:
+def load(
+    path: str | Path, *, space: str | Space | None = None, scale: float | None = None, key: str | None = None
+) -> Table:
     """A table from a Parquet or CSV file, or by its name in the data directory.
 
     ``space``: needed where the file does not say it. ``scale``: multiplies all values, as 100 for fractions; accuracies
-    in a table are in %. Raises ArchgradError for unknown names and damaged files; never runs code from a file.
+    in a table are in %, to which they are brought where their values tell the scale and none is given. ``key``: the
+    column that says which architecture a row is. Raises ArchgradError for unknown names and damaged files; never runs
+    code from a file.
     """
     given = Path(path).expanduser()
     if given.suffix not in files.SUFFIXES:
@@ -42,7 +44,7 @@ def load(path: str | Path, *, space: str | Space | None = None, scale: float = 1
                 nothing = f"{directory()} holds none; import one or set ARCHGRAD_DATA"
                 raise ArchgradError(f"no table {str(path)!r}: {nothing}")
             raise unknown("table", str(path), known)
-    return files.read(given, space=spaces.get(space) if isinstance(space, str) else space, scale=scale)
+    return files.read(given, space=spaces.get(space) if isinstance(space, str) else space, scale=scale, key=key)
 
 
 def save(table: Table, path: str | Path | None = None) -> Path:
@@ -55,15 +57,16 @@ def import_table(
     name: str | None = None,
     *,
     space: str | Space | None = None,
-    scale: float = 1.0,
+    scale: float | None = None,
+    key: str | None = None,
     trust: bool = False,
 ) -> Table:
     """Read published files of any known layout, write them into the data directory, and return the table.
 
     Known are Parquet and CSV files of our schema, the directory of the robustness data set (``meta.json``), the JSON
     file of NAS-RobBench-201, and the files of NATS-Bench and NAS-Bench-201 (``trust``: see `read_natsbench`). ``scale``
-    applies to Parquet and CSV only; the others are brought to % by themselves. Accuracies above 100 are kept with an
-    ArchgradWarning.
+    and ``key`` apply to Parquet and CSV only (see `load`); the others are brought to % by themselves. Accuracies above
+    100 % are refused.
     """
     path = Path(source).expanduser()
     if not path.exists():
@@ -75,8 +78,8 @@ def import_table(
     elif path.suffix == ".json":
         table = read_robbench(path)
     elif path.suffix in files.SUFFIXES:
-        table = load(path, space=space, scale=scale)
-        _warn_beyond_percent(table, path, scale)
+        table = load(path, space=space, scale=scale, key=key)
+        _require_percent(table, path, scale)
     elif path.suffix in (".pth", ".pbz2") or (path / "meta.pickle.pbz2").exists():
         table = read_natsbench(path, trust=trust)
     else:
@@ -89,19 +92,12 @@ def import_table(
     return table
 
 
-def _warn_beyond_percent(table: Table, path: Path, scale: float) -> None:
-    """Say which accuracies cannot be in %: the columns of a data set are accuracies, others may be anything."""
-    named = [name for name in table.columns if Column.parse(name).dataset]
-    most = {name: float(np.nanmax(table.columns[name], initial=0)) for name in named}
-    beyond = {name: value for name, value in most.items() if value > 100}
-    if not beyond:
-        return
-    name = max(beyond, key=lambda column: beyond[column])
-    others = f" ({len(beyond)} columns exceed 100)" if len(beyond) > 1 else ""
-    fitting = scale / 10 ** math.ceil(math.log10(beyond[name] / 100)) if math.isfinite(beyond[name]) else 0.1
-    warnings.warn(
-        f"{path}: {name} reaches {beyond[name]:g}{others}, but accuracies must be in %: "
-        f"import it again, perhaps with --scale {fitting:g}",
-        ArchgradWarning,
-        stacklevel=3,
-    )
+def _require_percent(table: Table, path: Path, scale: float | None) -> None:
+    """Refuse accuracies that a wrong scale has brought above 100 %."""
+    most = highest(table.columns)
+    name = max(most, key=lambda column: most[column], default="")
+    if name and most[name] > 100:
+        fitting = (scale or 1.0) / 10 ** math.ceil(math.log10(most[name] / 100)) if math.isfinite(most[name]) else 0.1
+        raise ArchgradError(
+            f"{path}: {name} reaches {most[name]:g}, but accuracies must be in %: import it with --scale {fitting:g}"
+        )
