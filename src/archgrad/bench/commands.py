@@ -175,6 +175,8 @@ def merge(file: str, sources: str | list[str]) -> None:
         found = merging.merge(campaign, source)
         campaign = Campaign.open(campaign.directory)
         print(f"{source}: {found.added:,} units added, {found.unfinished:,} unfinished ones to go on with")
+        if found.passed_over:
+            print(f"archgrad: {source}: {found.passed_over:,} lines are no records of units", file=sys.stderr)
         if found.differing:
             print(
                 f"{source}: {len(found.differing):,} units differ from those here, which stay: {found.differing[0]}"

@@ -16,13 +16,13 @@ from archgrad.bench.protocol import suite as suites
 from archgrad.bench.protocol.document import NAME, Count, Document, Whole, overlaid, require_known, validated
 from archgrad.bench.protocol.store import Store
 from archgrad.bench.protocol.suite import SEARCH, Suite
-from archgrad.bench.protocol.unit import Record, Trial, Unit
+from archgrad.bench.protocol.unit import SEARCH_ID, TRAIN_ID, Record, Trial, Unit
 from archgrad.bench.statistics.results import BASELINES
 from archgrad.distributed import require_precision
 from archgrad.errors import ArchgradError, unknown
+from archgrad.foreign.plain import read
 from archgrad.runs import atomic_write
 from archgrad.schedules import Diagnose
-from archgrad.yaml_files import read
 
 SNAPSHOT = "campaign.yaml"
 IDENTITY = ("genotypes", "mixed_precision", "processes")
@@ -144,6 +144,18 @@ class Campaign(Document):
             units = trial.trainings(chosen, self.settings) if chosen else [None] * len(self.settings)
             for setting, unit in zip(self.settings, units, strict=True):
                 yield trial, setting, unit
+
+    def has(self, unit: str) -> bool:
+        """Whether a text is the name of a unit that this campaign may compute; of trainings, whatever was found."""
+        for name, known in ((SEARCH_ID, self.methods), (TRAIN_ID, self.settings)):
+            if found := name.fullmatch(unit):
+                benchmark, other, seed = found.groups()
+                return benchmark in self.benchmarks and other in known and int(seed) in self._seeds
+        return False
+
+    @cached_property
+    def _seeds(self) -> frozenset[int]:
+        return frozenset(self.seeds)
 
     def __len__(self) -> int:
         pairs = len(self.benchmarks) * len(self.methods)

@@ -31,11 +31,11 @@ from archgrad.bench.protocol.document import (
 from archgrad.bench.protocol.halves import Halves
 from archgrad.bench.protocol.lookup import LookUp
 from archgrad.errors import ArchgradError, is_number, unknown
+from archgrad.foreign.plain import parsed, read
 from archgrad.method import ROLES, SEVERAL, Method
 from archgrad.recipes import Recipe
 from archgrad.schedules import WarmUp
 from archgrad.spaces import Size, Space
-from archgrad.yaml_files import parsed, read
 
 SUITES = resources.files("archgrad.bench.protocol") / "suites"
 ONE = tuple(role for role in ROLES if role not in SEVERAL)
