@@ -13,10 +13,11 @@ from archgrad import spaces
 from archgrad.data import Dataset
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import load_weights
+from archgrad.foreign import code, files
 from archgrad.genotype import Genotype
 from archgrad.randomness import generator, isolated
 from archgrad.recipes import Recipe, recipe_of
-from archgrad.runs import Run
+from archgrad.runs import CONFIG, Run
 from archgrad.spaces import Space
 from archgrad.train import TrainResult, train
 
@@ -73,7 +74,7 @@ def train_found(
     config = searched.config
     if config.get("command") != "search":
         raise ArchgradError(f"{run} is not the run of a search, but of {config.get('command')!r}")
-    if config["space"] not in spaces.SPACES:
+    if searched.setting("space", str) not in spaces.SPACES:
         raise ArchgradError(
             f"{run}: a network of your own was searched ({config['space']}): build it in Python with "
             "supernet.settle(genotype) and use archgrad.train"
@@ -86,11 +87,11 @@ def train_found(
         train_genotype(
             space,
             genotype,
-            config["data"] if data is None else data,
-            image_size=config["image_size"],
+            _data(searched, "data") if data is None else data,
+            image_size=searched.setting("image_size", int | None),
             recipe=recipe,
             seed=seed,
-            out=Path(run) / "train" / name,
+            out=files.inside(Path(run), f"train/{name}"),
             **options,
         )
         for name, genotype in genotypes.items()
@@ -107,10 +108,13 @@ def load(run: Path | str) -> nn.Module:
             raise ArchgradError(f"{run}: the found network has not been trained yet: archgrad train {run}")
         opened = Run.open(directory)
     config = opened.config
-    if "genotype" not in config or config.get("space") not in spaces.SPACES:
+    if "genotype" not in config or str(config.get("space")) not in spaces.SPACES:
         raise ArchgradError(f"{directory}: not a network of a space: build it and use archgrad.evaluation.load_weights")
     space = spaces.recorded(config)
-    network = _network(space, space.parse(config["genotype"]), config, config["seed"])
+    settings = {"classes": opened.setting("classes", int), "in_channels": opened.setting("in_channels", int)}
+    settings["auxiliary"] = opened.setting("auxiliary", bool)
+    genotype = space.parse(opened.setting("genotype", str))
+    network = _network(space, genotype, settings, opened.setting("seed", int))
     return load_weights(network, directory).eval()
 
 
@@ -122,5 +126,13 @@ def _network(space: Space, genotype: Genotype, settings: dict[str, Any], seed: i
 
 def dataset_of(run: Path | str) -> Dataset:
     """The dataset that a run used, loaded again as it was."""
-    config = Run.open(run).config
-    return datasets.load(config.get("source") or config["data"], image_size=config.get("image_size"))
+    opened = Run.open(run)
+    name = _data(opened, "source" if opened.config.get("source") else "data")
+    return datasets.load(name, image_size=opened.setting("image_size", int | None))
+
+
+def _data(run: Run, key: str) -> str:
+    """The data that a run used, by name; a function of the user's runs only if the user trusts the run."""
+    name = str(run.setting(key, str))
+    code.require_trusted(code.named({"data": name}, functions=("data",)), str(run.directory / CONFIG))
+    return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,21 @@ def clip(gradients: Sequence[Tensor], max_norm: float) -> Float[Tensor, ""]:
     return norm
 
 
+def restore(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Give an optimiser the state that one like it had. Raises ValueError or TypeError for that of another one."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimiser.param_groups]
+    optimiser.load_state_dict(dict(state))
+    for group, usual in zip(optimiser.param_groups, own, strict=True):
+        for name, value in usual.items():
+            if name not in group or (isinstance(value, float | int) and not isinstance(group[name], float | int)):
+                raise ValueError(f"the optimiser's {name} is {group.get(name)!r}, not like {value!r}")
+    for parameter, entries in optimiser.state.items():
+        for name, value in entries.items():
+            fits = isinstance(value, Tensor) and (value.shape == parameter.shape or value.numel() == 1)
+            if not (fits or value is None or isinstance(value, float | int)):
+                raise ValueError(f"the optimiser's {name} does not fit the weight that it is of")
+
+
 class Averages:
     """Running means of an epoch, kept on the device: adding does not wait for it, only reading does."""
 
@@ -68,4 +84,4 @@ class Averages:
     def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Go on from a state."""
         self.sums = {name: value.to(device) for name, value in state["sums"].items()}
-        self.count = state["count"]
+        self.count = operator.index(state["count"])

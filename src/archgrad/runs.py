@@ -127,6 +127,14 @@ class Run:
     ) -> None:
         self.close()
 
+    def setting(self, name: str, kind: Any) -> Any:
+        """A setting of that type; ArchgradError where the run's file lacks it, or says something else."""
+        value = self.config.get(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            wanted = "text" if kind is str else getattr(kind, "__name__", str(kind))
+            raise ArchgradError(f"{self.directory / CONFIG}: {name} must be {wanted}, got {value!r}")
+        return value
+
     # Whole files
 
     def write_bytes(self, name: str, data: bytes) -> None:

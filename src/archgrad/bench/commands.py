@@ -18,20 +18,29 @@ from archgrad.bench.protocol.campaign import Campaign
 from archgrad.bench.report.page import write
 from archgrad.bench.statistics.results import Results
 from archgrad.errors import ArchgradError
+from archgrad.foreign import code
 
 SHOWN = 20
 
 
-def plan(file: str, *, probe: bool = True, device: str | None = None) -> None:
+def plan(file: str, *, probe: bool = True, device: str | None = None, trust: bool = False) -> None:
     """Count the units of a campaign and estimate the hours and the storage that they take; nothing is computed.
 
     Args:
         file: the campaign's YAML file, or its directory
         probe: time a step of every benchmark on this machine
         device: cpu, cuda, cuda:1, mps; the best there is by default
+        trust: import and run the code that the campaign names; without it such a campaign is only counted
     """
-    campaign = Campaign.load(file)
+    with code.trusting(trust):
+        _plan(Campaign.load(file), probe, device)
+
+
+def _plan(campaign: Campaign, probe: bool, device: str | None) -> None:
     campaign.require_all()
+    if probe and (strange := code.refused(campaign.code)):
+        print(f"hours are left out, for timing would import and run {', '.join(strange)}: see --trust")
+        probe = False
     found = planning.plan(campaign, probe, device)
     total = found.searches + found.trainings
     print(f"{campaign.suite.about or campaign.suite.name}: {campaign.directory}")
@@ -65,6 +74,7 @@ def run(
     device: str | None = None,
     retry: bool = True,
     progress: bool = True,
+    trust: bool = False,
 ) -> None:
     """Compute what is missing of a campaign; the same command, here or on another machine, goes on where it stopped.
 
@@ -78,18 +88,19 @@ def run(
         device: cpu, cuda, mps; the best there is by default
         retry: try units again that failed before
         progress: show a progress bar on terminals, and a line a minute elsewhere
+        trust: import and run the code that the campaign names
     """
-    campaign = Campaign.load(file)
-    campaign.require_all()
-    campaign.suite.data.search()  # a download is for one process, and missing data is one line
     options: dict[str, Any] = {"workers": workers, "threads": threads, "gpus": gpus}
     if address is not None:
         if executor != "ray":
             raise ArchgradError("bench run: --address belongs to --executor ray")
         options["address"] = address
-    with pools.get(executor, **options) as chosen:
-        campaign.save()
-        tally = driver.run(campaign, chosen, device=device, retry=retry, progress=progress)
+    with code.trusting(trust):
+        campaign = Campaign.load(file)
+        campaign.require_trusted()
+        campaign.require_all()
+        campaign.suite.data.search()  # a download is for one process, and missing data is one line
+        tally = _computed(campaign, executor, options, device, retry, progress)
     complete = [record for record in campaign.store.records().values() if "problem" not in record]
     if any(record.get("setting") or campaign.suite.table is not None for record in complete):
         collect.write_results(campaign)
@@ -101,6 +112,14 @@ def run(
             f"{len(tally.problems):,} units failed{blocked}: archgrad bench status {file} lists them; "
             "the same command tries them again"
         )
+
+
+def _computed(
+    campaign: Campaign, executor: str, options: dict[str, Any], device: str | None, retry: bool, progress: bool
+) -> driver.Tally:
+    with pools.get(executor, **options) as chosen:
+        campaign.save()
+        return driver.run(campaign, chosen, device=device, retry=retry, progress=progress)
 
 
 def status(file: str) -> None:

@@ -13,6 +13,7 @@ import archgrad
 from archgrad import methods, spaces
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, unknown
+from archgrad.foreign import code
 from archgrad.method import ROLES, SEVERAL, Method
 from archgrad.options import gathers, option, options_of
 from archgrad.randomness import isolated
@@ -115,6 +116,7 @@ def _method(
 def _network(path: str, seed: int) -> nn.Module:
     """The network of ``package.module:function``, with weights that follow from the seed."""
     module, _, name = path.partition(":")
+    code.make_reachable(module)
     try:
         imported = importlib.import_module(module)
     except ImportError as error:

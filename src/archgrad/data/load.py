@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from archgrad.data.dataset import SPLIT_SEED, TEST_FRACTION, Dataset, Subset, no
 from archgrad.data.encoded import Encoded
 from archgrad.data.images import Part, has_parquet, read_folder, read_parquet
 from archgrad.errors import ArchgradError, unknown
+from archgrad.foreign import code
 from archgrad.tasks import Classification
 
 _FUNCTION = re.compile(r"(?!folder:)[\w.]+:\w+")  # package.module:function
@@ -130,9 +130,8 @@ def load(
 
 def _called(name: str) -> Dataset:
     """The dataset that a user's function returns."""
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
     module, function = name.split(":")
+    code.make_reachable(module)
     try:
         made = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:

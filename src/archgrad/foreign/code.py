@@ -10,7 +10,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -52,34 +52,48 @@ def may_run(name: str) -> bool:
     return trusted() or OWN.fullmatch(name) is not None
 
 
+def refused(names: Sequence[str]) -> list[str]:
+    """Those that are not run."""
+    return [name for name in dict.fromkeys(names) if not may_run(name)]
+
+
 def require_trusted(names: Sequence[str], where: str) -> None:
     """Refuse to go on with what a file names, unless it may run. ``where``: the file."""
-    refused = list(dict.fromkeys(name for name in names if not may_run(name)))
-    if refused:
+    if strange := refused(names):
         raise ArchgradError(
-            f"{where} names code that would be imported and run: {', '.join(refused)}; "
+            f"{where} names code that would be imported and run: {', '.join(strange)}; "
             "look at it, and say --trust if you trust it"
         )
 
 
-def named(data: Any, classes: Sequence[str] = (), functions: Sequence[str] = ()) -> list[str]:
+def named(data: Any, classes: Collection[str] = (), functions: Collection[str] = ()) -> list[str]:
     """The code that plain data name.
 
-    ``class_path`` names code wherever it stands; so do the keys ``classes`` (``package.module.Class``) and
-    ``functions`` (``package.module:name``).
+    ``classes``: keys under which every ``package.module.Class`` is one, however deep; a key that ends in ``class_path``
+    always is. ``functions``: keys whose value may be ``package.module:name``. Keys may be written ``a.b.c``.
     """
+    if isinstance(data, str):
+        return []
+    if not isinstance(data, Mapping):
+        return [name for part in data for name in named(part, classes, functions)] if isinstance(data, list) else []
     found: list[str] = []
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            pattern = DOTTED if key == "class_path" or key in classes else FUNCTION if key in functions else None
-            for text in value if isinstance(value, list | tuple) else [value]:
-                if isinstance(text, str) and pattern is not None and pattern.fullmatch(text):
-                    found.append(text)
+    for key, value in data.items():
+        parts = str(key).split(".")
+        if "class_path" in parts or not set(parts).isdisjoint(classes):
+            found += [text for text in _texts(value) if DOTTED.fullmatch(text)]
+        else:
+            if not set(parts).isdisjoint(functions):
+                found += [text for text in _texts(value) if FUNCTION.fullmatch(text)]
             found += named(value, classes, functions)
-    elif isinstance(data, list | tuple):
-        for value in data:
-            found += named(value, classes, functions)
-    return found
+    return list(dict.fromkeys(found))
+
+
+def _texts(value: Any) -> list[str]:
+    """All text in plain data, however deep."""
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return [text for part in parts for text in _texts(part)]
 
 
 def imported(name: str, where: str) -> Any:

@@ -15,6 +15,8 @@ from jaxtyping import Int
 
 from archgrad import spaces
 from archgrad.errors import ArchgradError
+from archgrad.foreign.columns import METADATA, about, as_text, from_text, read_csv, read_parquet
+from archgrad.foreign.layout import expected
 from archgrad.runs import atomic_write
 from archgrad.spaces.space import Space
 from archgrad.tables import nasbench201
@@ -25,8 +27,6 @@ SUFFIXES = (".parquet", ".csv")
 KEYS = ("architecture", "ops", "normal", "reduce", "index", "isomorph", "uid")
 """Columns that say which architecture a row is; all other numeric columns are values."""
 
-_METADATA = b"archgrad"
-
 
 def read(path: Path, *, space: Space | None = None, scale: float = 1.0) -> Table:
     """A table from a Parquet or CSV file.
@@ -36,8 +36,13 @@ def read(path: Path, *, space: Space | None = None, scale: float = 1.0) -> Table
     isomorphism class: one row stands for all its cells). ``scale`` multiplies every value, as for accuracies that are
     not in %.
     """
+    with expected(str(path)):
+        return _read(path, space, scale)
+
+
+def _read(path: Path, space: Space | None, scale: float) -> Table:
     data = _read_columns(path)
-    metadata = _metadata(data, path)
+    metadata = about(data, path)
     numeric = [field.name for field in data.schema if _is_number(field.type) and field.name not in KEYS]
     columns = {name: np.asarray(data[name].to_numpy(), dtype=np.float64) * scale for name in numeric}
     name, source = path.stem, str(metadata.get("source", path.name))
@@ -83,10 +88,10 @@ def write(table: Table, path: Path) -> Path:
         raise ArchgradError(f"{path.parent}: cannot be made ({error.strerror})") from None
     sink = pa.BufferOutputStream()
     if path.suffix == ".csv":
-        pa.csv.write_csv(data, sink)
+        pa.csv.write_csv(data.rename_columns(list(map(as_text, data.column_names))), sink)
     else:
-        about = json.dumps({"space": table.space.name, "source": table.source}).encode()
-        pa.parquet.write_table(data.replace_schema_metadata({_METADATA: about}), sink)
+        says = json.dumps({"space": table.space.name, "source": table.source}).encode()
+        pa.parquet.write_table(data.replace_schema_metadata({METADATA: says}), sink)
     atomic_write(path, sink.getvalue().to_pybytes())
     return path
 
@@ -96,28 +101,15 @@ def _read_columns(path: Path) -> Any:
         raise ArchgradError(f"{path}: a table is a file of kind {' or '.join(SUFFIXES)}")
     if not path.is_file():
         raise ArchgradError(f"{path}: no such file")
-    try:
-        if path.suffix == ".parquet":
-            data = pa.parquet.read_table(path)
-        else:
-            # Digits such as 041210 are text, whatever they look like.
-            as_text = dict.fromkeys(("architecture", "ops"), pa.string())
-            data = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=as_text))
-        _ = data.column_names  # decoded only now, which may fail
-        return data
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ArchgradError(f"{path}: cannot be read as {path.suffix[1:]} ({' '.join(str(error).split())})") from None
-
-
-def _metadata(data: Any, path: Path) -> dict[str, Any]:
-    raw = (data.schema.metadata or {}).get(_METADATA, b"{}")
-    try:
-        metadata = json.loads(raw)
-    except ValueError:
-        metadata = None
-    if not isinstance(metadata, dict):
-        raise ArchgradError(f"{path}: its archgrad metadata are damaged")
-    return metadata
+    if path.suffix == ".parquet":
+        data = read_parquet(path)
+    else:
+        # Digits such as 041210 are text, whatever they look like.
+        data = read_csv(path, dict.fromkeys(("architecture", "ops"), pa.string()))
+        data = data.rename_columns(list(map(from_text, data.column_names)))
+    if len(set(data.column_names)) < len(data.column_names):
+        raise ArchgradError(f"{path}: two columns have the same name")
+    return data
 
 
 def _is_number(kind: Any) -> bool:

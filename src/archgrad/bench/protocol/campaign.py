@@ -20,6 +20,7 @@ from archgrad.bench.protocol.unit import SEARCH_ID, TRAIN_ID, Record, Trial, Uni
 from archgrad.bench.statistics.results import BASELINES
 from archgrad.distributed import require_precision
 from archgrad.errors import ArchgradError, unknown
+from archgrad.foreign import code
 from archgrad.foreign.plain import read
 from archgrad.runs import atomic_write
 from archgrad.schedules import Diagnose
@@ -178,18 +179,36 @@ class Campaign(Document):
             _ = scores.values
         self.require_methods()
 
+    @property
+    def code(self) -> list[str]:
+        """The Python code that its file names: of methods, components, and data."""
+        data = code.named({"data": self.suite.data.name}, functions=("data",))
+        return [*code.named(self.snapshot(), functions=("method",)), *data]
+
+    def require_trusted(self) -> None:
+        """Refuse a campaign whose file names code, unless it may run."""
+        code.require_trusted(self.code, str(self.directory))
+
     def require_methods(self) -> None:
-        """Compose every method for every benchmark."""
+        """Compose every method for every benchmark, but for those whose code is not run."""
         known = {*library.names(), *self.suite.methods, *self.methods}
         for name in self.suite.own:
             if name not in known:
                 raise unknown("method in search.methods of the suite", name, known)
         for benchmark in self.benchmarks:
             for method, entry in self.methods.items():
+                if self._is_foreign(method):
+                    continue
                 try:
                     self.suite.method(method, self.suite.benchmark(benchmark), entry)
                 except (TypeError, ValueError) as error:
                     raise ArchgradError(f"method {method!r} for {benchmark}: {error}") from None
+
+    def _is_foreign(self, method: str) -> bool:
+        """Whether composing a method would run code that may not be run."""
+        entry = self.methods[method]
+        says = [entry, self.suite.search, self.suite.own.get(method), self.suite.own.get(str(entry.get("method")))]
+        return bool(code.refused(code.named(says, functions=("method",))))
 
     # The file and the directory
 

@@ -22,7 +22,6 @@ from archgrad.bench.protocol.document import (
     Document,
     Whole,
     component,
-    imported,
     nested,
     overlaid,
     require_known,
@@ -31,6 +30,7 @@ from archgrad.bench.protocol.document import (
 from archgrad.bench.protocol.halves import Halves
 from archgrad.bench.protocol.lookup import LookUp
 from archgrad.errors import ArchgradError, is_number, unknown
+from archgrad.foreign import code
 from archgrad.foreign.plain import parsed, read
 from archgrad.method import ROLES, SEVERAL, Method
 from archgrad.recipes import Recipe
@@ -82,8 +82,13 @@ class TrainingSetting:
     """One way to train the networks that were found. ``name``: its number in the suite, from 1."""
 
     name: str
-    recipe: Recipe
+    values: Mapping[str, Any]
     varied: tuple[str, ...] = ()
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return _recipe(self.values)
 
     @property
     def lr(self) -> float:
@@ -98,10 +103,14 @@ class TrainingSetting:
     @property
     def label(self) -> str:
         """What distinguishes it from the suite's other settings, for people."""
-        return ", ".join(f"{name} {_shown(getattr(self.recipe, name))}" for name in self.varied) or "as the suite says"
+        shown = (f"{name} {_shown(self.values[name])}" for name in self.varied)
+        return ", ".join(shown) or "as the suite says"
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Mapping) and "class_path" in value:
+        given = ", ".join(f"{name}={_shown(each)}" for name, each in (value.get("init_args") or {}).items())
+        return f"{str(value['class_path']).rpartition('.')[2]}({given})"
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
@@ -171,7 +180,9 @@ class Suite(Document):
             require_known(f"search.methods.{method}", says or {}, SEARCH)
         if not (is_number(share := self.search.get("train_fraction", 0.5)) and 0 < share < 1):
             raise ArchgradError(f"search.train_fraction must be a number between 0 and 1, got {share!r}")
-        _ = self.benchmarks, self.settings
+        _ = self.benchmarks
+        if not code.refused(code.named(self.training)):
+            _ = [setting.recipe for setting in self.settings]
         return self
 
     @property
@@ -213,9 +224,7 @@ class Suite(Document):
         chosen = [self.training | dict(zip(varied, row, strict=True)) for row in rows]
         if not chosen:
             raise ArchgradError("training: a list of settings is empty")
-        return tuple(
-            TrainingSetting(str(number), _recipe(values), varied) for number, values in enumerate(chosen, start=1)
-        )
+        return tuple(TrainingSetting(str(number), values, varied) for number, values in enumerate(chosen, start=1))
 
     def benchmark(self, name: str) -> Benchmark:
         """The benchmark of that name."""
@@ -319,8 +328,9 @@ def _as_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 def _made(source: str, family: str, options: Mapping[str, Any]) -> Method:
     if ":" not in source:
         return methods.get(source, family, **options)
+    code.require_trusted([source], "the method")
     try:
-        made = imported(source)(**options)
+        made = code.imported(source, "the method")(**options)
     except ArchgradError:
         raise
     except Exception as error:  # a function of the user's

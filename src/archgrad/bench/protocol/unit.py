@@ -38,7 +38,7 @@ class Unit(NamedTuple):
         """The unit that a record is of, None for what names none: other names could be paths out of the campaign."""
         if not isinstance(record, dict):
             return None
-        given = [record.get(name) for name in cls._fields]
+        given: list[Any] = [record.get(name) for name in cls._fields]
         benchmark, seed, method, genotype, setting = given
         if type(seed) is not int or not 0 <= seed < 2**63 or type(genotype) is not str:
             return None

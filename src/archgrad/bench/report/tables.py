@@ -18,6 +18,7 @@ from archgrad.bench.statistics.cube import deviation, mean
 from archgrad.bench.statistics.power import ASSUMED
 from archgrad.bench.statistics.ranks import rank
 from archgrad.bench.statistics.spread import COMPONENTS
+from archgrad.foreign.columns import as_text
 from archgrad.runs import atomic_write
 
 
@@ -169,8 +170,8 @@ def power(analysis: Analysis) -> pd.DataFrame:
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """A table as CSV text, six significant digits."""
-    return frame.to_csv(index=False, float_format="%.6g")
+    """A table as CSV text, six significant digits; no cell of text is a formula to a spreadsheet."""
+    return frame.rename(columns=as_text).map(as_text).to_csv(index=False, float_format="%.6g")
 
 
 def write(analysis: Analysis, directory: Path) -> list[Path]:
