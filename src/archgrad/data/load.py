@@ -104,6 +104,11 @@ def load(
     """
     if isinstance(data, Dataset):
         return data
+    if not isinstance(data, str | Path):
+        raise ArchgradError(
+            f"data must be a Dataset, its name or its path, got {type(data).__name__}: "
+            "archgrad.data.from_tensors makes one of tensors"
+        )
     if channels not in (None, 1, 3):
         raise ArchgradError(f"channels must be 1 or 3, got {channels}")
     if image_size is not None and image_size < 1:
@@ -113,12 +118,12 @@ def load(
         dataset = _digits()
     elif name in _NAMED:
         dataset = _read_named(name, Path(root) if root else directory(), download)
-    elif _FUNCTION.fullmatch(name) and not Path(name).exists():
+    elif _FUNCTION.fullmatch(name) and not os.path.exists(name):
         dataset = _called(name)
     else:
         path = Path(name.removeprefix("folder:")).expanduser()
-        if not path.is_dir():
-            if path.exists() or name.startswith("folder:") or len(path.parts) > 1:
+        if not os.path.isdir(path):
+            if os.path.exists(path) or name.startswith("folder:") or len(path.parts) > 1:
                 raise ArchgradError(f"{path}: no such directory of images")
             raise unknown("dataset", name, NAMES)
         dataset = _read_directory(path, name, image_size, channels, label_column, memory)

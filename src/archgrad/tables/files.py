@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def write(table: Table, path: Path) -> Path:
 def _read_columns(path: Path) -> Any:
     if path.suffix not in SUFFIXES:
         raise ArchgradError(f"{path}: a table is a file of kind {' or '.join(SUFFIXES)}")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ArchgradError(f"{path}: no such file")
     if path.suffix == ".parquet":
         data = read_parquet(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -26,6 +27,8 @@ from archgrad.runs import atomic_write
 from archgrad.schedules import Diagnose
 
 SNAPSHOT = "campaign.yaml"
+SEEDS = 100_000
+"""The most seeds of a campaign."""
 IDENTITY = ("genotypes", "mixed_precision", "processes")
 """What cannot change once units have been computed, besides the suite and the methods."""
 Some = Annotated[tuple[Annotated[str, BeforeValidator(str)], ...], Field(description="'all' or a list")]
@@ -69,7 +72,10 @@ class Campaign(Document):
     )
     benchmarks: Some = Field(default="all", validate_default=True)
     seeds: tuple[Annotated[int, Field(strict=True, ge=0, lt=2**63)], ...] = Field(
-        default=(0, 1, 2), min_length=1, description="a count or a list of different whole numbers"
+        default=(0, 1, 2),
+        min_length=1,
+        max_length=SEEDS,
+        description=f"a count up to {SEEDS:,}, or a list of so many different whole numbers from 0 to 2**63 - 1",
     )
     settings: Some = Field(default="all", validate_default=True)
     genotypes: Literal["all", "lowest_validation_loss"] = "all"
@@ -106,7 +112,9 @@ class Campaign(Document):
     @field_validator("seeds", mode="before")
     @classmethod
     def _counted(cls, given: Any) -> Any:
-        return range(given) if type(given) is int else given
+        if type(given) is not int:
+            return given
+        return range(given) if given <= SEEDS else given  # a number is refused as no list
 
     @field_validator("seeds")
     @classmethod
@@ -221,9 +229,9 @@ class Campaign(Document):
         units would compute.
         """
         path = Path(file)
-        if path.is_dir():
+        if os.path.isdir(path):
             return cls.open(path)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ArchgradError(f"{path}: no such campaign file")
         campaign = cls._of(read(path), path)
         if (campaign.directory / SNAPSHOT).is_file():
@@ -291,6 +299,8 @@ class Campaign(Document):
     ) -> Campaign:
         """The campaign with further methods, benchmarks, ``seeds`` more seeds, or further settings."""
         top = max(self.seeds) + 1
+        if len(self.seeds) + seeds > SEEDS or top + seeds > 2**63:
+            raise ArchgradError(f"{self.directory}: {seeds:,} seeds from {top:,} on are too many: {SEEDS:,} in all")
         more = self.replaced(
             methods=methods,
             benchmarks=(*self.benchmarks, *benchmarks),

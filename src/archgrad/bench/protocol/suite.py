@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -38,6 +40,9 @@ from archgrad.schedules import WarmUp
 from archgrad.spaces import Size, Space
 
 SUITES = resources.files("archgrad.bench.protocol") / "suites"
+SETTINGS = 1000
+"""The most training settings of a suite."""
+
 ONE = tuple(role for role in ROLES if role not in SEVERAL)
 
 
@@ -220,6 +225,8 @@ class Suite(Document):
         if not self.training:
             return ()
         varied = tuple(key for key, value in self.training.items() if isinstance(value, list))
+        if (number := math.prod(len(self.training[key]) for key in varied)) > SETTINGS:
+            raise ArchgradError(f"training: its lists make {number:,} settings, more than {SETTINGS:,}")
         rows = itertools.product(*(self.training[key] for key in varied))
         chosen = [self.training | dict(zip(varied, row, strict=True)) for row in rows]
         if not chosen:
@@ -305,7 +312,7 @@ def _read(source: str | Path) -> tuple[dict[str, Any], str]:
     if str(source) in known:
         return parsed((SUITES / f"{source}.yaml").read_text(), str(source)), str(source)
     path = Path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):
         if len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
             raise ArchgradError(f"{path}: no such suite file")
         raise unknown("suite", str(source), known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -126,7 +127,7 @@ class Results:
     def load(cls, path: str | Path) -> Results:
         """From a Parquet file, a CSV file of the same columns, or the CSV file of the published runs."""
         path = Path(path)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ArchgradError(f"{path}: no such file; results are a .parquet or .csv file")
         if path.suffix == ".csv":
             with layout.expected(str(path)):
