@@ -269,7 +269,7 @@ class Run:
         for folder in (self.directory, self.directory / CHECKPOINTS):
             for leftover in folder.glob(".*.tmp"):  # a write that a kill cut short
                 leftover.unlink(missing_ok=True)
-        if not self.has(CONFIG):
+        if not os.path.lexists(self.directory / CONFIG):
             self.write_yaml(CONFIG, self.config)
             return
         if not resume:

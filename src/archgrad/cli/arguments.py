@@ -67,7 +67,7 @@ def _typed_only(settings: Any) -> str | None:
 def _typed(arguments: Sequence[str], option: str, below: bool = False) -> Iterator[str]:
     """The values of an option, one after the other. ``below``: of its parts as well, such as ``--option.part``."""
     pattern = re.compile(rf"--{option}" + (r"[.+\w]*" if below else ""))
-    for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, after in zip(arguments, [*arguments[1:], ""], strict=False):
         name, equals, value = argument.partition("=")
         if pattern.fullmatch(name):
             yield value if equals else after

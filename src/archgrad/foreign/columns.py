@@ -20,8 +20,8 @@ METADATA = b"archgrad"
 CELLS = 200_000_000
 """Values of a Parquet file: its encodings repeat a value any number of times in a few bytes."""
 
-_FORMULA = re.compile(r"[=+@\-\t\r]")
-_QUOTED = re.compile(r"'[=+@\-\t\r]")
+_FORMULA = re.compile(r"'*[=+@\-\t\r]")
+_QUOTED = re.compile(r"'+[=+@\-\t\r]")
 
 
 def read_parquet(path: Path) -> pa.Table:

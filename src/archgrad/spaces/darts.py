@@ -16,7 +16,6 @@ from archgrad import operations
 from archgrad.engine import Cell, SettledCell, Standard
 from archgrad.engine.graph import reached
 from archgrad.errors import ArchgradError, require_whole, unknown
-from archgrad.foreign.layout import STUMBLES
 from archgrad.foreign.plain import json_object
 from archgrad.genotype import Edge, Genotype, Group, Kept
 from archgrad.operations import cost

@@ -108,8 +108,8 @@ class TrainingSetting:
     @property
     def label(self) -> str:
         """What distinguishes it from the suite's other settings, for people."""
-        shown = (f"{name} {_shown(self.values[name])}" for name in self.varied)
-        return ", ".join(shown) or "as the suite says"
+        values = _as_tuples(self.values)
+        return ", ".join(f"{name} {_shown(values[name])}" for name in self.varied) or "as the suite says"
 
 
 def _shown(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from archgrad.bench.report.wording import score_text
+from archgrad.bench.report.wording import blocks_text, score_text
 from archgrad.bench.statistics.agreement import Agreement
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import deviation, mean
@@ -226,7 +226,7 @@ def _ranks(analysis: Analysis) -> str:
     if test is not None:
         caption += (
             f"; Friedman $\\chi^2 = {test.chi2:.2f}$, $p = {test.p:.2g}$, Nemenyi critical difference "
-            f"{analysis.ranks.critical_difference:.2f}"
+            f"{analysis.ranks.critical_difference:.2f} over {blocks_text(analysis)}"
         )
     header = ["method", "rank (mean)", "interval", "rank (best)", "interval", "mean score"]
     return latex(header, rows, "lrrrrr", caption + ".", "ranks")

@@ -138,7 +138,7 @@ class Results:
         table = columns.read_parquet(path)
         with layout.expected(str(path)):
             about = _about(columns.about(table, path))
-            return cls(table.to_pandas(ignore_metadata=True), **{"title": path.stem, **about})
+            return cls(table.replace_schema_metadata(None).to_pandas(), **{"title": path.stem, **about})
 
     def save(self, path: str | Path) -> Path:
         """Write a Parquet or, by its ending, CSV file, whole or not at all; the latter holds the frame alone."""
