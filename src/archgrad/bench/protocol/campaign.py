@@ -21,7 +21,7 @@ from archgrad.bench.protocol.unit import SEARCH_ID, TRAIN_ID, Record, Trial, Uni
 from archgrad.bench.statistics.results import BASELINES
 from archgrad.distributed import require_precision
 from archgrad.errors import ArchgradError, unknown
-from archgrad.foreign import code
+from archgrad.foreign import code, layout
 from archgrad.foreign.plain import read
 from archgrad.runs import atomic_write
 from archgrad.schedules import Diagnose
@@ -264,8 +264,9 @@ class Campaign(Document):
         for key in rest:
             if key not in cls.model_fields:
                 raise ArchgradError(f"{path}: {unknown('key', key, {*cls.model_fields, *SuiteChoice.model_fields})}")
-        chosen = validated(SuiteChoice, of_suite, str(path)).chosen(path)
-        return validated(cls, {"directory": Path("campaigns") / path.stem, **rest, "suite": chosen}, str(path))
+        with layout.expected(str(path)):
+            chosen = validated(SuiteChoice, of_suite, str(path)).chosen(path)
+            return validated(cls, {"directory": Path("campaigns") / path.stem, **rest, "suite": chosen}, str(path))
 
     def replaced(self, **changes: Any) -> Campaign:
         """The same but for some fields, which are checked as those of a file are."""
