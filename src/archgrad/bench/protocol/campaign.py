@@ -234,7 +234,7 @@ class Campaign(Document):
         if not os.path.isfile(path):
             raise ArchgradError(f"{path}: no such campaign file")
         campaign = cls._of(read(path), path)
-        if (campaign.directory / SNAPSHOT).is_file():
+        if os.path.isfile(campaign.directory / SNAPSHOT):
             try:
                 return cls.open(campaign.directory).extended(campaign)
             except ArchgradError:
@@ -252,7 +252,7 @@ class Campaign(Document):
     def open(cls, directory: Path | str) -> Campaign:
         """The campaign of a directory, as it was last saved."""
         path = Path(directory) / SNAPSHOT
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ArchgradError(f"{directory} is not the directory of a campaign: it has no {SNAPSHOT}")
         stamp = path.stat()
         return _opened(path, (stamp.st_mtime_ns, stamp.st_size, stamp.st_ino))
