@@ -35,7 +35,7 @@ def is_number(value: object) -> bool:
     """Whether it is a number that one can calculate with; true, false and 10**400 are not."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
-    return not isinstance(value, Integral) or abs(value) < 2**1023
+    return not isinstance(value, Integral) or abs(int(value)) < 2**1023
 
 
 def require_number(owner: str, **values: object) -> None:

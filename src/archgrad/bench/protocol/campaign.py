@@ -27,6 +27,8 @@ from archgrad.runs import atomic_write
 from archgrad.schedules import Diagnose
 
 SNAPSHOT = "campaign.yaml"
+OURS = {"records", "claims", "search", "train", "results.parquet", "report.html", "report-tables"}
+"""What a campaign's directory may hold before the campaign is saved."""
 SEEDS = 100_000
 """The most seeds of a campaign."""
 IDENTITY = ("genotypes", "mixed_precision", "processes")
@@ -314,8 +316,13 @@ class Campaign(Document):
         """Write the campaign into its directory, whole; nothing else of the directory is touched."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
+            found = {path.name for path in self.directory.iterdir()}
         except OSError as error:
             raise ArchgradError(f"cannot write {self.directory}: {error.strerror}") from None
+        if SNAPSHOT not in found and (others := sorted(found - OURS)):
+            raise ArchgradError(
+                f"{self.directory} holds other files ({others[0]}, …) and no campaign: choose a new or empty directory"
+            )
         text = yaml.safe_dump(self.snapshot(), sort_keys=False, width=120)
         path = self.directory / SNAPSHOT
         if not path.is_file() or path.read_text() != text:
