@@ -143,7 +143,7 @@ def status(file: str) -> None:
         f"{len(found.problems):,} failed; {found.seconds / 3600:,.2f} hours computed"
     )
     for unit, problem in list(found.problems.items())[:SHOWN]:
-        print(f"{unit}: {problem}")
+        print(f"{unit}: {_printable(problem)}")
     if len(found.problems) > SHOWN:
         print(f"… and {len(found.problems) - SHOWN:,} more failed units")
 
@@ -203,7 +203,7 @@ def merge(file: str, sources: str | list[str]) -> None:
             )
         problems |= found.problems
     for unit, problem in list(problems.items())[:SHOWN]:
-        print(f"archgrad: {unit}: {problem}", file=sys.stderr)
+        print(f"archgrad: {unit}: {_printable(problem)}", file=sys.stderr)
     if problems:
         raise ArchgradError(f"{len(problems):,} units could not be copied; the same command tries them again")
 
@@ -211,6 +211,11 @@ def merge(file: str, sources: str | list[str]) -> None:
 def _listed(given: Any) -> list[str]:
     """What a list option was given: nothing, one, or several."""
     return [str(item) for item in (given if isinstance(given, list) else [] if given is None else [given])]
+
+
+def _printable(text: str) -> str:
+    """A text that others have written, without what a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _scored(campaign: Campaign) -> str:

@@ -110,6 +110,8 @@ def _read_columns(path: Path) -> Any:
         data = data.rename_columns(list(map(from_text, data.column_names)))
     if len(set(data.column_names)) < len(data.column_names):
         raise ArchgradError(f"{path}: two columns have the same name")
+    if not data.num_rows:
+        raise ArchgradError(f"{path}: the table has no rows")
     return data
 
 
