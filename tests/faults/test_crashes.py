@@ -211,7 +211,8 @@ def undisturbed(
 
 
 NAMES = pytest.mark.parametrize("name", ["search", "train", "proxies", "bench"])
-SOME = pytest.mark.parametrize("share", [0.0, pytest.param(1.0, marks=pytest.mark.slow)], ids=["some", "all"])
+LONG = [pytest.mark.slow, pytest.mark.timeout(3600)]
+SOME = pytest.mark.parametrize("share", [0.0, pytest.param(1.0, marks=LONG)], ids=["some", "all"])
 
 
 @NAMES
@@ -238,6 +239,7 @@ def test_a_process_that_ends_at_any_file_operation_loses_nothing(
 
 @NAMES
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_kills_at_random_moments_lose_nothing(name: str, undisturbed: Any, tmp_path: Path) -> None:
     work, expected, _ = undisturbed(name)
     rng = random.Random(name)
@@ -321,6 +323,7 @@ def test_at_a_limit_there_is_one_line_and_nothing_is_lost(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_memory_stays_flat_over_300_searches(few: Dataset, tmp_path: Path) -> None:
     """Fifty searches warm up; after them 250 more must not need more."""
     space = spaces.get("nasbench201", channels=2, cells=1)

@@ -37,7 +37,8 @@ Copes = Callable[[str, Iterable[Case]], None]
 
 def number(few: int, many: int) -> Any:
     """How many inputs of a class: a few with the quick tests, many with the slow ones."""
-    return pytest.mark.parametrize("count", [few, pytest.param(many, marks=pytest.mark.slow)], ids=["some", "all"])
+    slow = pytest.param(many, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+    return pytest.mark.parametrize("count", [few, slow], ids=["some", "all"])
 
 
 # Genotypes

@@ -77,7 +77,7 @@ class Campaign(Document):
         default=(0, 1, 2),
         min_length=1,
         max_length=SEEDS,
-        description=f"a count up to {SEEDS:,}, or a list of so many different whole numbers from 0 to 2**63 - 1",
+        description="a count or a list of different whole numbers",
     )
     settings: Some = Field(default="all", validate_default=True)
     genotypes: Literal["all", "lowest_validation_loss"] = "all"
@@ -116,7 +116,9 @@ class Campaign(Document):
     def _counted(cls, given: Any) -> Any:
         if type(given) is not int:
             return given
-        return range(given) if given <= SEEDS else given  # a number is refused as no list
+        if given > SEEDS:
+            raise ArchgradError(f"seeds must be {SEEDS:,} at most")
+        return range(given)
 
     @field_validator("seeds")
     @classmethod
