@@ -48,11 +48,22 @@ def restore(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
         for name, value in usual.items():
             if name not in group or (isinstance(value, float | int) and not isinstance(group[name], float | int)):
                 raise ValueError(f"the optimiser's {name} is {group.get(name)!r}, not like {value!r}")
+    needed: set[str] = {"step", "exp_avg", "exp_avg_sq"} if isinstance(optimiser, torch.optim.Adam) else set()
     for parameter, entries in optimiser.state.items():
+        for name in needed - set(entries):
+            raise ValueError(f"the optimiser's {name} is missing")
         for name, value in entries.items():
-            fits = isinstance(value, Tensor) and (value.shape == parameter.shape or value.numel() == 1)
-            if not (fits or value is None or isinstance(value, float | int)):
+            if not _fits(name, value, parameter):
                 raise ValueError(f"the optimiser's {name} does not fit the weight that it is of")
+
+
+def _fits(name: str, value: Any, parameter: Tensor) -> bool:
+    """Whether an entry of an optimiser may belong to a weight: a count of steps, or a tensor like the weight."""
+    if name == "step":
+        return isinstance(value, float | int) or (isinstance(value, Tensor) and value.numel() == 1)
+    if value is None:
+        return name == "momentum_buffer"
+    return isinstance(value, Tensor) and value.shape == parameter.shape and value.dtype == parameter.dtype
 
 
 class Averages:

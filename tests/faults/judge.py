@@ -48,6 +48,8 @@ def judge(cases: Iterable[Case]) -> tuple[Counter[str], list[str]]:
             with open(writing, "wb") as pipe:
                 _run(cases, pipe)
             code = 0
+        except BaseException:  # of the case's own making: no fault of the library
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(writing)
