@@ -1,11 +1,17 @@
 """archgrad: gradient-based neural architecture search as compositions of small components."""
 
+import os
+import sys
 from importlib import import_module
 from types import ModuleType
+
+if sys.argv[:1] == ["-m"] and "archgrad" in sys.orig_argv and not sys.flags.safe_path and sys.path[:1] == [os.getcwd()]:
+    del sys.path[0]  # python -m archgrad: no file of the current directory stands in for an installed package
 
 from archgrad.choice import Choice, InputChoice
 from archgrad.comparison import load
 from archgrad.errors import ArchgradError, ArchgradWarning
+from archgrad.foreign.code import trusting
 from archgrad.genotype import Genotype
 from archgrad.method import Method
 from archgrad.mixture import Mixture
@@ -40,4 +46,5 @@ __all__ = [
     "load",
     "search",
     "train",
+    "trusting",
 ]

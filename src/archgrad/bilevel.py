@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,11 +14,12 @@ from archgrad.data import Dataset
 from archgrad.distributed import World, synchronise_batch_norm
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import require_fitting
+from archgrad.foreign import layout
 from archgrad.graphs import Graphs
 from archgrad.method import Method
 from archgrad.mixture import Mixture
 from archgrad.objective import Descent, Objective
-from archgrad.optim import clip
+from archgrad.optim import clip, restore
 from archgrad.randomness import derive
 from archgrad.supernet import SPREAD, Mixed, Supernet
 
@@ -164,9 +166,10 @@ class Bilevel:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
-        self.weight_optimiser.load_state_dict(state["weight_optimiser"])
-        self.alpha_optimiser.load_state_dict(state["alpha_optimiser"])
-        self.alpha_steps, self.memory = state["alpha_steps"], state["memory"]
+        restore(self.weight_optimiser, state["weight_optimiser"])
+        restore(self.alpha_optimiser, state["alpha_optimiser"])
+        self.alpha_steps, self.memory = operator.index(state["alpha_steps"]), dict(state["memory"])
+        layout.require(all(isinstance(part, dict) for part in self.memory.values()), "memory of components")
 
 
 def _placed(supernet: Supernet, device: torch.device) -> Supernet:

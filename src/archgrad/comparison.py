@@ -15,11 +15,12 @@ from archgrad.data import Dataset
 from archgrad.data.load import recorded
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import WEIGHTS
+from archgrad.foreign import code, files
 from archgrad.genotype import Genotype
 from archgrad.model import Model, Network, load_model
 from archgrad.randomness import derive, generator, isolated
 from archgrad.recipes import Recipe, recipe_of
-from archgrad.runs import Run
+from archgrad.runs import CONFIG, Run
 from archgrad.spaces import Space
 from archgrad.supernet import Supernet
 from archgrad.train import TrainResult, train
@@ -114,11 +115,11 @@ def train_found(
     return [
         trained(
             genotype,
-            config["data"] if data is None else data,
-            image_size=config["image_size"],
+            _data(searched, "data") if data is None else data,
+            image_size=searched.setting("image_size", int | None),
             recipe=recipe,
             seed=seed,
-            out=Path(run) / "train" / name,
+            out=files.inside(Path(run), f"train/{name}"),
             **options,
         )
         for name, genotype in zip(names(random), [found, *drawn], strict=True)
@@ -166,14 +167,18 @@ def _network(space: Space, genotype: Genotype, settings: dict[str, Any], seed: i
 
 def dataset_of(run: Path | str) -> Dataset:
     """The dataset that a run used, loaded again as it was."""
-    config = Run.open(run).config
-    return datasets.load(
-        config.get("source") or config["data"],
-        image_size=config.get("image_size"),
-        **_reading(config),
-    )
+    opened = Run.open(run)
+    name = _data(opened, "source" if opened.config.get("source") else "data")
+    return datasets.load(name, image_size=opened.setting("image_size", int | None), **_reading(opened.config))
 
 
 def _reading(config: Mapping[str, Any]) -> dict[str, Any]:
     """How files are read, as a run or the options of one say."""
     return {name: value for name, value in recorded(config).items() if name in ("unreadable", "label_column")}
+
+
+def _data(run: Run, key: str) -> str:
+    """The data that a run used, by name; a function of the user's runs only if the user trusts the run."""
+    name = str(run.setting(key, str))
+    code.require_trusted(code.named({"data": name}, functions=("data",)), str(run.directory / CONFIG))
+    return name

@@ -32,8 +32,10 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ArchgradError:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a number; true and false are not."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+    """Whether it is a number that one can calculate with; true, false and 10**400 are not."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    return not isinstance(value, Integral) or abs(int(value)) < 2**1023
 
 
 def require_number(owner: str, **values: object) -> None:

@@ -18,6 +18,7 @@ from archgrad.data import Batches, Dataset, Subset
 from archgrad.data.dataset import shape_text
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
+from archgrad.foreign import files, layout
 from archgrad.nested import called, leaves, mapped
 from archgrad.tasks import Task
 
@@ -100,12 +101,14 @@ def load_weights(network: nn.Module, path: Path | str) -> nn.Module:
     if path.is_dir():
         path = path / WEIGHTS
     try:
+        files.require_regular(path)
         state = safetensors.torch.load_file(path)
-    except FileNotFoundError:
+    except files.MissingError:
         raise ArchgradError(f"{path}: no such weights file") from None
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, *layout.STUMBLES) as error:
         raise ArchgradError(f"{path}: not a readable safetensors file ({' '.join(str(error).split())})") from None
-    load_state(network, state, str(path))
+    with layout.expected(str(path)):
+        load_state(network, state, str(path))
     return network
 
 
@@ -178,6 +181,13 @@ def require_fitting(network: nn.Module, dataset: Dataset) -> None:
 
 def load_state(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
     """Give a network a state, by copying where it has memory of its own, or say in one line in what they differ."""
+    require_state(network, state, where)
+    assign = any(tensor.is_meta for tensor in network.state_dict().values())
+    network.load_state_dict(dict(state), assign=assign)
+
+
+def require_state(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    """Say in one line in what a state differs from that of a network."""
     own = network.state_dict()
     missing, foreign = [name for name in own if name not in state], [name for name in state if name not in own]
     if missing or foreign:
@@ -189,4 +199,3 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], where: str) -> N
                 f"{where}: weights of another network ({name!r} is {list(state[name].shape)}, "
                 f"the network has {list(tensor.shape)})"
             )
-    network.load_state_dict(dict(state), assign=any(tensor.is_meta for tensor in own.values()))

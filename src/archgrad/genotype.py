@@ -14,6 +14,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from archgrad.errors import ArchgradError, unknown
+from archgrad.foreign.plain import parsed_json
 
 Kept = tuple[tuple[str, ...], ...]
 """Per edge of a group, the names of the candidates that stay; an empty tuple for an edge that is removed."""
@@ -165,11 +166,7 @@ class Genotype:
     @classmethod
     def from_json(cls, text: str) -> Genotype:
         """The inverse of `to_json`."""
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise ArchgradError(f"genotype: not JSON ({error})") from None
-        return cls.from_dict(data)
+        return cls.from_dict(parsed_json(text, "genotype"))
 
     def __str__(self) -> str:
         lines = [f"Genotype {self.space}".rstrip()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from archgrad.distributed import World
 from archgrad.engine.usage import Usage, recorded
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import load_state
+from archgrad.foreign import layout
 from archgrad.identity import require_way
 from archgrad.optim import Averages
 from archgrad.progress import Progress
@@ -203,16 +205,22 @@ class Loop(ABC):
             own = self.world.from_main(lambda: {n: t.cpu() for n, t in self.network.state_dict().items()})
             load_state(self.network, own, "main process")
             return False
-        self.epoch, self.step = saved["epoch"], saved["step"]
-        self.seconds, self.seconds_before = saved["seconds"]
-        self.history[:] = saved["history"]
-        self.usage.restore(saved.get("usage"))
-        for part, averages in self.averages.items():
-            averages.restore(saved["averages"][part], self.world.device)
-        self.restore(saved["payload"])
-        load_state(self.network, saved["network"], "checkpoint")
+        where = f"the checkpoint of {self.run.directory}" if self.run else "the checkpoint"
+        with layout.expected(where):
+            self._restore(saved)
         if self.run is not None:
             self.run.truncate_history(0)
             for record in self.history:
                 self.run.log(record)
         return True
+
+    def _restore(self, saved: Mapping[str, Any]) -> None:
+        self.epoch, self.step = operator.index(saved["epoch"]), operator.index(saved["step"])
+        layout.require(self.epoch >= 0 and 0 <= self.step < max(1, self.steps), f"step {self.step} of {self.steps}")
+        self.seconds, self.seconds_before = map(float, saved["seconds"])
+        self.history[:] = [dict(record) for record in saved["history"]]
+        self.usage.restore(saved.get("usage"))
+        for part, averages in self.averages.items():
+            averages.restore(saved["averages"][part], self.world.device)
+        self.restore(saved["payload"])
+        load_state(self.network, saved["network"], "checkpoint")

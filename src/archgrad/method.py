@@ -49,6 +49,8 @@ class WeightOptimiser:
         require_not_negative(
             "WeightOptimiser", lr_min=self.lr_min, momentum=self.momentum, weight_decay=self.weight_decay
         )
+        if self.nesterov and not self.momentum:
+            raise ArchgradError("WeightOptimiser: nesterov needs a momentum above 0")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from archgrad import spaces, tasks
 from archgrad.data.preparation import Preparation
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import WEIGHTS, load_state
+from archgrad.foreign import files, plain
 from archgrad.genotype import Genotype
 from archgrad.nested import called, leaves, mapped
 from archgrad.runs import atomic_write
@@ -105,19 +106,15 @@ def load_model(path: Path | str, network: Network | None = None) -> Model:
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights of a file, and what it says of their network."""
     try:
+        files.require_regular(path)
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    except FileNotFoundError:
+    except files.MissingError:
         raise ArchgradError(f"{path}: no such weights file") from None
     except (OSError, SafetensorError) as error:
         raise ArchgradError(f"{path}: not a readable safetensors file ({' '.join(str(error).split())})") from None
-    try:
-        card = json.loads(metadata.get(CARD, "{}"))
-    except (ValueError, RecursionError):
-        raise ArchgradError(f"{path}: what it says of its network is not JSON") from None
-    if not isinstance(card, dict):
-        raise ArchgradError(f"{path}: what it says of its network is not a mapping")
+    card = plain.json_object(metadata.get(CARD, "{}"), f"{path}: what it says of its network")
     return state, card
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,32 @@ def clip(gradients: Sequence[Tensor], max_norm: float) -> Float[Tensor, ""]:
     return norm
 
 
+def restore(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Give an optimiser the state that one like it had. Raises ValueError or TypeError for that of another one."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimiser.param_groups]
+    optimiser.load_state_dict(dict(state))
+    for group, usual in zip(optimiser.param_groups, own, strict=True):
+        for name, value in usual.items():
+            if name not in group or (isinstance(value, float | int) and not isinstance(group[name], float | int)):
+                raise ValueError(f"the optimiser's {name} is {group.get(name)!r}, not like {value!r}")
+    needed: set[str] = {"step", "exp_avg", "exp_avg_sq"} if isinstance(optimiser, torch.optim.Adam) else set()
+    for parameter, entries in optimiser.state.items():
+        for name in needed - set(entries):
+            raise ValueError(f"the optimiser's {name} is missing")
+        for name, value in entries.items():
+            if not _fits(name, value, parameter):
+                raise ValueError(f"the optimiser's {name} does not fit the weight that it is of")
+
+
+def _fits(name: str, value: Any, parameter: Tensor) -> bool:
+    """Whether an entry of an optimiser may belong to a weight: a count of steps, or a tensor like the weight."""
+    if name == "step":
+        return isinstance(value, float | int) or (isinstance(value, Tensor) and value.numel() == 1)
+    if value is None:
+        return name == "momentum_buffer"
+    return isinstance(value, Tensor) and value.shape == parameter.shape and value.dtype == parameter.dtype
+
+
 class Averages:
     """Running means of an epoch, kept on the device: adding does not wait for it, only reading does."""
 
@@ -68,4 +95,4 @@ class Averages:
     def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Go on from a state."""
         self.sums = {name: value.to(device) for name, value in state["sums"].items()}
-        self.count = state["count"]
+        self.count = operator.index(state["count"])

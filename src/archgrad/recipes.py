@@ -46,6 +46,8 @@ class Recipe:
         not_negative = ("lr_min", "momentum", "weight_decay", "clip", "auxiliary_weight", "warm_up_epochs", "cutout")
         require_not_negative("recipe", **{name: getattr(self, name) for name in not_negative})
         require_number("recipe", drop_path=self.drop_path, label_smoothing=self.label_smoothing)
+        if self.nesterov and not self.momentum:
+            raise ArchgradError("recipe: nesterov needs a momentum above 0")
         for name in ("epochs", "batch_size", "warm_up_epochs", "cutout"):
             if int(getattr(self, name)) != getattr(self, name):
                 raise ArchgradError(f"recipe: {name} must be a whole number, got {getattr(self, name)!r}")

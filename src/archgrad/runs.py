@@ -15,18 +15,19 @@ import re
 import sys
 import warnings
 import weakref
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 import yaml
 
-from archgrad.errors import ArchgradError, ArchgradWarning
-from archgrad.yaml_files import read
+from archgrad.errors import ArchgradError, ArchgradWarning, is_number
+from archgrad.foreign import files, plain
 
 if sys.platform != "win32":
     import fcntl
@@ -41,6 +42,7 @@ CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
 MAGIC = b"archgrad checkpoint 1\n"
 KEPT = 2
+PACKED = 100  # how many times their packed size arrays may have: ours are not packed at all
 
 _DIGESTS = re.compile(r": blake2b:\w+ → blake2b:\w+$")
 
@@ -64,7 +66,8 @@ def atomic_write(path: Path | str, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _writing(path):
         try:
-            with open(temporary, "wb") as file:
+            temporary.unlink(missing_ok=True)
+            with open(temporary, "xb") as file:  # new, and so no link
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -78,7 +81,7 @@ def atomic_write(path: Path | str, data: bytes) -> None:
 class Run:
     """One run directory, used by search and training alike: `start` writes it under a lock, `open` only reads it."""
 
-    def __init__(self, directory: Path, config: dict[str, Any], lock: io.FileIO | None) -> None:
+    def __init__(self, directory: Path, config: dict[str, Any], lock: BinaryIO | None) -> None:
         self.directory = directory
         self.config = config
         self._lock = lock
@@ -96,6 +99,7 @@ class Run:
         directory = Path(directory)
         with _writing(directory):
             _require_run_or_empty(directory)
+            files.inside(directory, CHECKPOINTS)
             (directory / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
             lock = _lock(directory)
         run = cls(directory, _plain(config, "config"), lock)
@@ -110,9 +114,11 @@ class Run:
     def open(cls, directory: Path | str) -> Run:
         """Open an existing run for reading: no lock, so a run in progress can be looked at; writing is refused."""
         directory = Path(directory)
-        if not (directory / CONFIG).is_file():
-            raise ArchgradError(f"{directory} is not a run directory: it has no {CONFIG}")
-        return cls(directory, read(directory / CONFIG), None)
+        try:
+            config = plain.read(directory / CONFIG)
+        except files.MissingError:
+            raise ArchgradError(f"{directory} is not a run directory: it has no {CONFIG}") from None
+        return cls(directory, config, None)
 
     def close(self) -> None:
         """Free the lock; the run can then only be read."""
@@ -127,6 +133,14 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def setting(self, name: str, kind: Any) -> Any:
+        """A setting of that type; ArchgradError where the run's file lacks it, or says something else."""
+        value = self.config.get(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            wanted = "text" if kind is str else getattr(kind, "__name__", str(kind))
+            raise ArchgradError(f"{self.directory / CONFIG}: {name} must be {wanted}, got {value!r}")
+        return value
 
     # Whole files
 
@@ -158,24 +172,25 @@ class Run:
 
     def read_json(self, name: str) -> Any:
         """Read a JSON file of the run."""
-        path = self.directory / name
         try:
-            return json.loads(path.read_text())
-        except FileNotFoundError:
-            raise ArchgradError(f"{self.directory} has no {name}: the run has not come that far") from None
-        except (OSError, ValueError) as error:
-            raise ArchgradError(f"cannot read {path}: {_reason(error)}") from None
+            return plain.read_json(self.directory / name)
+        except files.MissingError:
+            raise self._not_yet(name) from None
 
     def read_arrays(self, name: str) -> dict[str, np.ndarray[Any, Any]]:
         """Read an `.npz` file of the run; pickled objects are refused."""
         path = self.directory / name
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except FileNotFoundError:
-            raise ArchgradError(f"{self.directory} has no {name}: the run has not come that far") from None
+            data = files.contents(path)
+        except files.MissingError:
+            raise self._not_yet(name) from None
+        try:
+            return _arrays(data)
         except Exception as error:  # a damaged zip file raises whatever its first wrong byte leads to
             raise ArchgradError(f"cannot read {path}: {_reason(error)}") from None
+
+    def _not_yet(self, name: str) -> ArchgradError:
+        return ArchgradError(f"{self.directory} has no {name}: the run has not come that far")
 
     # Metrics
 
@@ -184,7 +199,7 @@ class Run:
         self._require_lock()
         path = self.directory / METRICS
         line = json.dumps(_finite(_plain(record, "record"))) + "\n"
-        with _writing(path), open(path, "ab") as file:
+        with _writing(path), files.appended(path) as file:
             file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
@@ -193,15 +208,12 @@ class Run:
         """All records; a last line torn by a kill does not count, any other damage is an ArchgradError."""
         path = self.directory / METRICS
         try:
-            lines = path.read_bytes().split(b"\n")
-        except FileNotFoundError:
+            records = plain.read_json_lines(path)
+        except files.MissingError:
             return []
-        records = []
-        for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline is empty or torn
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                raise ArchgradError(f"{path} line {number} is not JSON: remove that line to go on") from None
+        for number, record in enumerate(records, start=1):
+            if not is_number(record.get("epoch", 0)):
+                raise ArchgradError(f"{path} line {number}: its epoch is {record['epoch']!r} and no number")
         return records
 
     def truncate_history(self, epoch: int) -> None:
@@ -252,7 +264,8 @@ class Run:
         keep = {f"{position:012d}", *(path.stem for path in earlier[: KEPT - 1])}
         for path in self._checkpoints():
             if path.stem not in keep:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # a directory of that name
+                    path.unlink(missing_ok=True)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The newest undamaged state, tensors on the CPU; None where nothing has been saved yet.
@@ -283,18 +296,18 @@ class Run:
     def _checkpoints(self) -> list[Path]:
         """Checkpoint files, newest first."""
         found = (self.directory / CHECKPOINTS).glob("*.ckpt")
-        return sorted((path for path in found if path.stem.isdigit()), key=lambda path: int(path.stem), reverse=True)
+        return sorted((path for path in found if path.stem.isdecimal()), key=lambda path: int(path.stem), reverse=True)
 
     def _begin(self, resume: bool) -> None:
         for folder in (self.directory, self.directory / CHECKPOINTS):
             for leftover in folder.glob(".*.tmp"):  # a write that a kill cut short
                 leftover.unlink(missing_ok=True)
-        if not self.has(CONFIG):
+        if not os.path.lexists(self.directory / CONFIG):
             self.write_yaml(CONFIG, self.config)
             return
         if not resume:
             raise ArchgradError(f"{self.directory} already holds a run: choose another directory, or resume it")
-        changes = _differences(read(self.directory / CONFIG), self.config)
+        changes = _differences(plain.read(self.directory / CONFIG), self.config)
         if changes:
             shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
             raise ArchgradError(
@@ -306,7 +319,7 @@ class Run:
     def _rewrite_history(self, records: list[dict[str, Any]]) -> None:
         lines = "".join(json.dumps(record) + "\n" for record in records)
         path = self.directory / METRICS
-        if lines.encode() != (path.read_bytes() if path.exists() else b""):
+        if lines.encode() != (files.contents(path) if path.exists() else b""):
             self.write_text(METRICS, lines)
 
     def _write(self, name: str, data: bytes) -> None:
@@ -324,9 +337,9 @@ class _DamagedError(Exception):
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise _DamagedError(_reason(error)) from None
+        data = files.contents(path)
+    except ArchgradError as error:
+        raise _DamagedError(str(error).partition(": ")[2]) from None
     start = len(MAGIC) + 65
     if not data.startswith(MAGIC):
         raise _DamagedError("not a checkpoint of this version" if data else "empty")
@@ -341,6 +354,16 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     return payload
 
 
+def _arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of an `.npz` file, which may not be larger than what it is packed in, lest little fills the memory."""
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        size = sum(entry.file_size for entry in packed.infolist())
+    if size > PACKED * len(data):
+        raise ValueError(f"it unpacks to {size:,} bytes")
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
 def _require_run_or_empty(directory: Path) -> None:
     if directory.exists() and not (directory / CONFIG).exists():
         ours = {LOCK, CHECKPOINTS}  # all that a start which was killed at once leaves behind
@@ -353,9 +376,9 @@ def _require_run_or_empty(directory: Path) -> None:
             )
 
 
-def _lock(directory: Path) -> io.FileIO:
+def _lock(directory: Path) -> BinaryIO:
     """Hold the run's lock file; the system frees it when the process ends, however it ends."""
-    handle = io.FileIO(directory / LOCK, "a+")
+    handle = files.appended(directory / LOCK)
     if sys.platform != "win32":
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -374,7 +397,7 @@ def _lock(directory: Path) -> io.FileIO:
     return handle
 
 
-def _close(reference: weakref.ref[io.FileIO]) -> None:
+def _close(reference: weakref.ref[BinaryIO]) -> None:
     handle = reference()
     if handle is not None:
         handle.close()
@@ -396,6 +419,8 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ArchgradError(f"cannot write {path}: {_reason(error)}") from None
+    except ValueError:  # a zero byte, or what the system's encoding does not have
+        raise ArchgradError(f"cannot write {str(path)!r}: this cannot be the name of a file") from None
 
 
 def _reason(error: Exception) -> str:

@@ -23,6 +23,7 @@ from archgrad.decision import Decision, decision
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, require_whole
 from archgrad.evaluation import evaluate_subset, load_shared
+from archgrad.foreign import layout
 from archgrad.genotype import Genotype
 from archgrad.loop import Loop
 from archgrad.method import Method, describe
@@ -363,10 +364,24 @@ class Search(Loop):
     def restore(self, payload: Mapping[str, Any]) -> None:
         state = self.state
         state.masks, state.stop, state.size = payload["masks"], payload["stop"], payload["size"]
-        state.span, self.alpha_history = payload["span"], payload["alpha_history"]
+        state.span, self.alpha_history = payload["span"], list(payload["alpha_history"])
+        self._require_fitting(state)
         if state.size != self.bilevel.size:
             self._rebuild()
         self.bilevel.restore(payload["bilevel"])
+
+    def _require_fitting(self, state: State) -> None:
+        """Within `layout.expected`: refuse what a checkpoint says of another search."""
+        first, end = state.span
+        layout.require(0 <= first <= end and isinstance(state.size, dict), f"span {state.span}, size {state.size}")
+        layout.require(state.stop is None or isinstance(state.stop, str), "the reason to stop")
+        layout.require(all(mask.dtype == torch.bool for mask in state.masks.values()), "masks")
+        own: list[tuple[Mapping[str, Tensor], Mapping[str, Tensor]]] = [(self.supernet.masks, state.masks)]
+        own += [(dict(self.supernet.alphas), alphas) for alphas in self.alpha_history]
+        for ours, groups in own:
+            layout.require(set(groups) == set(ours), f"groups {', '.join(groups)}")
+            for name, values in groups.items():
+                layout.require(values.shape == ours[name].shape, f"{list(values.shape)} in {name}")
 
     def begin(self) -> None:
         """Start, or go on from the newest checkpoint."""

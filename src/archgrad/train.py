@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from archgrad.evaluation import (
     load_state,
     load_weights,
     require_fitting,
+    require_state,
 )
 from archgrad.identity import of_network
 from archgrad.loop import Loop
@@ -36,7 +38,7 @@ from archgrad.method import describe
 from archgrad.model import card_of, packed
 from archgrad.nested import called, leaves
 from archgrad.operations.drop_path import DropPath
-from archgrad.optim import clip, set_lr
+from archgrad.optim import clip, restore, set_lr
 from archgrad.randomness import derive, generator, isolated
 from archgrad.recipes import Recipe, recipe_of
 from archgrad.tasks import Classification
@@ -197,8 +199,12 @@ class _Training(Loop):
         return {"optimiser": self.optimiser.state_dict(), "best": self.best}
 
     def restore(self, payload: Mapping[str, Any]) -> None:
-        self.optimiser.load_state_dict(payload["optimiser"])
+        restore(self.optimiser, payload["optimiser"])
         self.best = payload["best"]
+        if self.best is not None:
+            operator.index(self.best["epoch"])
+            Evaluation.of(self.best["record"], self.task)
+            require_state(self.network, self.best["weights"], "best epoch")
 
     def start_epoch(self) -> None:
         for module in self.network.modules():

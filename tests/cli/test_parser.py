@@ -10,6 +10,7 @@ import pytest
 
 from archgrad.cli.arguments import named, standing
 from archgrad.cli.parser import Parser, may_stand
+from archgrad.errors import ArchgradError
 
 
 def path(
@@ -83,4 +84,6 @@ def test_what_arguments_tell_before_they_are_parsed(tmp_path: Path):
     file.write_text("space: deep\n")
     assert named(["--config", str(file)], "space") == "deep"
     assert named(["--config", str(file), "--space", "wide"], "space") == "wide"
-    assert named(["--config", str(tmp_path)], "space") is None
+    assert named([], "space") is None
+    with pytest.raises(ArchgradError, match=r"--config: .* is a directory"):
+        named(["--config", str(tmp_path)], "space")

@@ -311,7 +311,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("search --schedules WarmUp", "--schedules: there may be several: write --schedules+=WarmUp"),
         ("search --schedules+=WarmUpp", "--schedules: unknown schedule 'WarmUpp': did you mean 'WarmUp'?"),
         ("search --schedules+=WarmUp --schedules.epochs=x", "--schedules.epochs: expected a whole number, got 'x'"),
-        ("search --config none.yaml", "--config: File does not exist:"),
+        ("search --config none.yaml", "--config: cannot read none.yaml: there is no such file"),
         ("search --config wrong.yaml", "search: unknown option --epochz: did you mean --epochs?"),
         ("search --config typed.yaml", "--epochs: expected a whole number, got 'many'"),
         ("search --space nopkg:network", "space 'nopkg:network': No module named 'nopkg'"),

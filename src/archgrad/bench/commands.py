@@ -18,20 +18,29 @@ from archgrad.bench.protocol.campaign import Campaign
 from archgrad.bench.report.page import write
 from archgrad.bench.statistics.results import Results
 from archgrad.errors import ArchgradError
+from archgrad.foreign import code
 
 SHOWN = 20
 
 
-def plan(file: str, *, probe: bool = True, device: str | None = None) -> None:
+def plan(file: str, *, probe: bool = True, device: str | None = None, trust: bool = False) -> None:
     """Count the units of a campaign and estimate the hours and the storage that they take; nothing is computed.
 
     Args:
         file: the campaign's YAML file, or its directory
         probe: time a step of every benchmark on this machine
         device: cpu, cuda, cuda:1, mps; the best there is by default
+        trust: import and run the code that the campaign names; without it such a campaign is only counted
     """
-    campaign = Campaign.load(file)
+    with code.trusting(trust):
+        _plan(Campaign.load(file), probe, device)
+
+
+def _plan(campaign: Campaign, probe: bool, device: str | None) -> None:
     campaign.require_all()
+    if probe and (strange := code.refused(campaign.code)):
+        print(f"hours are left out, for timing would import and run {', '.join(strange)}: see --trust")
+        probe = False
     found = planning.plan(campaign, probe, device)
     total = found.searches + found.trainings
     print(f"{campaign.suite.about or campaign.suite.name}: {campaign.directory}")
@@ -65,6 +74,7 @@ def run(
     device: str | None = None,
     retry: bool = True,
     progress: bool = True,
+    trust: bool = False,
 ) -> None:
     """Compute what is missing of a campaign; the same command, here or on another machine, goes on where it stopped.
 
@@ -78,18 +88,19 @@ def run(
         device: cpu, cuda, mps; the best there is by default
         retry: try units again that failed before
         progress: show a progress bar on terminals, and a line a minute elsewhere
+        trust: import and run the code that the campaign names
     """
-    campaign = Campaign.load(file)
-    campaign.require_all()
-    campaign.suite.data.search()  # a download is for one process, and missing data is one line
     options: dict[str, Any] = {"workers": workers, "threads": threads, "gpus": gpus}
     if address is not None:
         if executor != "ray":
             raise ArchgradError("bench run: --address belongs to --executor ray")
         options["address"] = address
-    with pools.get(executor, **options) as chosen:
-        campaign.save()
-        tally = driver.run(campaign, chosen, device=device, retry=retry, progress=progress)
+    with code.trusting(trust):
+        campaign = Campaign.load(file)
+        campaign.require_trusted()
+        campaign.require_all()
+        campaign.suite.data.search()  # a download is for one process, and missing data is one line
+        tally = _computed(campaign, executor, options, device, retry, progress)
     complete = [record for record in campaign.store.records().values() if "problem" not in record]
     if any(record.get("setting") or campaign.suite.table is not None for record in complete):
         collect.write_results(campaign)
@@ -101,6 +112,14 @@ def run(
             f"{len(tally.problems):,} units failed{blocked}: archgrad bench status {file} lists them; "
             "the same command tries them again"
         )
+
+
+def _computed(
+    campaign: Campaign, executor: str, options: dict[str, Any], device: str | None, retry: bool, progress: bool
+) -> driver.Tally:
+    with pools.get(executor, **options) as chosen:
+        campaign.save()
+        return driver.run(campaign, chosen, device=device, retry=retry, progress=progress)
 
 
 def status(file: str) -> None:
@@ -124,7 +143,7 @@ def status(file: str) -> None:
         f"{len(found.problems):,} failed; {found.seconds / 3600:,.2f} hours computed"
     )
     for unit, problem in list(found.problems.items())[:SHOWN]:
-        print(f"{unit}: {problem}")
+        print(f"{unit}: {_printable(problem)}")
     if len(found.problems) > SHOWN:
         print(f"… and {len(found.problems) - SHOWN:,} more failed units")
 
@@ -175,6 +194,8 @@ def merge(file: str, sources: str | list[str]) -> None:
         found = merging.merge(campaign, source)
         campaign = Campaign.open(campaign.directory)
         print(f"{source}: {found.added:,} units added, {found.unfinished:,} unfinished ones to go on with")
+        if found.passed_over:
+            print(f"archgrad: {source}: {found.passed_over:,} lines are no records of units", file=sys.stderr)
         if found.differing:
             print(
                 f"{source}: {len(found.differing):,} units differ from those here, which stay: {found.differing[0]}"
@@ -182,7 +203,7 @@ def merge(file: str, sources: str | list[str]) -> None:
             )
         problems |= found.problems
     for unit, problem in list(problems.items())[:SHOWN]:
-        print(f"archgrad: {unit}: {problem}", file=sys.stderr)
+        print(f"archgrad: {unit}: {_printable(problem)}", file=sys.stderr)
     if problems:
         raise ArchgradError(f"{len(problems):,} units could not be copied; the same command tries them again")
 
@@ -190,6 +211,11 @@ def merge(file: str, sources: str | list[str]) -> None:
 def _listed(given: Any) -> list[str]:
     """What a list option was given: nothing, one, or several."""
     return [str(item) for item in (given if isinstance(given, list) else [] if given is None else [given])]
+
+
+def _printable(text: str) -> str:
+    """A text that others have written, without what a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _scored(campaign: Campaign) -> str:

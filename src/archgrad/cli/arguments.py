@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import yaml
+from archgrad.errors import ArchgradError
+from archgrad.foreign import code, plain
+from archgrad.method import ROLES
+
+FUNCTIONS = ("space", "data", "method")
+"""Options that may be ``package.module:function``."""
 
 
 def named(arguments: Sequence[str], option: str) -> str | None:
     """The value of an option as it was typed, the last one if there are several, or in a configuration file."""
-    return _typed(arguments, option) or _configured(arguments, option)
+    typed = list(_typed(arguments, option))
+    return typed[-1] if typed else _configured(arguments, option)
 
 
 def standing(arguments: Sequence[str]) -> str | None:
@@ -21,22 +29,60 @@ def standing(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _typed(arguments: Sequence[str], option: str) -> str | None:
-    found = None
-    for argument, after in zip(arguments, [*arguments[1:], None], strict=False):
-        if argument == f"--{option}":
-            found = after
-        elif argument.startswith(f"--{option}="):
-            found = argument.partition("=")[2]
-    return found
+def require_trusted(arguments: Sequence[str]) -> None:
+    """Refuse configuration files that name code, unless ``--trust`` stands among the arguments.
+
+    What is typed is what the user wants run. Modules of either are looked for in the current directory too.
+    """
+    for path, settings in _configurations(arguments):
+        if key := _typed_only(settings):
+            raise ArchgradError(f"--config: {path}: {key} does not belong into a file: type --{key} instead")
+        names = code.named(settings, classes=ROLES, functions=FUNCTIONS)
+        if not trusts(arguments):
+            code.require_trusted(names, path)
+        for name in names:
+            code.make_reachable(name)
+    for option in (*FUNCTIONS, *ROLES):
+        for value in _typed(arguments, option, below=True):
+            for name in re.findall(r"[A-Za-z_]\w*(?=[.:]\w)", value):
+                code.make_reachable(name)
+
+
+def trusts(arguments: Sequence[str]) -> bool:
+    """Whether ``--trust`` stands among the arguments."""
+    return any(value not in ("false", "False", "no") for value in _typed(arguments, "trust"))
+
+
+def _typed_only(settings: Any) -> str | None:
+    """The first key of a configuration, however deep, that decides what else is read or run."""
+    for key, value in settings.items() if isinstance(settings, dict) else ():
+        last = str(key).split(".")[-1]
+        if last in ("config", "trust") and value not in (None, False):
+            return last
+        if found := _typed_only(value):
+            return found
+    return None
+
+
+def _typed(arguments: Sequence[str], option: str, below: bool = False) -> Iterator[str]:
+    """The values of an option, one after the other. ``below``: of its parts as well, such as ``--option.part``."""
+    pattern = re.compile(rf"--{option}" + (r"[.+\w]*" if below else ""))
+    for argument, after in zip(arguments, [*arguments[1:], ""], strict=False):
+        name, equals, value = argument.partition("=")
+        if pattern.fullmatch(name):
+            yield value if equals else after
 
 
 def _configured(arguments: Sequence[str], option: str) -> str | None:
-    """The parser complains of files that cannot be read."""
-    path = _typed(arguments, "config")
-    try:
-        found = yaml.safe_load(Path(path).read_text()) if path else None
-    except (OSError, ValueError, yaml.YAMLError):
-        return None
-    value = found.get(option) if isinstance(found, dict) else None
-    return value if isinstance(value, str) else None
+    """The value in the last configuration file that has one."""
+    found = [settings[option] for _, settings in _configurations(arguments) if isinstance(settings.get(option), str)]
+    return found[-1] if found else None
+
+
+def _configurations(arguments: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The configuration files among the arguments, and what they hold; one that cannot be read is an ArchgradError."""
+    for path in _typed(arguments, "config"):
+        try:
+            yield path, plain.read(Path(path))
+        except ArchgradError as error:
+            raise ArchgradError(f"--config: {error}") from None

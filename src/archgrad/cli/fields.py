@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from functools import wraps
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from archgrad import spaces
@@ -59,7 +59,7 @@ def _fields(function: Callable[..., None], arguments: Sequence[str]) -> tuple[st
 
 def _space(directory: str | None, name: str) -> Space | None:
     """The space of a run directory, or the one of that name; None for a user's own network, which has no fields."""
-    if directory and (Path(directory) / CONFIG).is_file():
+    if directory and os.path.isfile(os.path.join(directory, CONFIG)):
         config = Run.open(directory).config
         return spaces.recorded(config) if config.get("space") in spaces.SPACES else None
     return None if ":" in name else spaces.get(name)

@@ -7,12 +7,14 @@ import importlib
 from torch import nn
 
 from archgrad.errors import ArchgradError, unknown
+from archgrad.foreign import code
 from archgrad.randomness import isolated
 
 
 def network(path: str, seed: int = 0) -> nn.Module:
     """The network of ``package.module:function``, with weights that follow from the seed."""
     module, _, name = path.partition(":")
+    code.make_reachable(module)
     try:
         imported = importlib.import_module(module)
     except ImportError as error:

@@ -31,8 +31,12 @@ class Parser(jsonargparse.ArgumentParser):
     standing: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
     def add_function_arguments(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> list[str]:
-        """Add the parameters of a command."""
+        """Add the parameters of a command. Their values are no names of further configuration files."""
+        kwargs["sub_configs"] = False
         self.standing = (*self.standing, *may_stand(function))
         self.rows = (*self.rows, *rows(function))
         added: list[str] = super().add_function_arguments(function, *args, **kwargs)

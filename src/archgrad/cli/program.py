@@ -17,7 +17,7 @@ import torch
 import archgrad
 from archgrad import methods
 from archgrad.cli import complaints
-from archgrad.cli.arguments import named
+from archgrad.cli.arguments import named, require_trusted
 from archgrad.cli.evaluate import evaluate
 from archgrad.cli.fields import with_fields
 from archgrad.cli.listing import COMPONENTS, list_
@@ -26,6 +26,7 @@ from archgrad.cli.report import report
 from archgrad.cli.search import search
 from archgrad.cli.show import show
 from archgrad.cli.train import train
+from archgrad.cli.trust import with_trust
 from archgrad.distributed import first_of_machine
 from archgrad.errors import ArchgradError, unknown
 from archgrad.options import without_null
@@ -67,20 +68,20 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command; a mistake is one line on standard error and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
     command, function = "", None
-    if os.getcwd() not in sys.path:  # where a user's own components and networks lie
-        sys.path.insert(0, os.getcwd())
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # no process that is started from here imports from where it stands
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             if arguments == ["--version"]:
                 print(archgrad.__version__)
                 return
+            require_trusted(arguments)
             path, commands, rest = _descend(arguments)
             name = rest[0] if rest and not rest[0].startswith("-") else None
             if name is not None:
                 command = " ".join([*path, name])
                 function = _search(rest) if command == "search" else commands[name]
-                function = commands[name] = without_null(with_fields(function, rest[1:]))
+                function = commands[name] = with_trust(without_null(with_fields(function, rest[1:])))
             jsonargparse.auto_cli(
                 _shown(commands if name is None else {name: commands[name]}),
                 args=rest,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 from archgrad import spaces
@@ -30,7 +30,7 @@ def show(
     """
     if genotype is None and not cost:
         raise ArchgradError("show: give a genotype or a run directory, or --cost for what a search step takes")
-    if genotype is not None and Path(genotype).is_dir():
+    if genotype is not None and os.path.isdir(genotype):
         run = Run.open(genotype)
         if "space" not in run.config:
             raise ArchgradError(f"{genotype} is not the run of a search")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from archgrad.data.directory import DirectoryOptions, read_directory
 from archgrad.data.encoded import Encoded
 from archgrad.distributed import note
 from archgrad.errors import ArchgradError, require_whole, unknown
+from archgrad.foreign import code
 from archgrad.tasks import Classification
 
 _FUNCTION = re.compile(r"(?!folder:)[\w.]+:\w+")  # package.module:function
@@ -180,9 +180,8 @@ def _named(data: Any, root: Path, download: bool, options: DirectoryOptions) -> 
 
 def _called(name: str) -> Dataset:
     """The dataset that a user's function returns."""
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
     module, function = name.split(":")
+    code.make_reachable(module)
     try:
         made = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:

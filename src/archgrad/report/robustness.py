@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from archgrad.errors import ArchgradError
 from archgrad.figures.markup import Markup, element, join, table
 from archgrad.figures.numbers import percent
+from archgrad.foreign.plain import read_json_object
 from archgrad.report.rundata import RunData, number
 from archgrad.report.section import Section, note
 from archgrad.robustness.evaluation import Attacked
@@ -25,7 +26,7 @@ def robustness(data: RunData) -> Section | None:
     for name, directory in places.items():
         try:
             measured = _read(directory / FILE)
-        except (OSError, ValueError) as error:
+        except ArchgradError as error:
             notes.append(note(f"The robustness of {name} cannot be read: {error}"))
             continue
         if measured is not None:
@@ -39,10 +40,7 @@ def robustness(data: RunData) -> Section | None:
 def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    measured = json.loads(path.read_text())
-    if not isinstance(measured, dict):
-        raise ValueError("it is not a JSON object")
-    return measured
+    return read_json_object(path)
 
 
 def _attacks(name: str, measured: Mapping[str, Any]) -> list[Markup]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -125,7 +126,7 @@ class RunData(RunFiles):
     def read(cls, directory: Path | str) -> RunData:
         """Read what is there; ArchgradError if the directory is no run at all."""
         directory = Path(directory).resolve()
-        if not any((directory / name).is_file() for name in (CONFIG, METRICS, RESULT)):
+        if not any(os.path.isfile(directory / name) for name in (CONFIG, METRICS, RESULT)):
             raise ArchgradError(f"{directory} is not a run directory: it has no {CONFIG}")
         run, common = _files(directory)
         trained = directory / "train"

@@ -11,6 +11,7 @@ from archgrad.console import print_table
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.figures.files import alone
+from archgrad.foreign import files
 from archgrad.robustness import figures
 from archgrad.robustness.corruptions import CORRUPTIONS
 from archgrad.robustness.evaluation import RADII, Robustness
@@ -74,7 +75,9 @@ def robustness(
 
 def _training(run: Path) -> Path:
     """The directory of a training: of a search, that of the network that it found."""
-    return run / "train" / comparison.FOUND if Run.open(run).config.get("command") == "search" else run
+    if Run.open(run).config.get("command") != "search":
+        return run
+    return files.inside(run, f"train/{comparison.FOUND}")
 
 
 def _write(found: Robustness, directory: Path, settings: dict[str, Any]) -> None:

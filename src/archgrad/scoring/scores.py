@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -128,7 +129,7 @@ def _known(
     path: Path | None, source: str, names: Sequence[str], coding: Coding
 ) -> dict[tuple[int, ...], dict[str, float]]:
     """What an earlier call has written."""
-    if path is None or not path.exists():
+    if path is None or not os.path.exists(path):
         return {}
     table = files.read(path, space=coding.space)
     if table.source != source or table.space.name != coding.space.name:

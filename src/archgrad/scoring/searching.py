@@ -15,11 +15,12 @@ from torch import nn
 from archgrad import spaces
 from archgrad.data import Dataset
 from archgrad.errors import ArchgradError, require_positive
+from archgrad.foreign import layout
 from archgrad.genotype import Genotype
 from archgrad.identity import require_way
 from archgrad.progress import Progress
 from archgrad.proxies.proxy import Proxy
-from archgrad.runs import Run
+from archgrad.runs import METRICS, Run
 from archgrad.scoring import strategies
 from archgrad.scoring.scorer import Scorer
 from archgrad.scoring.strategies import ParetoEvolution, Scored, Strategy
@@ -108,10 +109,12 @@ class _Search:
         self.scorer, self.strategy, self.run, self.limits = scorer, strategy, run, limits
         self.space = scorer.space
         self.records: list[dict[str, Any]] = run.history() if run else []
-        self.seconds = float(self.records[-1]["seconds"]) if self.records else 0.0
+        with layout.expected(str(run.directory / METRICS) if run else "records"):
+            self.seen = [self._scored(record) for record in self.records]
+            self.seconds = float(self.records[-1]["seconds"]) if self.records else 0.0
 
     def go(self, budget: int, progress: bool) -> ProxySearchResult:
-        seen = [self._scored(record) for record in self.records]
+        seen = self.seen
         new = strategies.explore(
             self.space,
             self._score,

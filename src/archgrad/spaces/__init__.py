@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from archgrad.errors import unknown
+from archgrad.errors import ArchgradError, unknown
 from archgrad.spaces.benchsuite import SPACES as BENCHSUITE
 from archgrad.spaces.darts import OPERATIONS as DARTS_OPERATIONS
 from archgrad.spaces.darts import Darts
@@ -59,7 +59,15 @@ def record(space: Space) -> dict[str, Any]:
 
 def recorded(config: Mapping[str, Any], **fields: Any) -> Space:
     """The space that `record` wrote into a configuration, with some fields changed."""
-    return get(config["space"], **{**config.get("space_fields", {}), **fields})
+    name, given = config.get("space"), config.get("space_fields", {})
+    if not isinstance(name, str) or not isinstance(given, dict):
+        raise ArchgradError(
+            f"the run's space must be a name and its space_fields a mapping, got {name!r} and {given!r}"
+        )
+    try:
+        return get(name, **{**given, **fields})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ArchgradError(f"the run's space_fields do not fit the space {name!r}: {error}") from None
 
 
 __all__ = [

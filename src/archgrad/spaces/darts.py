@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,8 @@ from torch import Tensor, nn
 from archgrad import operations
 from archgrad.engine import Cell, SettledCell, Standard
 from archgrad.engine.graph import reached
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import ArchgradError, require_whole, unknown
+from archgrad.foreign.plain import json_object
 from archgrad.genotype import Edge, Genotype, Group, Kept
 from archgrad.operations import cost
 from archgrad.operations.cost import Complexity, extent
@@ -36,6 +36,8 @@ OPERATIONS = (
 GROUPS = ("normal", "reduce")
 STEM_MULTIPLIER = 3
 INPUTS = 2
+LONGEST = 100
+"""The most nodes of a cell, and the most numbers of a range in a genotype's text."""
 AUXILIARY = "auxiliary_skip"
 
 
@@ -218,6 +220,9 @@ class Darts(Space):
         for name in self.candidates:
             if name not in operations.OPERATIONS:
                 raise unknown("operation", name, operations.OPERATIONS)
+        require_whole("darts", 1, steps=self.steps, multiplier=self.multiplier)
+        if self.steps > LONGEST:
+            raise ArchgradError(f"darts: steps must be {LONGEST} or less, got {self.steps:,}")
         if not 1 <= self.multiplier <= self.steps:
             raise ArchgradError(f"darts: multiplier must be between 1 and steps={self.steps}, got {self.multiplier}")
         for kind in self.kinds:
@@ -387,10 +392,7 @@ class Darts(Space):
     def parse(self, text: str) -> Genotype:
         """From ``Genotype(normal=[('op', input), …], …)``, the same as JSON, or archgrad's JSON."""
         if text.lstrip().startswith("{"):
-            try:
-                fields = json.loads(text)
-            except ValueError as error:
-                raise ArchgradError(f"darts: not JSON ({error})") from None
+            fields = json_object(text, "darts")
             return super().parse(text) if "choices" in fields else self._from_fields(fields)
         return self._parse(text.strip())
 
@@ -398,7 +400,16 @@ class Darts(Space):
         try:
             call = ast.parse(text).body[-1].value  # type: ignore[attr-defined]
             fields = {keyword.arg: _plain(keyword.value) for keyword in call.keywords}
-        except (SyntaxError, AttributeError, IndexError, ValueError, TypeError):
+        except (
+            SyntaxError,
+            LookupError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+            MemoryError,
+        ):
             raise ArchgradError(
                 f"darts: {_short(text)} is not of the form "
                 "Genotype(normal=[('op', input), …], normal_concat=range(2, 6), …)"
@@ -453,7 +464,10 @@ def _plain(node: ast.expr) -> Any:
     """A literal, or ``range(a, b)`` and ``list(range(a, b))``, without evaluating anything."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("range", "list"):
         arguments = [_plain(a) for a in node.args]
-        return range(*arguments) if node.func.id == "range" else list(*arguments)
+        made = range(*arguments) if node.func.id == "range" else arguments[0]
+        if isinstance(made, range) and made[LONGEST:]:
+            raise ValueError(f"a range of more than {LONGEST} numbers")
+        return made if node.func.id == "range" else list(made)
     return ast.literal_eval(node)
 
 

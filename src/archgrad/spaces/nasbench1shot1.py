@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +14,7 @@ from archgrad import operations
 from archgrad.choice import InputChoice, Site
 from archgrad.engine import Cell
 from archgrad.errors import ArchgradError, unknown
+from archgrad.foreign.plain import json_object
 from archgrad.genotype import Edge, Genotype, Group, Kept
 from archgrad.operations.cost import Complexity
 from archgrad.spaces.nasbench101 import (
@@ -244,9 +244,9 @@ class NASBench1Shot1(Space):
         """From this space's notation, JSON, or a NAS-Bench-101 cell ``{"matrix": [[…], …], "ops": [...]}``."""
         if text.lstrip().startswith("{") and '"matrix"' in text:
             try:
-                data = json.loads(text)
+                data = json_object(text, self.name)
                 matrix, ops = data["matrix"], data["ops"]
-            except (ValueError, KeyError, TypeError):
+            except (ArchgradError, KeyError):
                 raise ArchgradError(f'{self.name}: a NAS-Bench-101 cell is {{"matrix": […], "ops": […]}}') from None
             return self.from_nasbench101(matrix, ops)
         return super().parse(text)

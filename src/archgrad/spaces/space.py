@@ -21,6 +21,9 @@ from archgrad.genotype import Edge, Genotype, Group
 from archgrad.operations.cost import Complexity, extent
 from archgrad.supernet import Supernet
 
+LARGEST = 1_000_000
+"""The most channels of a cell, and the most cells: a network of more could not be built on any machine."""
+
 
 class Size(NamedTuple):
     """The channels of the first cell, and the number of cells (of one stage, where a network has stages)."""
@@ -50,6 +53,9 @@ class Space(ABC):
     def __post_init__(self) -> None:
         given = {"channels": self.channels, "cells": self.cells}
         require_whole(self.name, 1, **{key: value for key, value in given.items() if value is not None})
+        for key, value in given.items():
+            if value is not None and value > LARGEST:
+                raise ArchgradError(f"{self.name}: {key} must be {LARGEST:,} or less, got {value:.3g}")
 
     @property
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from jaxtyping import Int
 
 from archgrad import spaces
 from archgrad.errors import ArchgradError, unknown
+from archgrad.foreign.columns import METADATA, about, as_text, from_text, read_csv, read_parquet
+from archgrad.foreign.layout import expected
 from archgrad.runs import atomic_write
 from archgrad.spaces.space import Space
 from archgrad.tables import nasbench201
@@ -34,8 +37,6 @@ NAMES = {
 
 KEY_HINT = "call it architecture, ops or index, or name it by key (--key)"
 
-_METADATA = b"archgrad"
-
 
 def read(path: Path, *, space: Space | None = None, scale: float | None = None, key: str | None = None) -> Table:
     """A table from a Parquet or CSV file.
@@ -46,8 +47,13 @@ def read(path: Path, *, space: Space | None = None, scale: float | None = None, 
     of `NAMES`, or ``key``. ``scale`` multiplies every value, as for accuracies that are not in %; without it accuracies
     are brought to % as their values tell.
     """
+    with expected(str(path)):
+        return _read(path, space, scale, key)
+
+
+def _read(path: Path, space: Space | None, scale: float | None, key: str | None) -> Table:
     data = _read_columns(path)
-    metadata = _metadata(data, path)
+    metadata = about(data, path)
     data = _keyed(data, key, path)
     numeric = [field.name for field in data.schema if _is_number(field.type) and field.name not in KEYS]
     columns = {name: np.asarray(data[name].to_numpy(), dtype=np.float64) * (scale or 1.0) for name in numeric}
@@ -100,10 +106,10 @@ def write(table: Table, path: Path) -> Path:
         raise ArchgradError(f"{path.parent}: cannot be made ({error.strerror})") from None
     sink = pa.BufferOutputStream()
     if path.suffix == ".csv":
-        pa.csv.write_csv(data, sink)
+        pa.csv.write_csv(data.rename_columns(list(map(as_text, data.column_names))), sink)
     else:
-        about = json.dumps({"space": table.space.name, "source": table.source}).encode()
-        pa.parquet.write_table(data.replace_schema_metadata({_METADATA: about}), sink)
+        says = json.dumps({"space": table.space.name, "source": table.source}).encode()
+        pa.parquet.write_table(data.replace_schema_metadata({METADATA: says}), sink)
     atomic_write(path, sink.getvalue().to_pybytes())
     return path
 
@@ -111,26 +117,22 @@ def write(table: Table, path: Path) -> Path:
 def _read_columns(path: Path) -> Any:
     if path.suffix not in SUFFIXES:
         raise ArchgradError(f"{path}: a table is a file of kind {' or '.join(SUFFIXES)}")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ArchgradError(f"{path}: no such file")
-    try:
-        if path.suffix == ".parquet":
-            data = pa.parquet.read_table(path)
-        else:
-            # Digits such as 041210 are text, whatever they look like.
-            as_text = dict.fromkeys(("architecture", "ops"), pa.string())
-            data = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=as_text))
-        _ = data.column_names  # decoded only now, which may fail
-        return data
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ArchgradError(f"{path}: cannot be read as {path.suffix[1:]} ({' '.join(str(error).split())})") from None
+    if path.suffix == ".parquet":
+        data = read_parquet(path)
+    else:
+        # Digits such as 041210 are text, whatever they look like.
+        data = read_csv(path, dict.fromkeys(("architecture", "ops"), pa.string()))
+        data = data.rename_columns(list(map(from_text, data.column_names)))
+    if len(set(data.column_names)) < len(data.column_names):
+        raise ArchgradError(f"{path}: two columns have the same name; they are {listed(data)}")
+    return data
 
 
 def _keyed(data: Any, key: str | None, path: Path) -> Any:
     """The columns, with the name that is known for the one that says which architecture a row is."""
     names = data.column_names
-    if len(set(names)) < len(names):
-        raise ArchgradError(f"{path}: two columns have the same name; they are {listed(data)}")
     if key is not None:
         if key not in names:
             raise unknown(f"column of {path}", key, names)
@@ -160,17 +162,6 @@ def listed(data: Any) -> str:
     """The names of columns, the first few of many."""
     names = data.column_names
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-
-
-def _metadata(data: Any, path: Path) -> dict[str, Any]:
-    raw = (data.schema.metadata or {}).get(_METADATA, b"{}")
-    try:
-        metadata = json.loads(raw)
-    except ValueError:
-        metadata = None
-    if not isinstance(metadata, dict):
-        raise ArchgradError(f"{path}: its archgrad metadata are damaged")
-    return metadata
 
 
 def _is_number(kind: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def load(
         known = available()
         if str(path) in known:
             given = known[str(path)]
-        elif not given.exists():
+        elif not os.path.exists(given):
             if not known:
                 nothing = f"{directory()} holds none; import one or set ARCHGRAD_DATA"
                 raise ArchgradError(f"no table {str(path)!r}: {nothing}")
@@ -69,7 +70,7 @@ def import_table(
     100 % are refused.
     """
     path = Path(source).expanduser()
-    if not path.exists():
+    if not os.path.exists(path):
         raise ArchgradError(f"{path}: no such file or directory")
     if name is not None and (not name or Path(name).name != name):
         raise ArchgradError(f"a table's name must be a plain file name, got {name!r}")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from archgrad.errors import ArchgradError
+from archgrad.foreign import files
 from archgrad.tables import nasbench201
 from archgrad.tables.table import Table
 
@@ -66,6 +67,7 @@ def from_api(api: Any, name: str = "nasbench201", *, source: str = "") -> Table:
 
 def _plain_data(path: Path) -> dict[str, Any]:
     """NAS-Bench-201's file in the form of NATS-Bench, which names the two trainings by their epochs."""
+    files.require_regular(path)
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
         infos = data["arch2infos"]

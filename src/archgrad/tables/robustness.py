@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archgrad.errors import ArchgradError
+from archgrad.foreign.plain import read_json
 from archgrad.tables import nasbench201
 from archgrad.tables.table import Table
 
@@ -25,7 +25,7 @@ def read_robustness_data(directory: Path, name: str = "robustness") -> Table:
 
     *Source:* Jung, Lukasik, Keuper, Neural Architecture Design and Robustness: A Dataset, ICLR 2023.
     """
-    meta = _json(directory / "meta.json")
+    meta = read_json(directory / "meta.json")
     epsilons = meta.get("epsilons") if isinstance(meta, dict) else None
     if not isinstance(epsilons, dict):
         raise ArchgradError(f"{directory / 'meta.json'}: it lacks the key 'epsilons' of the robustness data set")
@@ -34,7 +34,7 @@ def read_robustness_data(directory: Path, name: str = "robustness") -> Table:
         for path in sorted((directory / folder).glob("*_accuracy.json")):
             match = _ACCURACY.fullmatch(path.name)
             key = match["key"] if match else path.stem
-            cells = _inside(_json(path), path, folder, key, "accuracy")
+            cells = _inside(read_json(path), path, folder, key, "accuracy")
             attack = key.removesuffix("@Linf")
             strengths = [f"eps{epsilon:g}" for epsilon in epsilons[key]] if key in epsilons else None
             for uid, measured in cells.items():
@@ -56,7 +56,7 @@ def read_robbench(path: Path, name: str = "nas_robbench_201") -> Table:
 
     *Source:* Wu et al., Robust NAS under adversarial training, ICLR 2024.
     """
-    data = _json(path)
+    data = read_json(path)
     values: dict[str, dict[int, float]] = {}
     for dataset, short in nasbench201.DATASETS.items():
         if not isinstance(data, dict) or dataset not in data:
@@ -84,15 +84,6 @@ def _over_seeds(seeds: Any) -> Any:
         return seeds["threeseed"]
     numbers = [value for value in seeds.values() if isinstance(value, int | float)]
     return sum(numbers) / len(numbers) if numbers else None
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise ArchgradError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise ArchgradError(f"{path}: not JSON ({error})") from None
 
 
 def _inside(data: Any, path: Path, *keys: str) -> Mapping[str, Any]:

@@ -143,7 +143,7 @@ def test_bad_units_are_one_line_each_and_the_rest_goes_on(
     assert len(tally.lines) == len(tally.problems) == 4
     problems = {root / unit: text for unit, text in tally.problems.items()}
     assert "Not a directory" in problems[blocked]
-    assert "cannot read" in problems[damaged]
+    assert "not JSON" in problems[damaged]
     assert "delete" in problems[damaged]
     assert "No space left on device" in problems[full]
     assert "holds other files (thesis.tex" in problems[foreign]
@@ -356,7 +356,8 @@ def test_a_merge_brings_whole_units_without_a_line_that_failed_here(make: Make, 
     lines = records.read_text().splitlines(keepends=True)
     unit = json.loads(lines[0])["unit"]
     records.write_text("".join(lines[1:]))
-    target.store.add("failed", [{"unit": unit, "problem": "here", "finished": 1.0}])
+    known = {name: value for name, value in json.loads(lines[0]).items() if name in Unit._fields}
+    target.store.add("failed", [{"unit": unit, **known, "problem": "here", "finished": 1.0}])
     assert merge(target, part.directory).unfinished == 1
     executor = Inline()
     go(target, executor)

@@ -19,6 +19,7 @@ import pytest
 from archgrad.bench import Campaign
 from archgrad.bench.protocol.collect import status
 from archgrad.bench.protocol.store import Driver, Store
+from archgrad.bench.protocol.unit import Unit
 
 UNIT = "search/one/darts/seed-0"
 NO_LOCKS = [None, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK]
@@ -93,25 +94,39 @@ def test_torn_and_foreign_lines_are_passed_over_and_complete_units_win(tmp_path:
     store = Store(tmp_path)
     folder = tmp_path / "records"
     folder.mkdir()
-    b = {"unit": "b", "benchmark": "x", "method": "", "seed": 0, "setting": "1", "genotype": "g", "score": 1}
+
+    def record(seed: int, **says: Any) -> dict[str, Any]:
+        unit = Unit("x", seed, genotype="g", setting="1")
+        return {"unit": unit.id, **unit._asdict(), **says}
+
+    a, b, c = (record(seed, score=seed) for seed in range(3))
     lines = [
-        {"unit": "a", "problem": "first", "finished": 1},
-        {"unit": "a", "problem": "second", "finished": 2},
+        record(0, problem="first", finished=1),
+        record(0, problem="second", finished=2),
         b,
-        {"unit": "b", "problem": "later", "finished": 9},
-        {"unit": "d", "genotype": "lacks the rest"},
+        record(1, problem="later", finished=9),
+        {"unit": a["unit"], "genotype": "lacks the rest"},
+        {**b, "unit": "../outside"},
+        {**b, "unit": "search"},
+        {**b, "benchmark": "../x", "unit": b["unit"].replace("/x/", "/../x/")},
+        {**b, "seed": True},
+        {**b, "score": "high"},
+        {**b, "score": 10**400},
+        {**b, "seconds": [1]},
+        {**b, "genotype": None},
+        {**record(0), "problem": 5},
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    c = {**b, "unit": "c", "score": 3}
     whole = json.dumps(c)
     (folder / "x.jsonl").write_text(text + "{torn\n[1]\n" + whole[:30])
     found = store.records()
-    assert found["a"]["problem"] == "second"
-    assert found["b"] == b
-    assert set(found) == {"a", "b"}
+    assert found[a["unit"]]["problem"] == "second"
+    assert found[b["unit"]] == b
+    assert set(found) == {a["unit"], b["unit"]}
+    assert store.passed_over == 12
     with open(folder / "x.jsonl", "a") as file:
         file.write(whole[30:] + "\n")
-    assert store.records()["c"] == c
+    assert store.records()[c["unit"]] == c
 
 
 def test_the_status_of_100_000_units_takes_at_most_three_seconds(

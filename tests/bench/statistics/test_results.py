@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from planted import planted
 
@@ -70,13 +73,48 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ArchgradError, match="infinite"):
         Results.of([Result("a", "b", "1", score=math.inf)])
     (tmp_path / "r.parquet").write_bytes(b"PAR1 not")
-    with pytest.raises(ArchgradError, match=r"r\.parquet: cannot be read as results"):
+    with pytest.raises(ArchgradError, match=r"r\.parquet: cannot be read as parquet"):
         Results.load(tmp_path / "r.parquet")
     (tmp_path / "r.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ArchgradError, match="need a column 'method'"):
         Results.load(tmp_path / "r.csv")
     with pytest.raises(ArchgradError, match="no such file"):
         Results.load(tmp_path / "none.parquet")
+    with pytest.raises(ArchgradError, match="two columns have the name 'score'"):
+        Results(pd.DataFrame([["a", "b", "1", 1.0, 2.0]], columns=["method", "benchmark", "setting", "score", "score"]))
+    for seed in (0.5, 1e30):
+        with pytest.raises(ArchgradError, match="'seed' must hold whole numbers"):
+            Results.of([{"method": "a", "benchmark": "b", "setting": "1", "score": 1.0, "seed": seed}])
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        b"5", b"[]", b"not json", b"[" * 100_000,
+        b'{"title": 5, "settings": [1], "remarks": 7, "reading": "x", "frame": 1, "colour": "red"}',
+    ],
+)  # fmt: skip
+def test_metadata_of_another_program_are_passed_over_or_refused_in_one_line(tmp_path: Path, about: bytes) -> None:
+    stored = Results.of([Result("a", "b", "1", score=1.0)])
+    table = pq.read_table(stored.save(tmp_path / "r.parquet"))
+    pq.write_table(table.replace_schema_metadata({b"archgrad": about, b"pandas": b"{"}), tmp_path / "f.parquet")
+    if about.startswith(b"{"):
+        assert Results.load(tmp_path / "f.parquet").frame.equals(stored.frame)
+    else:
+        with pytest.raises(ArchgradError, match=r"its archgrad metadata: .+"):
+            Results.load(tmp_path / "f.parquet")
+
+
+def test_no_cell_of_a_csv_file_is_a_formula_and_all_come_back(tmp_path: Path) -> None:
+    units = [Result(name, "+b", "-1", score=-1.5) for name in ("=1+2", "@x", "'=y", "plain")]
+    stored = Results.of(units)
+    path = stored.save(tmp_path / "r.csv")
+    cells = [cell for row in csv.reader(path.open()) for cell in row]
+    assert not [cell for cell in cells if cell[:1] in ("=", "+", "@") or (cell[:1] == "-" and cell != "-1.5")]
+    again = Results.load(path)
+    assert sorted(again.frame.method) == sorted(stored.frame.method)
+    assert set(again.frame.benchmark) == {"+b"}
+    assert set(again.frame.score) == {-1.5}
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from dataclasses import replace
@@ -13,6 +14,7 @@ from planted import planted
 from scipy import stats
 
 from archgrad.bench import statistics as s
+from archgrad.bench.report.page import render
 from archgrad.bench.statistics.power import power
 from archgrad.bench.statistics.results import Result, Results
 from archgrad.errors import ArchgradError
@@ -480,6 +482,49 @@ def test_columns_of_a_table_are_not_repetitions() -> None:
     assert any(r == "x, y, z score the same searches, each of which counts as one." for r in three.remarks)
     other = [replace(unit, genotype=unit.genotype + unit.benchmark) for unit in units]
     assert s.analyse(Results.of(other), resamples=100).cube.strata == (0, 1, 2)
+
+
+@pytest.mark.parametrize("seeds", [1, 5], ids=["searched once", "searched often"])
+@pytest.mark.parametrize("spaces", [1, 2, 6])
+def test_a_search_that_several_columns_score_counts_once_in_every_number(seeds: int, spaces: int) -> None:
+    """Each search is scored by two columns that say the same: the report must not be any surer than with one."""
+    generator = np.random.default_rng(seeds + spaces)
+    units = [
+        Result(m, f"{space}{column}", "1", i, score=score, genotype=f"{m}{i}{space}")
+        for m, shift in (("a", 0.0), ("b", 1.0), ("c", 2.0))
+        for space in range(spaces)
+        for i in range(seeds)
+        for score in [float(generator.normal(90 + shift, 1))]
+        for column in ("x", "y")
+    ]
+    twice = s.analyse(Results.of(units), resamples=300)
+    once = s.analyse(Results.of([unit for unit in units if unit.benchmark.endswith("x")]), resamples=300)
+    assert len(twice.cube.weights) == spaces
+    for ours, theirs in zip(twice.pairs, once.pairs, strict=True):
+        assert dataclasses.asdict(ours) == pytest.approx(dataclasses.asdict(theirs), nan_ok=True)
+    for name in ("average", "low", "high", "nemenyi", "critical_difference"):
+        assert getattr(twice.ranks, name) == pytest.approx(getattr(once.ranks, name), nan_ok=True)
+    assert twice.ranks.friedman == once.ranks.friedman
+    assert (twice.smallest_p, twice.best_of) == (once.smallest_p, once.best_of)
+    for mine, other in zip(twice.aggregates, once.aggregates, strict=True):
+        for name in ("values", "low", "high"):
+            assert getattr(mine, name) == pytest.approx(getattr(other, name), nan_ok=True)
+    assert (twice.power[0].p, twice.power[0].needed) == pytest.approx(
+        (once.power[0].p, once.power[0].needed), nan_ok=True
+    )
+    same = np.equal.outer(twice.cube.strata, twice.cube.strata)
+    assert np.isnan(twice.benchmarks.p[same]).all(), "a column agrees with itself, which proves nothing"
+    assert f">{3 * spaces * seeds}</dd>" in render(twice), "results are counted once as well"
+
+
+def test_a_result_that_one_column_lacks_does_not_make_two_benchmarks_of_a_search() -> None:
+    units = [
+        Result(m, column, "1", i, score=math.nan if (m, i, column) == ("a", 0, "y") else 90.0 + i, genotype=f"{m}{i}")
+        for m in "ab"
+        for i in range(3)
+        for column in ("x", "y")
+    ]
+    assert s.analyse(Results.of(units), resamples=100).cube.strata == (0, 0)
 
 
 def test_the_winner_that_is_told_is_the_one_that_was_tested() -> None:

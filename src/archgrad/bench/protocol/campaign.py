@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -16,15 +17,20 @@ from archgrad.bench.protocol import suite as suites
 from archgrad.bench.protocol.document import NAME, Count, Document, Whole, overlaid, require_known, validated
 from archgrad.bench.protocol.store import Store
 from archgrad.bench.protocol.suite import SEARCH, Suite
-from archgrad.bench.protocol.unit import Record, Trial, Unit
+from archgrad.bench.protocol.unit import SEARCH_ID, TRAIN_ID, Record, Trial, Unit
 from archgrad.bench.statistics.results import BASELINES
 from archgrad.distributed import require_precision
 from archgrad.errors import ArchgradError, unknown
+from archgrad.foreign import code, layout
+from archgrad.foreign.plain import read
 from archgrad.runs import atomic_write
 from archgrad.schedules import Diagnose
-from archgrad.yaml_files import read
 
 SNAPSHOT = "campaign.yaml"
+OURS = {"records", "claims", "search", "train", "results.parquet", "report.html", "report-tables"}
+"""What a campaign's directory may hold before the campaign is saved."""
+SEEDS = 100_000
+"""The most seeds of a campaign."""
 IDENTITY = ("genotypes", "mixed_precision", "processes")
 """What cannot change once units have been computed, besides the suite and the methods."""
 Some = Annotated[tuple[Annotated[str, BeforeValidator(str)], ...], Field(description="'all' or a list")]
@@ -68,7 +74,10 @@ class Campaign(Document):
     )
     benchmarks: Some = Field(default="all", validate_default=True)
     seeds: tuple[Annotated[int, Field(strict=True, ge=0, lt=2**63)], ...] = Field(
-        default=(0, 1, 2), min_length=1, description="a count or a list of different whole numbers"
+        default=(0, 1, 2),
+        min_length=1,
+        max_length=SEEDS,
+        description="a count or a list of different whole numbers",
     )
     settings: Some = Field(default="all", validate_default=True)
     genotypes: Literal["all", "lowest_validation_loss"] = "all"
@@ -105,7 +114,11 @@ class Campaign(Document):
     @field_validator("seeds", mode="before")
     @classmethod
     def _counted(cls, given: Any) -> Any:
-        return range(given) if type(given) is int else given
+        if type(given) is not int:
+            return given
+        if given > SEEDS:
+            raise ArchgradError(f"seeds must be {SEEDS:,} at most")
+        return range(given)
 
     @field_validator("seeds")
     @classmethod
@@ -145,6 +158,18 @@ class Campaign(Document):
             for setting, unit in zip(self.settings, units, strict=True):
                 yield trial, setting, unit
 
+    def has(self, unit: str) -> bool:
+        """Whether a text is the name of a unit that this campaign may compute; of trainings, whatever was found."""
+        for name, known in ((SEARCH_ID, self.methods), (TRAIN_ID, self.settings)):
+            if found := name.fullmatch(unit):
+                benchmark, other, seed = found.groups()
+                return benchmark in self.benchmarks and other in known and int(seed) in self._seeds
+        return False
+
+    @cached_property
+    def _seeds(self) -> frozenset[int]:
+        return frozenset(self.seeds)
+
     def __len__(self) -> int:
         pairs = len(self.benchmarks) * len(self.methods)
         trials = len(self.seeds) if self.genotypes == "all" else 1
@@ -166,18 +191,36 @@ class Campaign(Document):
             _ = scores.values
         self.require_methods()
 
+    @property
+    def code(self) -> list[str]:
+        """The Python code that its file names: of methods, components, and data."""
+        data = code.named({"data": self.suite.data.name}, functions=("data",))
+        return [*code.named(self.snapshot(), functions=("method",)), *data]
+
+    def require_trusted(self) -> None:
+        """Refuse a campaign whose file names code, unless it may run."""
+        code.require_trusted(self.code, str(self.directory))
+
     def require_methods(self) -> None:
-        """Compose every method for every benchmark."""
+        """Compose every method for every benchmark, but for those whose code is not run."""
         known = {*library.names(), *self.suite.methods, *self.methods}
         for name in self.suite.own:
             if name not in known:
                 raise unknown("method in search.methods of the suite", name, known)
         for benchmark in self.benchmarks:
             for method, entry in self.methods.items():
+                if self._is_foreign(method):
+                    continue
                 try:
                     self.suite.method(method, self.suite.benchmark(benchmark), entry)
                 except (TypeError, ValueError) as error:
                     raise ArchgradError(f"method {method!r} for {benchmark}: {error}") from None
+
+    def _is_foreign(self, method: str) -> bool:
+        """Whether composing a method would run code that may not be run."""
+        entry = self.methods[method]
+        says = [entry, self.suite.search, self.suite.own.get(method), self.suite.own.get(str(entry.get("method")))]
+        return bool(code.refused(code.named(says, functions=("method",))))
 
     # The file and the directory
 
@@ -190,12 +233,12 @@ class Campaign(Document):
         units would compute.
         """
         path = Path(file)
-        if path.is_dir():
+        if os.path.isdir(path):
             return cls.open(path)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ArchgradError(f"{path}: no such campaign file")
         campaign = cls._of(read(path), path)
-        if (campaign.directory / SNAPSHOT).is_file():
+        if os.path.isfile(campaign.directory / SNAPSHOT):
             try:
                 return cls.open(campaign.directory).extended(campaign)
             except ArchgradError:
@@ -213,7 +256,7 @@ class Campaign(Document):
     def open(cls, directory: Path | str) -> Campaign:
         """The campaign of a directory, as it was last saved."""
         path = Path(directory) / SNAPSHOT
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ArchgradError(f"{directory} is not the directory of a campaign: it has no {SNAPSHOT}")
         stamp = path.stat()
         return _opened(path, (stamp.st_mtime_ns, stamp.st_size, stamp.st_ino))
@@ -225,8 +268,9 @@ class Campaign(Document):
         for key in rest:
             if key not in cls.model_fields:
                 raise ArchgradError(f"{path}: {unknown('key', key, {*cls.model_fields, *SuiteChoice.model_fields})}")
-        chosen = validated(SuiteChoice, of_suite, str(path)).chosen(path)
-        return validated(cls, {"directory": Path("campaigns") / path.stem, **rest, "suite": chosen}, str(path))
+        with layout.expected(str(path)):
+            chosen = validated(SuiteChoice, of_suite, str(path)).chosen(path)
+            return validated(cls, {"directory": Path("campaigns") / path.stem, **rest, "suite": chosen}, str(path))
 
     def replaced(self, **changes: Any) -> Campaign:
         """The same but for some fields, which are checked as those of a file are."""
@@ -260,6 +304,8 @@ class Campaign(Document):
     ) -> Campaign:
         """The campaign with further methods, benchmarks, ``seeds`` more seeds, or further settings."""
         top = max(self.seeds) + 1
+        if len(self.seeds) + seeds > SEEDS or top + seeds > 2**63:
+            raise ArchgradError(f"{self.directory}: {seeds:,} seeds from {top:,} on are too many: {SEEDS:,} in all")
         more = self.replaced(
             methods=methods,
             benchmarks=(*self.benchmarks, *benchmarks),
@@ -272,8 +318,13 @@ class Campaign(Document):
         """Write the campaign into its directory, whole; nothing else of the directory is touched."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
+            found = {path.name for path in self.directory.iterdir()}
         except OSError as error:
             raise ArchgradError(f"cannot write {self.directory}: {error.strerror}") from None
+        if SNAPSHOT not in found and (others := sorted(found - OURS)):
+            raise ArchgradError(
+                f"{self.directory} holds other files ({others[0]}, …) and no campaign: choose a new or empty directory"
+            )
         text = yaml.safe_dump(self.snapshot(), sort_keys=False, width=120)
         path = self.directory / SNAPSHOT
         if not path.is_file() or path.read_text() != text:

@@ -21,6 +21,7 @@ from archgrad.bench.statistics.results import POINTS, thinned
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import WEIGHTS
+from archgrad.foreign import code
 from archgrad.genotype import Genotype, skips
 from archgrad.runs import CHECKPOINTS, Run, atomic_write
 from archgrad.search import search
@@ -150,13 +151,16 @@ def _tidy(directory: Path, keep: str) -> None:
         (directory / WEIGHTS).unlink(missing_ok=True)
 
 
-def attempt(directory: Path | str, unit: Unit, device: str | None = None) -> tuple[Record | None, str]:
+def attempt(
+    directory: Path | str, unit: Unit, device: str | None = None, trust: bool = False
+) -> tuple[Record | None, str]:
     """`execute` as workers want it: the record, or one line on why there is none."""
     try:
-        campaign = Campaign.open(directory)
-        if campaign.processes > 1:
-            return _together(campaign, unit, device), ""
-        return execute(campaign, unit, device), ""
+        with code.trusting(trust):
+            campaign = Campaign.open(directory)
+            if campaign.processes > 1:
+                return _together(campaign, unit, device), ""
+            return execute(campaign, unit, device), ""
     except ArchgradError as error:
         return None, str(error)
     except MemoryError:
@@ -172,7 +176,7 @@ def _together(campaign: Campaign, unit: Unit, device: str | None) -> Record:
     """Compute a unit by several processes, which torchrun starts and accelerate joins."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
     command += [str(campaign.processes), "-m", "archgrad.bench.protocol.compute"]
-    job = json.dumps([str(campaign.directory), unit, device])
+    job = json.dumps([str(campaign.directory), unit, device, code.trusted()])
     outcome = subprocess.run(
         [*command, job], capture_output=True, text=True, env={**os.environ, "TORCHELASTIC_ERROR_FILE": os.devnull}
     )
@@ -186,9 +190,10 @@ def _together(campaign: Campaign, unit: Unit, device: str | None) -> Record:
 
 def _main(job: str) -> None:
     """One of several processes of a unit."""
-    directory, unit, device = json.loads(job)
+    directory, unit, device, trust = json.loads(job)
     try:
-        execute(Campaign.open(directory), Unit(*unit), device)
+        with code.trusting(trust):
+            execute(Campaign.open(directory), Unit(*unit), device)
     except ArchgradError as error:
         print(f"archgrad: {error}", file=sys.stderr)
         sys.exit(2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache, reduce
@@ -12,6 +11,7 @@ from typing import Annotated, Any, TypeGuard, TypeVar, cast, get_args, get_type_
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from archgrad.errors import ArchgradError, if_text, unknown
+from archgrad.foreign import code
 
 NAME = r"[\w(+][\w.()+-]*"
 """Names of benchmarks and methods, which are names of directories too."""
@@ -165,26 +165,20 @@ def require_known(what: str, given: Any, known: Iterable[str]) -> None:
 # Code that files name
 
 
-def imported(path: str) -> Any:
-    """What ``package.module:name`` names."""
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ArchgradError(f"{path}: {error}") from None
-
-
 def component(item: Any, role: type) -> Any:
     """A component from ``{class_path: package.module.Class, init_args: {…}}``, as a run's settings record it."""
     if not isinstance(item, Mapping) or not str(item.get("class_path", "")).count("."):
         raise ArchgradError(
             f"{role.__name__}: expected {{class_path: package.module.Class, init_args: {{…}}}}, got {item!r}"
         )
-    module, _, name = str(item["class_path"]).rpartition(".")
-    made = imported(f"{module}:{name}")
+    path, arguments = str(item["class_path"]), item.get("init_args") or {}
+    code.require_trusted([path], role.__name__)
+    made = code.imported(path, role.__name__)
     if not (isinstance(made, type) and issubclass(made, role)):  # nothing else of a suite's file is called
-        raise ArchgradError(f"{item['class_path']} is not a {role.__name__}")
+        raise ArchgradError(f"{path} is not a {role.__name__}")
+    if not isinstance(arguments, Mapping):
+        raise ArchgradError(f"{path}: init_args must be a mapping, got {arguments!r}")
     try:
-        return made(**(item.get("init_args") or {}))
-    except TypeError as error:
-        raise ArchgradError(f"{item['class_path']}: {error}") from None
+        return made(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ArchgradError(f"{path}: {error}") from None

@@ -18,6 +18,7 @@ from archgrad.bench.protocol.store import Driver
 from archgrad.bench.protocol.unit import Record, Trial, Unit, completed
 from archgrad.bench.protocol.workers import Job, Outcome, Workers
 from archgrad.errors import ArchgradError
+from archgrad.foreign import code
 
 POLL = 2.0  # seconds between two looks at what other drivers have done
 LINES = 30  # problems that are printed; all of them are recorded
@@ -131,7 +132,7 @@ class _Run:
             if record is not None:
                 self._keep(unit, record)
                 return
-            self.workers.submit(Job(self.campaign.directory, unit, self.device))
+            self.workers.submit(Job(self.campaign.directory, unit, self.device, code.trusted()))
         except ArchgradError as error:
             self._give_up(unit, str(error))
             return

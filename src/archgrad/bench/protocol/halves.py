@@ -15,6 +15,7 @@ from archgrad.bench.protocol.document import Count, Document
 from archgrad.data import Dataset, Subset
 from archgrad.data.dataset import SPLIT_SEED
 from archgrad.errors import ArchgradError
+from archgrad.foreign import code
 
 
 class Halves(Document):
@@ -44,6 +45,7 @@ class Halves(Document):
         return self._half(1)
 
     def _half(self, number: int) -> Dataset:
+        code.require_trusted(code.named({"data": self.name}, functions=("data",)), "data")
         dataset = _loaded(self.name, self.image_size)
         train = dataset.train
         if self.limit is not None:

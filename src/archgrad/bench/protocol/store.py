@@ -20,8 +20,10 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-from archgrad.bench.protocol.unit import Record, Unit
+from archgrad.bench.protocol.unit import Record, is_record
 from archgrad.errors import ArchgradError
+from archgrad.foreign import files
+from archgrad.foreign.plain import require_shallow
 from archgrad.runs import atomic_write
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
@@ -33,6 +35,8 @@ class Store:
 
     def __init__(self, directory: Path):
         self.directory = directory
+        self.passed_over = 0
+        """Lines that have been read and are no records."""
         self._read: dict[str, tuple[int, list[Record]]] = {}
 
     def records(self) -> dict[str, Record]:
@@ -49,26 +53,32 @@ class Store:
         """The lines of a file; only what has been appended since the last time is read."""
         offset, known = self._read.get(path.name, (0, []))
         try:
-            with open(path, "rb") as file:
+            with files.opened(path) as file:
                 file.seek(offset)
                 text = file.read()
         except OSError as error:
             raise ArchgradError(f"cannot read {path}: {error.strerror}") from None
         end = text.rfind(b"\n") + 1  # what follows has been torn by a kill, or is being written
-        known += (record for record in _parsed(text[:end].splitlines()) if _is_whole(record))
+        lines = text[:end].splitlines()
+        records = [record for record in _parsed(lines) if is_record(record)]
+        self.passed_over += len(lines) - len(records)
+        known += records
         self._read[path.name] = (offset + end, known)
         return known
 
     def add(self, name: str, records: Iterable[Mapping[str, Any]]) -> None:
         """Write a file of records at once."""
         text = "".join(json.dumps(record) + "\n" for record in records)
-        (self.directory / "records").mkdir(parents=True, exist_ok=True)
-        atomic_write(self.directory / "records" / f"{name}.jsonl", text.encode())
+        folder = files.inside(self.directory, "records")
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(folder / f"{name}.jsonl", text.encode())
 
     def running(self) -> set[str]:
         """The units that some driver is computing."""
         found = set()
-        for path in (self.directory / "claims").glob("*~seed-*[0-9]"):
+        for path in files.inside(self.directory, "claims").glob("*~seed-*[0-9]"):
+            if path.is_symlink() or not path.is_file():
+                continue
             if (lock := _locked(path)) is None:
                 found.add(path.name.replace("~", "/"))
             else:
@@ -88,7 +98,7 @@ class Driver:
     def __enter__(self) -> Driver:
         try:
             for name in ("records", "claims"):
-                (self.directory / name).mkdir(parents=True, exist_ok=True)
+                files.inside(self.directory, name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArchgradError(f"cannot write {self.directory}: {error.strerror}") from None
         return self
@@ -118,7 +128,7 @@ class Driver:
         """Append a record for good."""
         path = self.directory / "records" / f"{self.name}.jsonl"
         try:
-            with open(path, "ab") as file:
+            with files.appended(path) as file:
                 file.write((json.dumps(record) + "\n").encode())
                 file.flush()
                 os.fsync(file.fileno())
@@ -132,6 +142,8 @@ def _locked(path: Path) -> BaseFileLock | None:
     On a file system without locks a second file takes its place, which exists as long as the unit is claimed. That of a
     killed driver on another machine has to be deleted by hand.
     """
+    if path.is_symlink():
+        raise ArchgradError(f"cannot write {path}: it is a link; delete it")
     for lock in (FileLock(path), SoftFileLock(path.with_name(f"{path.name}.held"))):
         try:
             lock.acquire(timeout=0)
@@ -148,21 +160,12 @@ def _locked(path: Path) -> BaseFileLock | None:
 def _parsed(lines: list[bytes]) -> list[Any]:
     """What JSON lines say. One torn by a full disk says nothing: its unit's own directory knows better."""
     try:
-        return list(json.loads(b"[" + b",".join(lines) + b"]"))  # all at once takes half of the time
-    except ValueError:
-        if len(lines) == 1:
-            return []
-        return [value for line in lines for value in _parsed([line])]
-
-
-def _is_whole(record: Any) -> bool:
-    """Whether a line is a record: with less, the unit's own directory knows better."""
-    if not isinstance(record, dict) or "unit" not in record:
-        return False
-    if "problem" in record:
-        return True
-    return all(name in record for name in Unit._fields) and ("score" in record or not record["setting"])
+        found = list(json.loads(b"[" + b",".join(lines) + b"]"))  # all at once takes half of the time
+        require_shallow(found, "records")
+    except (ValueError, RecursionError, ArchgradError):
+        return [] if len(lines) == 1 else [value for line in lines for value in _parsed([line])]
+    return found
 
 
 def _older(record: Record, than: Record) -> bool:
-    return "problem" in record and record.get("finished", 0) < than.get("finished", 0)
+    return "problem" in record and (record.get("finished") or 0) < (than.get("finished") or 0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +24,6 @@ from archgrad.bench.protocol.document import (
     Document,
     Whole,
     component,
-    imported,
     nested,
     overlaid,
     require_known,
@@ -31,13 +32,17 @@ from archgrad.bench.protocol.document import (
 from archgrad.bench.protocol.halves import Halves
 from archgrad.bench.protocol.lookup import LookUp
 from archgrad.errors import ArchgradError, is_number, unknown
+from archgrad.foreign import code
+from archgrad.foreign.plain import parsed, read
 from archgrad.method import ROLES, SEVERAL, Method
 from archgrad.recipes import Recipe
 from archgrad.schedules import WarmUp
 from archgrad.spaces import Size, Space
-from archgrad.yaml_files import parsed, read
 
 SUITES = resources.files("archgrad.bench.protocol") / "suites"
+SETTINGS = 1000
+"""The most training settings of a suite."""
+
 ONE = tuple(role for role in ROLES if role not in SEVERAL)
 
 
@@ -82,8 +87,13 @@ class TrainingSetting:
     """One way to train the networks that were found. ``name``: its number in the suite, from 1."""
 
     name: str
-    recipe: Recipe
+    values: Mapping[str, Any]
     varied: tuple[str, ...] = ()
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return _recipe(self.values)
 
     @property
     def lr(self) -> float:
@@ -98,10 +108,14 @@ class TrainingSetting:
     @property
     def label(self) -> str:
         """What distinguishes it from the suite's other settings, for people."""
-        return ", ".join(f"{name} {_shown(getattr(self.recipe, name))}" for name in self.varied) or "as the suite says"
+        values = _as_tuples(self.values)
+        return ", ".join(f"{name} {_shown(values[name])}" for name in self.varied) or "as the suite says"
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Mapping) and "class_path" in value:
+        given = ", ".join(f"{name}={_shown(each)}" for name, each in (value.get("init_args") or {}).items())
+        return f"{str(value['class_path']).rpartition('.')[2]}({given})"
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
@@ -172,7 +186,9 @@ class Suite(Document):
             require_known(f"search.methods.{method}", says or {}, SEARCH)
         if not (is_number(share := self.search.get("train_fraction", 0.5)) and 0 < share < 1):
             raise ArchgradError(f"search.train_fraction must be a number between 0 and 1, got {share!r}")
-        _ = self.benchmarks, self.settings
+        _ = self.benchmarks
+        if not code.refused(code.named(self.training)):
+            _ = [setting.recipe for setting in self.settings]
         return self
 
     @property
@@ -210,13 +226,13 @@ class Suite(Document):
         if not self.training:
             return ()
         varied = tuple(key for key, value in self.training.items() if isinstance(value, list))
+        if (number := math.prod(len(self.training[key]) for key in varied)) > SETTINGS:
+            raise ArchgradError(f"training: its lists make {number:,} settings, more than {SETTINGS:,}")
         rows = itertools.product(*(self.training[key] for key in varied))
         chosen = [self.training | dict(zip(varied, row, strict=True)) for row in rows]
         if not chosen:
             raise ArchgradError("training: a list of settings is empty")
-        return tuple(
-            TrainingSetting(str(number), _recipe(values), varied) for number, values in enumerate(chosen, start=1)
-        )
+        return tuple(TrainingSetting(str(number), values, varied) for number, values in enumerate(chosen, start=1))
 
     def benchmark(self, name: str) -> Benchmark:
         """The benchmark of that name."""
@@ -297,7 +313,7 @@ def _read(source: str | Path) -> tuple[dict[str, Any], str]:
     if str(source) in known:
         return parsed((SUITES / f"{source}.yaml").read_text(), str(source)), str(source)
     path = Path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):
         if len(path.parts) > 1 or path.suffix in (".yaml", ".yml"):
             raise ArchgradError(f"{path}: no such suite file")
         raise unknown("suite", str(source), known)
@@ -320,8 +336,9 @@ def _as_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 def _made(source: str, family: str, options: Mapping[str, Any]) -> Method:
     if ":" not in source:
         return methods.get(source, family, **options)
+    code.require_trusted([source], "the method")
     try:
-        made = imported(source)(**options)
+        made = code.imported(source, "the method")(**options)
     except ArchgradError:
         raise
     except Exception as error:  # a function of the user's

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from archgrad.bench.report.wording import number_text, points_text, range_text, score_text, setting_text, span_text
+from archgrad.bench.report.wording import (
+    blocks_text,
+    number_text,
+    points_text,
+    range_text,
+    score_text,
+    setting_text,
+    span_text,
+)
 from archgrad.bench.statistics.agreement import Agreement
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import listed
@@ -59,7 +67,7 @@ def _on_others(analysis: Analysis) -> str:
     found = [pair for pair in analysis.pairs if pair.p_benchmarks < analysis.alpha]
     text = (
         f"Whether it would hold on other benchmarks: {len(found)} of {len(analysis.pairs)} pairs differ (Wilcoxon over "
-        f"{len(analysis.cube.benchmarks)} benchmarks, Holm, {analysis.alpha:g}){_pairs_listed(found)}."
+        f"{blocks_text(analysis)}, Holm, {analysis.alpha:g}){_pairs_listed(found)}."
     )
     if analysis.smallest_p >= analysis.alpha:
         text += (

@@ -10,6 +10,7 @@ from archgrad.bench.report import tables
 from archgrad.bench.report.sections import SECTIONS
 from archgrad.bench.statistics.analysis import Analysis, analyse
 from archgrad.bench.statistics.results import Results
+from archgrad.foreign import files
 from archgrad.report.document import document, sections_of
 from archgrad.runs import atomic_write
 
@@ -25,7 +26,7 @@ def write(
     out = out / "report.html" if out.is_dir() or out.suffix not in (".html", ".htm") else out
     analysis = analyse(results, alpha=alpha, resamples=resamples, seed=seed)
     out.parent.mkdir(parents=True, exist_ok=True)
-    written = tables.write(analysis, out.parent / f"{out.stem}-tables")
+    written = tables.write(analysis, files.inside(out.parent, f"{out.stem}-tables"))
     atomic_write(out, render(analysis).encode())
     return out, written
 

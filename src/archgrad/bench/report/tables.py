@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from archgrad.bench.report.wording import score_text
+from archgrad.bench.report.wording import blocks_text, score_text
 from archgrad.bench.statistics.agreement import Agreement
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import deviation, mean
 from archgrad.bench.statistics.power import ASSUMED
 from archgrad.bench.statistics.ranks import rank
 from archgrad.bench.statistics.spread import COMPONENTS
+from archgrad.foreign.columns import as_text
 from archgrad.runs import atomic_write
 
 
@@ -169,8 +170,8 @@ def power(analysis: Analysis) -> pd.DataFrame:
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """A table as CSV text, six significant digits."""
-    return frame.to_csv(index=False, float_format="%.6g")
+    """A table as CSV text, six significant digits; no cell of text is a formula to a spreadsheet."""
+    return frame.rename(columns=as_text).map(as_text).to_csv(index=False, float_format="%.6g")
 
 
 def write(analysis: Analysis, directory: Path) -> list[Path]:
@@ -225,7 +226,7 @@ def _ranks(analysis: Analysis) -> str:
     if test is not None:
         caption += (
             f"; Friedman $\\chi^2 = {test.chi2:.2f}$, $p = {test.p:.2g}$, Nemenyi critical difference "
-            f"{analysis.ranks.critical_difference:.2f}"
+            f"{analysis.ranks.critical_difference:.2f} over {blocks_text(analysis)}"
         )
     header = ["method", "rank (mean)", "interval", "rank (best)", "interval", "mean score"]
     return latex(header, rows, "lrrrrr", caption + ".", "ranks")

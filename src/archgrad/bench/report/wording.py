@@ -21,6 +21,15 @@ def score_text(analysis: Analysis, value: float, *, sign: bool = False) -> str:
     return f"{value:{'+' if sign else ''}{'.2f' if analysis.results.percent else '.4g'}}"
 
 
+def blocks_text(analysis: Analysis) -> str:
+    """How many benchmarks the tests over benchmarks have: those that score the same searches are one."""
+    cube = analysis.cube
+    blocks = len(cube.weights)
+    if blocks == len(cube.benchmarks):
+        return f"{blocks} benchmarks"
+    return f"{blocks} benchmark{'s' if blocks > 1 else ''}, those of the same searches being one"
+
+
 def points_text(analysis: Analysis) -> str:
     """The unit of differences, where they have one."""
     return " points" if analysis.results.percent else ""

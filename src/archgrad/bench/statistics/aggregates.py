@@ -78,17 +78,22 @@ def _of_cells(
 def _of_searches(
     cube: Cube, bootstrap: Bootstrap
 ) -> dict[str, tuple[Float[np.ndarray, " methods"], Float[np.ndarray, "resamples methods"]]]:
-    """Interquartile mean and median of the normalised scores of all searches: the measured one, and every resample."""
-    unit, settings = normalised(cube), (cube.counts > 0).sum(-1)
+    """Interquartile mean and median of the normalised scores of all searches: the measured one, and every resample.
+
+    A search that several benchmarks score counts once, with the mean of its normalised scores.
+    """
+    unit = cube.by_stratum(normalised(cube))
+    settings = (~np.isnan(unit)).any(-1).sum(-1)
+    first = [cube.strata.index(stratum) for stratum in range(len(cube.weights))]
     measured, drawn = [], []
     for m in range(len(cube.methods)):
         ordered = _Ordered.of(unit[m])
         # A weight of 1 for every score where all benchmarks have as many.
-        per_benchmark = len(ordered.values) / np.maximum(settings[m] * len(cube.benchmarks), 1)
-        measured.append(ordered.statistics(cube.shares[m][None] * per_benchmark[:, None]))
-        shares = bootstrap.shares(m)
+        per_stratum = len(ordered.values) * cube.weights / np.maximum(settings[m], 1)
+        measured.append(ordered.statistics(cube.shares[m][None, first] * per_stratum[:, None]))
+        shares = bootstrap.shares(m)[:, first]
         step = max(1, CHUNK // max(len(ordered.values), 1))
-        parts = [ordered.statistics(shares[i : i + step] * per_benchmark[:, None]) for i in range(0, len(shares), step)]
+        parts = [ordered.statistics(shares[i : i + step] * per_stratum[:, None]) for i in range(0, len(shares), step)]
         drawn.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     return {
         name: (np.array([one[name][0] for one in measured]), np.stack([one[name] for one in drawn], 1))
@@ -105,14 +110,14 @@ class _Ordered:
     search: Int[np.ndarray, " values"]
 
     @classmethod
-    def of(cls, scores: Float[np.ndarray, "benchmarks settings searches"]) -> _Ordered:
+    def of(cls, scores: Float[np.ndarray, "strata settings searches"]) -> _Ordered:
         b, _, s = np.nonzero(~np.isnan(scores))
         values = scores[~np.isnan(scores)]
         order = np.argsort(values, kind="stable")
         return cls(values[order], b[order], s[order])
 
     def statistics(
-        self, weights: Float[np.ndarray, "resamples benchmarks searches"]
+        self, weights: Float[np.ndarray, "resamples strata searches"]
     ) -> dict[str, Float[np.ndarray, " resamples"]]:
         """The mean without the lowest and highest ⌊n/4⌋, as scipy's ``trim_mean(…, 0.25)``, and the median.
 

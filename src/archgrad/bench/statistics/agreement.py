@@ -70,19 +70,22 @@ def tau(scores: Float[np.ndarray, "*batch names methods"]) -> Float[np.ndarray, 
 def between_benchmarks(cube: Cube, bootstrap: Bootstrap) -> Agreement:
     """Rankings of the benchmarks by the mean over their settings.
 
+    Two benchmarks that score the same searches share their luck: their τ has no p, and no interval over methods.
     Without repeated searches the interval takes the methods as a sample of methods: Fisher's z with variance
     0.437/(M − 4) (Bonett and Wright, Psychometrika 65 (2000)); there is none for less than five.
     """
-    value = tau(cube.blocks())
+    value, same = tau(cube.blocks()), np.equal.outer(cube.strata, cube.strata)
     if bootstrap.over == "benchmarks":
         low, high = bonett_wright(value, len(cube.methods), bootstrap.confidence)
         over = "methods"
+        low[same], high[same] = np.nan, np.nan
     else:
         drawn = tau(mean(bootstrap.cells, -1).swapaxes(1, 2))
         (low, high), over = bootstrap.interval(drawn), bootstrap.over
         np.fill_diagonal(low, 1.0)
         np.fill_diagonal(high, 1.0)
-    return Agreement(cube.benchmarks, value, low, high, _p(cube.blocks()), over, _halves(cube, bootstrap.seed))
+    p = np.where(same, np.nan, _p(cube.blocks()))
+    return Agreement(cube.benchmarks, value, low, high, p, over, _halves(cube, bootstrap.seed))
 
 
 def between_settings(cube: Cube, bootstrap: Bootstrap) -> Agreement:

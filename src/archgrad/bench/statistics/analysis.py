@@ -82,7 +82,7 @@ def analyse(results: Results, *, alpha: float = 0.05, resamples: int = 2000, see
         ranks=average_ranks(cube, bootstrap, "mean", alpha),
         ranks_of_best=average_ranks(cube, bootstrap, "best", alpha),
         pairs=compared,
-        smallest_p=smallest_p(len(cube.benchmarks), max(len(compared), 1)),
+        smallest_p=smallest_p(len(cube.weights), max(len(compared), 1)),
         aggregates=aggregates(cube, bootstrap),
         benchmarks=between_benchmarks(cube, bootstrap),
         settings=between_settings(cube, bootstrap),

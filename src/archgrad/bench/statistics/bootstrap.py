@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from archgrad.bench.statistics.cube import Cube, mean
 
 BUDGET = 20_000_000  # resampled cells that are held at once, 160 MB
-FEWEST = 5  # benchmarks from which others can be drawn; intervals of less cover the truth far too seldom
+FEWEST = 5  # independent benchmarks from which others can be drawn; intervals of less cover the truth far too seldom
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +54,9 @@ class Bootstrap:
 
     @cached_property
     def benchmark_shares(self) -> Float[np.ndarray, "resamples benchmarks"]:
-        """The share of every benchmark in a resample, where benchmarks are drawn."""
-        return self._drawn(len(self.cube.benchmarks), self._generator(0))
+        """The share of every benchmark in a resample, where benchmarks are drawn: of a stratum all or none."""
+        drawn = self._drawn(len(self.cube.weights), self._generator(0))[:, list(self.cube.strata)]
+        return np.asarray(drawn / drawn.sum(1, keepdims=True))
 
     def shares(self, method: int) -> Float[np.ndarray, "resamples benchmarks searches"]:
         """The share of every search of a method in its benchmark, the same numbers at every call."""
@@ -91,7 +92,7 @@ class Bootstrap:
     def interval(self, samples: Float[np.ndarray, " resamples *n"]) -> Float[np.ndarray, " 2 *n"]:
         """The percentile interval of every element; NaN where no resample has a value, or nothing can be drawn."""
         tail = (1 - self.confidence) / 2
-        if len(samples) < 2 or (self.over == "benchmarks" and len(self.cube.benchmarks) < FEWEST):
+        if len(samples) < 2 or (self.over == "benchmarks" and len(self.cube.weights) < FEWEST):
             return np.full((2, *samples.shape[1:]), np.nan)
         nothing = np.isnan(samples).all(0)
         bounds = np.nanquantile(np.where(nothing, 0.0, samples), [tail, 1 - tail], axis=0)

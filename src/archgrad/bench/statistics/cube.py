@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -110,10 +110,18 @@ class Cube:
         """The share of every stratum in the benchmarks."""
         return np.bincount(self.strata) / len(self.strata)
 
-    def by_stratum(self, values: Float[np.ndarray, "n benchmarks searches"]) -> Float[np.ndarray, "n strata searches"]:
-        """The mean of every search over the benchmarks of its stratum."""
+    def by_stratum(self, values: Float[np.ndarray, "n benchmarks *more"]) -> Float[np.ndarray, "n strata *more"]:
+        """The mean over the benchmarks of every stratum, of what is there."""
         strata = np.array(self.strata)
-        return np.stack([values[:, strata == stratum].mean(1) for stratum in range(len(self.weights))], 1)
+        return np.stack([mean(values[:, strata == stratum], 1) for stratum in range(len(self.weights))], 1)
+
+    @property
+    def independent(self) -> float:
+        """How many benchmarks a mean over all is worth: 1/Σ w² of the strata, their number where all are as large.
+
+        *Source:* Kish, Survey Sampling (1965), section 11.7 (effective sample size).
+        """
+        return float(1 / (self.weights**2).sum())
 
     @cached_property
     def present(self) -> Bool[np.ndarray, "methods benchmarks searches"]:
@@ -133,6 +141,10 @@ class Cube:
     def blocks(self, how: str = "mean") -> Float[np.ndarray, "benchmarks methods"]:
         """A score per benchmark and method: the mean over the settings, or the best setting's."""
         return summary(self.cells, how).T
+
+    def independent_blocks(self, how: str = "mean") -> Float[np.ndarray, "strata methods"]:
+        """The same per stratum: what tests over benchmarks take for independent."""
+        return np.asarray(np.round(self.by_stratum(self.blocks(how)[None])[0], DIGITS))
 
     def order(self, methods: Sequence[int] | Int[np.ndarray, " methods"]) -> Cube:
         """The same with the methods in another order, or some of them."""
@@ -191,11 +203,12 @@ class Cube:
                 f"all methods have them ({listed(lacking)} lack some): {listed(names)}."
             )
         left = (there & complete[None, :, :, None]).any(2) & ~whole
-        if number := int(left[kept].sum()):
+        once = [self.strata.index(stratum) for stratum in dict.fromkeys(self.strata)]  # of a search that counts once
+        if number := int(left[kept][:, once].sum()):
             names = [self.methods[m] for m in kept if left[m].any()]
             remarks.append(
                 f"{self.replicates.capitalize()} without results under all compared settings are left out of the "
-                f"comparisons: {number:,} of {int(self.present[kept].sum()):,} ({listed(names)})."
+                f"comparisons: {number:,} of {int(self.present[kept][:, once].sum()):,} ({listed(names)})."
             )
         return remarks
 
@@ -215,13 +228,27 @@ class Cube:
 
 
 def _strata(done: pd.DataFrame, benchmarks: Sequence[str]) -> tuple[int, ...]:
-    """Benchmarks on which every method and seed has the same genotype score the same searches."""
-    searches: list[Any] = []
-    for number, name in enumerate(benchmarks):
-        part = done[done.benchmark == name]
-        found = frozenset(zip(part.method, part.seed, part.genotype, strict=True))
-        searches.append(found if all(genotype for _, _, genotype in found) else number)
-    return _numbered(searches)
+    """Benchmarks score the same searches if a method and seed that both have always have the same genotype."""
+    searches = [_genotypes(done[done.benchmark == name]) for name in benchmarks]
+    strata: list[int] = []
+    for number, mine in enumerate(searches):
+        alike = [s for s, theirs in zip(strata, searches, strict=False) if _are_the_same(mine, theirs)]
+        strata.append(alike[0] if alike else number)
+    return _numbered(strata)
+
+
+def _genotypes(done: pd.DataFrame) -> dict[tuple[str, int], str]:
+    """(method, seed) → genotype, empty where it is unknown or not one."""
+    each = done.groupby(["method", "seed"]).genotype
+    return {
+        key: text if one else ""
+        for key, text, one in zip(each.first().index, each.first(), each.nunique() == 1, strict=True)
+    }
+
+
+def _are_the_same(mine: Mapping[tuple[str, int], str], theirs: Mapping[tuple[str, int], str]) -> bool:
+    shared = mine.keys() & theirs.keys()
+    return bool(shared) and all(mine[key] and mine[key] == theirs[key] for key in shared)
 
 
 def _numbered(keys: Sequence[Any]) -> tuple[int, ...]:

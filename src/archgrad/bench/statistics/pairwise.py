@@ -13,7 +13,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from archgrad.bench.statistics.bootstrap import Bootstrap
-from archgrad.bench.statistics.cube import Cube, deviation, mean
+from archgrad.bench.statistics.cube import DIGITS, Cube, deviation, mean
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Pair:
     """``first`` against ``second``; what cannot be told is NaN.
 
     ``difference``: of the mean scores, in points, with its bootstrap interval (of this pair alone, not corrected).
-    ``wins``, ``ties``, ``losses``: benchmarks. The p-values are two-sided and Holm-corrected over all pairs:
+    ``wins``, ``ties``, ``losses``: benchmarks, of which those that score the same searches are one, here and in the
+    tests. The p-values are two-sided and Holm-corrected over all pairs:
     ``p_benchmarks`` is Wilcoxon's signed-rank test over the benchmarks (would it hold on others?), ``p_searches`` a
     stratified Welch test over the searches (does it hold on these?), ``p_cells`` Wilcoxon's over all benchmarks'
     settings, which share genotypes: too small, for comparison only. ``improvement``: probability that a search of the
@@ -56,9 +57,9 @@ class Pair:
 
 def pairs(cube: Cube, bootstrap: Bootstrap) -> list[Pair]:
     """Every pair of a compared cube, the first named being the earlier method of the cube."""
-    blocks = cube.blocks()
+    blocks = cube.independent_blocks()
     drawn = bootstrap.over_benchmarks(mean(bootstrap.cells, -1).swapaxes(1, 2))
-    cells = cube.cells.reshape(len(cube.methods), -1)
+    cells = cube.by_stratum(cube.cells).reshape(len(cube.methods), -1)
     cells = cells[:, ~np.isnan(cells).any(0)]
     chosen = list(itertools.combinations(range(len(cube.methods)), 2))
     strata = cube.by_stratum(cube.runs)
@@ -82,21 +83,21 @@ def smallest_p(blocks: int, comparisons: int = 1) -> float:
 def _pair(
     cube: Cube,
     bootstrap: Bootstrap,
-    blocks: Float[np.ndarray, "benchmarks methods"],
+    blocks: Float[np.ndarray, "strata methods"],
     cells: Float[np.ndarray, "methods cells"],
     strata: Float[np.ndarray, "methods strata searches"],
     drawn: Float[np.ndarray, "resamples methods"],
     i: int,
     j: int,
 ) -> Pair:
-    by_benchmark = blocks[:, i] - blocks[:, j]
+    by_benchmark = np.round(blocks[:, i] - blocks[:, j], DIGITS)
     low, high = np.where(bootstrap.unknown[[i, j]].any(), np.nan, bootstrap.interval(drawn[:, i] - drawn[:, j]))
     improvement = probability_of_improvement(cube, bootstrap, i, j)
     spread = float(by_benchmark.std(ddof=1)) if len(by_benchmark) > 1 else 0.0
     return Pair(
         first=cube.methods[i],
         second=cube.methods[j],
-        difference=float(by_benchmark.mean()),
+        difference=float(cube.weights @ by_benchmark),
         low=float(low),
         high=float(high),
         wins=int((by_benchmark > 0).sum()),

@@ -33,7 +33,8 @@ class Ranks:
     """Ranks of the methods, best first; 1 is best, equal scores share the mean of their ranks.
 
     ``how``: the score of a benchmark, ``mean`` or ``best`` over its settings. ``low``, ``high``: bootstrap interval of
-    the average rank. ``critical_difference``: averages further apart differ (Nemenyi); NaN without a test.
+    the average rank. ``critical_difference``: averages further apart differ (Nemenyi); NaN without a test. Benchmarks
+    that score the same searches are one block of the tests.
     """
 
     how: str
@@ -66,7 +67,7 @@ def average_ranks(cube: Cube, bootstrap: Bootstrap, how: str = "mean", alpha: fl
     drawn = bootstrap.over_benchmarks(rank(summary(bootstrap.cells, how).swapaxes(1, 2)))
     low, high = bootstrap.of_methods(drawn)
     table, average = table[:, order], average[order]
-    test = friedman(cube.blocks(how))
+    test = friedman(cube.independent_blocks(how))
     return Ranks(
         how=how,
         methods=tuple(cube.methods[m] for m in order),
@@ -76,8 +77,8 @@ def average_ranks(cube: Cube, bootstrap: Bootstrap, how: str = "mean", alpha: fl
         low=low[order],
         high=high[order],
         friedman=test,
-        nemenyi=nemenyi(average, len(table)),
-        critical_difference=critical_difference(len(average), len(table), alpha) if test else math.nan,
+        nemenyi=nemenyi(average, cube.independent),
+        critical_difference=critical_difference(len(average), cube.independent, alpha) if test else math.nan,
     )
 
 
@@ -92,7 +93,7 @@ def friedman(blocks: Float[np.ndarray, "blocks methods"]) -> Friedman | None:
     return Friedman(chi2, p, f, float(stats.f.sf(f, k - 1, (k - 1) * (n - 1))), k, n)
 
 
-def nemenyi(average: Float[np.ndarray, " methods"], blocks: int) -> Float[np.ndarray, "methods methods"]:
+def nemenyi(average: Float[np.ndarray, " methods"], blocks: float) -> Float[np.ndarray, "methods methods"]:
     """Two-sided p of every pair: the studentised range of √2·|Rᵢ − Rⱼ| / √(k(k+1)/6n). Blind to ties, as usual."""
     k = len(average)
     if k < 2:
@@ -104,7 +105,7 @@ def nemenyi(average: Float[np.ndarray, " methods"], blocks: int) -> Float[np.nda
     return p
 
 
-def critical_difference(methods: int, blocks: int, alpha: float = 0.05) -> float:
+def critical_difference(methods: int, blocks: float, alpha: float = 0.05) -> float:
     """q_α/√2 · √(k(k+1)/6n)."""
     q = float(stats.studentized_range.ppf(1 - alpha, methods, np.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * blocks))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from archgrad.errors import ArchgradError, unknown
+from archgrad.foreign import columns, layout
+from archgrad.foreign.plain import parsed_json
 from archgrad.runs import atomic_write
 from archgrad.tasks import Reading
 
@@ -124,25 +127,24 @@ class Results:
     def load(cls, path: str | Path) -> Results:
         """From a Parquet file, a CSV file of the same columns, or the CSV file of the published runs."""
         path = Path(path)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ArchgradError(f"{path}: no such file; results are a .parquet or .csv file")
-        try:
-            if path.suffix == ".csv":
+        if path.suffix == ".csv":
+            with layout.expected(str(path)):
                 frame = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str))
-                return published(frame) if set(PUBLISHED) <= set(frame.columns) else cls(frame, title=path.stem)
-            table = pq.read_table(path, partitioning=None)
-            about = json.loads((table.schema.metadata or {}).get(b"archgrad", b"{}"))
-        except (OSError, ValueError, pa.ArrowException) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ArchgradError(f"{path}: cannot be read as results (a .parquet or .csv file): {reason}") from None
-        about |= {"remarks": tuple(about.get("remarks", ())), "reading": Reading.of(about.get("reading"))}
-        return cls(table.to_pandas(), **{"title": path.stem, **about})
+                if set(PUBLISHED) <= set(frame.columns):
+                    return published(frame)
+                return cls(frame.apply(lambda column: column.map(columns.from_text)), title=path.stem)
+        table = columns.read_parquet(path)
+        with layout.expected(str(path)):
+            about = _about(columns.about(table, path))
+            return cls(table.replace_schema_metadata(None).to_pandas(), **{"title": path.stem, **about})
 
     def save(self, path: str | Path) -> Path:
         """Write a Parquet or, by its ending, CSV file, whole or not at all; the latter holds the frame alone."""
         path = Path(path)
         if path.suffix == ".csv":
-            atomic_write(path, self.frame.to_csv(index=False).encode())
+            atomic_write(path, self.frame.map(columns.as_text).to_csv(index=False).encode())
             return path
         about = {name: value for name, value in vars(self).items() if name != "frame"}
         about |= {"settings": dict(self.settings), "reading": self.reading.record()}
@@ -227,6 +229,16 @@ def published(frame: pd.DataFrame) -> Results:
     )
 
 
+def _about(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `Results.save` wrote beside the frame; what another program wrote there is passed over."""
+    found: dict[str, Any] = {name: given[name] for name in ("title", "primary") if isinstance(given.get(name), str)}
+    if isinstance(settings := given.get("settings"), dict):
+        found["settings"] = {name: str(text) for name, text in settings.items()}
+    if isinstance(remarks := given.get("remarks"), list):
+        found["remarks"] = tuple(map(str, remarks))
+    return found | {"reading": Reading.of(given.get("reading"))}
+
+
 def _row(result: Mapping[str, Any]) -> dict[str, Any]:
     strange = set(result) - set(COLUMNS)
     if strange:
@@ -242,25 +254,28 @@ def _row(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _checked(frame: pd.DataFrame, title: str) -> pd.DataFrame:
     """The frame with all columns, in their types, sorted; refused where a row is there twice or a score impossible."""
+    if not frame.columns.is_unique:
+        raise ArchgradError(f"{title}: two columns have the name {frame.columns[frame.columns.duplicated()][0]!r}")
     missing = [name for name in [*KEY[:3], "score"] if name not in frame.columns]
     if missing:
         raise ArchgradError(f"{title}: results need a column {missing[0]!r}; their columns are {', '.join(COLUMNS)}")
-    columns: dict[str, Any] = {}
+    made: dict[str, Any] = {}
     for name in COLUMNS:
         given = frame[name] if name in frame.columns else None
         try:
             if given is None:
                 empty: Any = 0 if name in WHOLE else math.nan if name in NUMBERS else ""
-                columns[name] = pd.Series(empty, index=frame.index)
+                made[name] = pd.Series(empty, index=frame.index)
             elif name in NUMBERS:
-                columns[name] = pd.to_numeric(given).astype("float64")
+                made[name] = pd.to_numeric(given).astype("float64")
             elif name in WHOLE:
-                columns[name] = pd.to_numeric(given).fillna(0).astype("int64")
+                made[name] = _whole(pd.to_numeric(given).fillna(0))
             else:
-                columns[name] = given.astype(object).where(given.notna(), "").astype(str)
-        except (TypeError, ValueError):
-            raise ArchgradError(f"{title}: the column {name!r} must hold numbers") from None
-    result = pd.DataFrame(columns).sort_values(KEY, kind="stable", ignore_index=True)
+                made[name] = given.astype(object).where(given.notna(), "").astype(str)
+        except (TypeError, ValueError, OverflowError):
+            wanted = "whole numbers" if name in WHOLE else "numbers"
+            raise ArchgradError(f"{title}: the column {name!r} must hold {wanted}") from None
+    result = pd.DataFrame(made).sort_values(KEY, kind="stable", ignore_index=True)
     infinite = result.score.abs() == math.inf
     if infinite.any():
         raise ArchgradError(f"{title}: the score of {_named(result[infinite])} is infinite")
@@ -268,6 +283,14 @@ def _checked(frame: pd.DataFrame, title: str) -> pd.DataFrame:
     if twice.any():
         raise ArchgradError(f"{title}: the result of {_named(result[twice])} is there more than once")
     return result
+
+
+def _whole(given: pd.Series[Any]) -> pd.Series[int]:
+    """A column of whole numbers; ValueError where one is none."""
+    found = given.astype("int64")
+    if not (found == given).all():
+        raise ValueError("not whole")
+    return found
 
 
 def _named(frame: pd.DataFrame) -> str:
@@ -278,7 +301,7 @@ def _decoded(text: str) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = parsed_json(text, "extra")
+    except ArchgradError:
         return {}
     return value if isinstance(value, dict) else {}

@@ -100,8 +100,11 @@ def components(scores: Float[np.ndarray, "methods settings searches"]) -> Float[
 
 
 def best_settings(cube: Cube) -> tuple[Float[np.ndarray, " settings"], int]:
-    """How many of the methods' benchmarks each setting is best for, equally good ones sharing; and of how many."""
-    cells = cube.cells.reshape(-1, len(cube.settings))
+    """How many of the methods' benchmarks each setting is best for, equally good ones sharing; and of how many.
+
+    Benchmarks that score the same searches are one.
+    """
+    cells = cube.by_stratum(cube.cells).reshape(-1, len(cube.settings))
     cells = cells[~np.isnan(cells).all(1)]
     best = cells == np.nanmax(cells, axis=1, keepdims=True)
     share: Float[np.ndarray, " settings"] = (best / best.sum(1, keepdims=True)).sum(0)

@@ -13,6 +13,7 @@ import pyarrow.parquet
 from jaxtyping import Bool, Float
 
 from archgrad.errors import ArchgradError
+from archgrad.foreign.columns import as_text
 from archgrad.runs import atomic_write
 from archgrad.scoring.correlation import statistics
 from archgrad.scoring.correlation.targets import Targets, targets_of
@@ -78,8 +79,11 @@ class Study:
         if path.suffix not in (".parquet", ".csv"):
             raise ArchgradError(f"{path}: correlations are written as .parquet or .csv")
         sink = pa.BufferOutputStream()
-        writer = pa.csv.write_csv if path.suffix == ".csv" else pa.parquet.write_table
-        writer(pa.Table.from_pylist(self.rows()), sink)
+        if path.suffix == ".csv":
+            rows = [{name: as_text(value) for name, value in row.items()} for row in self.rows()]
+            pa.csv.write_csv(pa.Table.from_pylist(rows), sink)
+        else:
+            pa.parquet.write_table(pa.Table.from_pylist(self.rows()), sink)
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, sink.getvalue().to_pybytes())
         return path

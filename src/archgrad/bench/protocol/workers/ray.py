@@ -16,6 +16,7 @@ from archgrad.bench.protocol.compute import attempt
 from archgrad.bench.protocol.unit import Record
 from archgrad.bench.protocol.workers.workers import Job, Outcome, Workers, processors
 from archgrad.errors import ArchgradError
+from archgrad.foreign import files
 from archgrad.runs import CHECKPOINTS, atomic_write
 
 AHEAD = 2  # jobs in flight per one that can run: the queue of a node never runs dry, and never grows
@@ -104,13 +105,13 @@ class Ray(Workers):
     def _outcome(self, reference: Any) -> Outcome:
         job = self._running.pop(reference)
         try:
-            record, problem, files = self.ray.get(reference)
+            record, problem, made = self.ray.get(reference)
         except Exception as error:  # the node or the process died too often, or the cluster did
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             return Outcome(job.unit, None, f"{type(error).__name__}: {first}")
-        for name, data in files.items():
-            path = job.directory / job.unit.id / name
+        for name, data in made.items():
             try:
+                path = files.inside(job.directory / job.unit.id, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 atomic_write(path, data)
             except (OSError, ArchgradError) as error:
@@ -147,12 +148,12 @@ def _compute(job: Job, snapshot: str, threads: int) -> Answer:
         atomic_write(Path(folder) / SNAPSHOT, snapshot.encode())
         record, problem = attempt(folder, *job[1:])
         made = Path(folder) / job.unit.id
-        files = {
+        found = {
             str(path.relative_to(made)): path.read_bytes()
             for path in made.rglob("*")
             if path.is_file() and CHECKPOINTS not in path.parts and not path.name.startswith(".")
         }
-        return record, problem, files
+        return record, problem, found
 
 
 def _shared(directory: Path, snapshot: str) -> bool:

@@ -12,11 +12,15 @@ from archgrad.bench.protocol.unit import Record, Unit
 
 
 class Job(NamedTuple):
-    """A unit to compute: everything else about it stands in the campaign's directory."""
+    """A unit to compute: everything else about it stands in the campaign's directory.
+
+    ``trust``: whether code that the campaign names is run.
+    """
 
     directory: Path
     unit: Unit
     device: str | None = None
+    trust: bool = False
 
 
 class Outcome(NamedTuple):
