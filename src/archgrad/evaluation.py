@@ -17,7 +17,7 @@ from archgrad import data as datasets
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.data.dataset import shape_text
 from archgrad.distributed import World
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, reason
 from archgrad.nested import called, leaves, mapped
 from archgrad.tasks import Task
 
@@ -168,9 +168,8 @@ def require_fitting(network: nn.Module, dataset: Dataset) -> None:
     try:
         outputs = called(network, x)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise ArchgradError(
-            f"the network cannot take inputs of {dataset.name}, of shape {shape_text(dataset.shape)}: {reason}"
+            f"the network cannot take inputs of {dataset.name}, of shape {shape_text(dataset.shape)}: {reason(error)}"
         ) from None
     finally:
         network.train(training)

@@ -19,7 +19,7 @@ from archgrad.context import Clock, Context
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.decision import Decision, decision
 from archgrad.distributed import World
-from archgrad.errors import ArchgradError, require_whole
+from archgrad.errors import ArchgradError, require_whole, shown
 from archgrad.evaluation import evaluate_subset, load_shared
 from archgrad.genotype import Genotype
 from archgrad.loop import Loop
@@ -126,7 +126,7 @@ def search(
 def _method(method: str | Method, space: Space | None, epochs: int | None, batch_size: int | None) -> Method:
     """The method that is meant, with other lengths where some are given."""
     if not isinstance(method, str | Method):
-        raise ArchgradError(f"search: method must be a Method or the name of one, got {method!r}")
+        raise ArchgradError(f"search: method must be a Method or the name of one, got {shown(method)}")
     if isinstance(method, str):
         method = methods.get(method, space.name if space else "")
     return replace(

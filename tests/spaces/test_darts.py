@@ -256,8 +256,8 @@ def test_a_threshold_genotype_is_written_as_json() -> None:
 def test_bad_options_are_refused() -> None:
     for make, reason in (
         (lambda: Darts(candidates=("sep_conv_3x",)), "unknown operation 'sep_conv_3x': did you mean"),
-        (lambda: Darts(multiplier=5), "multiplier must be between 1 and steps=4, got 5"),
-        (lambda: replace(SPACE, cells=0), "darts: cells must be a whole number, 1 or more, got 0"),
+        (lambda: Darts(multiplier=5), "multiplier must be a whole number, from 1 to 4, got 5"),
+        (lambda: replace(SPACE, cells=0), "darts: cells must be a whole number, from 1 to 10,000, got 0"),
         (
             lambda: spaces.get("darts", channels="4"),
             "darts: channels must be a whole number, .* got '4', which is text",

@@ -12,7 +12,7 @@ from torch import nn
 import archgrad
 from archgrad import methods, spaces
 from archgrad.distributed import World
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import ArchgradError, shown, unknown
 from archgrad.method import ROLES, SEVERAL, Method
 from archgrad.options import gathers, option, options_of
 from archgrad.randomness import isolated
@@ -126,5 +126,5 @@ def _network(path: str, seed: int) -> nn.Module:
         with isolated(seed, "weights"):
             made = made()
     if not isinstance(made, nn.Module):
-        raise ArchgradError(f"space {path!r}: expected a function that returns a torch.nn.Module, got {made!r}")
+        raise ArchgradError(f"space {path!r}: expected a function that returns a torch.nn.Module, got {shown(made)}")
     return made

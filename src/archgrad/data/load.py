@@ -21,7 +21,7 @@ from archgrad.data.augmentation import Augmentation, Normalisation
 from archgrad.data.dataset import SPLIT_SEED, TEST_FRACTION, Dataset, Subset, normalised, split
 from archgrad.data.encoded import Encoded
 from archgrad.data.images import Part, has_parquet, read_folder, read_parquet
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import ArchgradError, shown, unknown
 from archgrad.tasks import Classification
 
 _FUNCTION = re.compile(r"(?!folder:)[\w.]+:\w+")  # package.module:function
@@ -104,6 +104,11 @@ def load(
     """
     if isinstance(data, Dataset):
         return data
+    if not isinstance(data, str | Path):
+        raise ArchgradError(
+            f"data: expected a dataset, the name of one or a path, got {shown(data)}: "
+            "archgrad.data.from_tensors makes a dataset of tensors"
+        )
     if channels not in (None, 1, 3):
         raise ArchgradError(f"channels must be 1 or 3, got {channels}")
     if image_size is not None and image_size < 1:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from archgrad import operations
 from archgrad.engine import Cell, SettledCell, Standard
 from archgrad.engine.graph import reached
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import ArchgradError, require_whole, unknown
 from archgrad.genotype import Edge, Genotype, Group, Kept
 from archgrad.operations import cost
 from archgrad.operations.cost import Complexity, extent
@@ -35,6 +35,7 @@ OPERATIONS = (
 )
 GROUPS = ("normal", "reduce")
 STEM_MULTIPLIER = 3
+MOST_STEPS = 50
 INPUTS = 2
 AUXILIARY = "auxiliary_skip"
 
@@ -213,13 +214,13 @@ class Darts(Space):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_whole(self.name, 1, MOST_STEPS, steps=self.steps)
+        require_whole(self.name, 1, self.steps, multiplier=self.multiplier)
         if self.stem not in STEMS:
             raise unknown("stem", self.stem, STEMS)
         for name in self.candidates:
             if name not in operations.OPERATIONS:
                 raise unknown("operation", name, operations.OPERATIONS)
-        if not 1 <= self.multiplier <= self.steps:
-            raise ArchgradError(f"darts: multiplier must be between 1 and steps={self.steps}, got {self.multiplier}")
         for kind in self.kinds:
             if kind not in GROUPS:
                 raise unknown("kind of cell", kind, GROUPS)

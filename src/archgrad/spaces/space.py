@@ -21,6 +21,9 @@ from archgrad.genotype import Edge, Genotype, Group
 from archgrad.operations.cost import Complexity, extent
 from archgrad.supernet import Supernet
 
+LARGEST = 10_000
+"""Of channels and cells: beyond it no machine has room for the network, or somebody has mistyped."""
+
 
 class Size(NamedTuple):
     """The channels of the first cell, and the number of cells (of one stage, where a network has stages)."""
@@ -49,7 +52,7 @@ class Space(ABC):
 
     def __post_init__(self) -> None:
         given = {"channels": self.channels, "cells": self.cells}
-        require_whole(self.name, 1, **{key: value for key, value in given.items() if value is not None})
+        require_whole(self.name, 1, LARGEST, **{key: value for key, value in given.items() if value is not None})
 
     @property
     @abstractmethod
