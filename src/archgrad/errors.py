@@ -48,7 +48,7 @@ def shortened(text: str, most: int = ECHO) -> str:
     """A text of at most so many characters: of a longer one the beginning and the end.
 
     >>> shortened("nor_conv_3x3" * 1000, 20)
-    'nor_conv_3x … nv_3x3'
+    'nor_conv_3x3 … v_3x3'
     """
     end = (most - 3) // 3
     return text if len(text) <= most else f"{text[: most - 3 - end]} … {text[len(text) - end :]}"
@@ -140,8 +140,8 @@ def require_not_negative(owner: str, **values: float) -> None:
 def require_whole(owner: str, least: int, most: int | None = None, /, **values: object) -> None:
     """Refuse what is not a whole number of at least ``least``, and at most ``most`` where that is given."""
     for name, value in values.items():
-        whole = isinstance(value, Integral) and not isinstance(value, bool)
-        if not whole or value < least or (most is not None and value > most):
+        whole = None if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
+        if whole is None or whole < least or (most is not None and whole > most):
             wanted = f"{least} or more" if most is None else f"from {least} to {most:,}"
             raise ArchgradError(f"{owner}: {name} must be a whole number, {wanted}, got {shown(value)}{if_text(value)}")
 

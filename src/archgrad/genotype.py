@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import ArchgradError, shown, unknown
 
 Kept = tuple[tuple[str, ...], ...]
 """Per edge of a group, the names of the candidates that stay; an empty tuple for an edge that is removed."""
@@ -138,7 +138,7 @@ class Genotype:
             )
         except TypeError:
             raise ArchgradError(
-                f"genotype: every group needs a list of edges, each a list of names, got {dict(choices)!r}"
+                f"genotype: every group needs a list of edges, each a list of names, got {shown(dict(choices))}"
             ) from None
         return cls(items, space)
 
@@ -169,6 +169,8 @@ class Genotype:
             data = json.loads(text)
         except ValueError as error:
             raise ArchgradError(f"genotype: not JSON ({error})") from None
+        except RecursionError:
+            raise ArchgradError("genotype: not JSON of a genotype, whose lists are three deep") from None
         return cls.from_dict(data)
 
     def __str__(self) -> str:

@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from archgrad import genotype as genotypes
+from archgrad import notation
 from archgrad.data import Dataset
 from archgrad.data.dataset import shape_text
 from archgrad.engine.trace import complexity
-from archgrad.errors import ArchgradError, require_whole
+from archgrad.errors import ArchgradError, require_whole, shown
 from archgrad.genotype import Edge, Genotype, Group
 from archgrad.operations.cost import Complexity, extent
 from archgrad.supernet import Supernet
@@ -144,15 +145,24 @@ class Space(ABC):
     # Notation
 
     def parse(self, text: str) -> Genotype:
-        """A genotype from the space's own notation or from JSON; refuses bad text with the reason."""
-        text = text.strip()
+        """A genotype from JSON, or from a notation of this space, however it was pasted; nothing in it is evaluated.
+
+        Refuses bad text with the reason.
+        """
+        text = notation.unwrapped(notation.cleaned(text))
         if text.startswith("{"):
-            return self.check(Genotype.from_json(text))
+            data = notation.read(text)
+            if data is None:
+                return Genotype.from_json(text)  # which says what is wrong
+            if "choices" in data:
+                return self.check(Genotype.from_dict(data))
         return self._parse(text)
 
     def _parse(self, text: str) -> Genotype:
         """From the notation that `format` writes; a space without one has JSON only."""
-        raise ArchgradError(f"{self.name}: {text!r} is not a genotype in JSON")
+        if text.startswith("{"):
+            return Genotype.from_json(text)
+        raise ArchgradError(f"{self.name}: {shown(text)} is not a genotype in JSON")
 
     def format(self, genotype: Genotype) -> str:
         """The genotype in the space's own notation; JSON where it has none."""
