@@ -129,7 +129,9 @@ class Results:
         try:
             if path.suffix == ".csv":
                 frame = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str))
-                return published(frame) if set(PUBLISHED) <= set(frame.columns) else cls(frame, title=path.stem)
+                if set(PUBLISHED) <= set(frame.columns):
+                    return published(frame)
+                return cls(frame, title=path.stem, **_meaning(frame))
             table = pq.read_table(path, partitioning=None)
             about = json.loads((table.schema.metadata or {}).get(b"archgrad", b"{}"))
         except (OSError, ValueError, pa.ArrowException) as error:
@@ -139,10 +141,14 @@ class Results:
         return cls(table.to_pandas(), **{"title": path.stem, **about})
 
     def save(self, path: str | Path) -> Path:
-        """Write a Parquet or, by its ending, CSV file, whole or not at all; the latter holds the frame alone."""
+        """Write a Parquet or, by its ending, CSV file, whole or not at all.
+
+        Of all that is not the frame the latter holds, in columns of their own, what the score is and which way it goes.
+        """
         path = Path(path)
         if path.suffix == ".csv":
-            atomic_write(path, self.frame.to_csv(index=False).encode())
+            meaning = {"primary": self.primary, "reading": json.dumps(self.reading.record())}
+            atomic_write(path, self.frame.assign(**meaning).to_csv(index=False).encode())
             return path
         about = {name: value for name, value in vars(self).items() if name != "frame"}
         about |= {"settings": dict(self.settings), "reading": self.reading.record()}
@@ -225,6 +231,16 @@ def published(frame: pd.DataFrame) -> Results:
             "ranks are those of these programs, not of the published methods.",
         ),
     )
+
+
+def _meaning(frame: pd.DataFrame) -> dict[str, Any]:
+    """What a CSV file says of its scores: nothing, or one thing in all rows."""
+    if not len(frame) or not {"primary", "reading"} <= set(frame.columns):
+        return {}
+    for column in ("primary", "reading"):
+        if frame[column].nunique(dropna=False) > 1:
+            raise ArchgradError(f"results: the column {column!r} must say the same in all rows")
+    return {"primary": str(frame.primary.iloc[0]), "reading": Reading.of(json.loads(str(frame.reading.iloc[0])))}
 
 
 def _row(result: Mapping[str, Any]) -> dict[str, Any]:
