@@ -9,6 +9,8 @@ from operator import or_
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from archgrad.errors import ArchgradError
+
 SIMPLE = (str, int, float, bool, type(None))
 """What a person can type as it is."""
 
@@ -35,6 +37,13 @@ def _typed(hint: Any) -> Any:
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     simple = [kind for kind in kinds if kind in SIMPLE]
     return reduce(or_, simple) if simple else hint
+
+
+def require_absent(why: str, **given: object) -> None:
+    """Refuse options that would be ignored, where they have a value; ``why``: how the sentence goes on."""
+    for option, value in given.items():
+        if value is not None and value is not False:
+            raise ArchgradError(f"--{option} {why}")
 
 
 def gathers(**groups: Mapping[str, inspect.Parameter]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +26,7 @@ from archgrad.evaluation import (
     load_state,
     load_weights,
     require_fitting,
+    write_weights,
 )
 from archgrad.loop import Loop
 from archgrad.method import describe
@@ -71,6 +71,7 @@ def train(
     device: str | torch.device | None = None,
     mixed_precision: str = "no",
     resume: bool = True,
+    extend: bool = False,
     progress: bool = True,
     checkpoint_seconds: float = 300.0,
     test_every: int = 0,
@@ -86,7 +87,8 @@ def train(
 
     `out`: run directory, written and, with the same settings, resumed from its last checkpoint with the same result
     bit for bit; None writes nothing. Checkpoints come after every epoch and every `checkpoint_seconds`. `settings` are
-    recorded with the others, such as the genotype. `device`, `mixed_precision` as `World.start`.
+    recorded with the others, such as the genotype. `extend`: the run there had fewer epochs, and goes on as one of so
+    many does from there: a learning rate that had fallen rises again. `device`, `mixed_precision` as `World.start`.
 
     Raises ArchgradError for unusable settings and data, and when the loss stops being finite.
     """
@@ -107,10 +109,11 @@ def train(
         "seed": seed,
         "validation": validation,
         "mixed_precision": mixed_precision,
+        "processes": world.size,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
     training = _Training(network, dataset, chosen, seed, validation, test_every, world)
-    with training.started(out, config, resume):
+    with training.started(out, config, resume, extend=extend):
         if not training.resume():
             training.save()
         with isolated(seed, "train"):
@@ -121,7 +124,7 @@ def train(
 class _Training(Loop):
     """One training: what its steps and epochs do beside what every `Loop` does."""
 
-    title = "training"
+    title, length = "training", "recipe.epochs"
 
     def __init__(
         self,
@@ -194,7 +197,8 @@ class _Training(Loop):
         if self.held_out is not None:
             found = self.evaluate(self.held_out)
             record |= {"validation_loss": found.loss, f"validation_{found.primary}": found.score}
-            if self.best is None or found.merit > Evaluation.of(self.best["record"], self.task).merit:
+            best = Evaluation.of(self.best["record"], self.task).merit if self.best else math.nan
+            if self.best is None or math.isnan(best) or found.merit > best:
                 weights = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
                 self.best = {"epoch": self.epoch, "record": found.record(), "weights": weights}
         if self.test_every and (self.epoch + 1) % self.test_every == 0:
@@ -255,8 +259,7 @@ class _Training(Loop):
             directory=directory,
         )
         if self.run is not None:
-            save = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
-            self.run.write_bytes(WEIGHTS, safetensors.torch.save(save))
+            write_weights(self.run, WEIGHTS, self.network)
             self.run.write_json(
                 "result.json",
                 {

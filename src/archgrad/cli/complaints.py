@@ -42,9 +42,9 @@ def readable(text: str, command: str, function: Callable[..., Any] | None, compo
         named = next((words for wanted, words in KINDS.items() if kind and wanted.__name__ == kind[0]), None)
         return f"--{option}: expected {named}, got {value}" if named and value is not None else f"--{option}: {text}"
     wanted = _kinds(hint)
-    if words := [found for kind in wanted if (found := _words(kind))]:
+    if words := [word for kind in wanted if (word := _words(kind))]:
         return f"--{option}: expected {' or '.join(words)}, got {value or 'a number of thousands of digits'}"
-    return f"--{option}: {_component(text, option, value, wanted, components)}"
+    return f"--{option}: {_component(text, option, value or '', wanted, components)}"
 
 
 def _kinds(hint: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -53,13 +54,13 @@ def _fields(function: Callable[..., None], arguments: Sequence[str]) -> tuple[st
     if "space" not in parameters:
         return "", {"channels": None, "cells": None}, get_type_hints(Space)
     directory = standing(arguments) if may_stand(function) else None
-    space = _space(directory, named(arguments, "space") or parameters["space"].default)
+    space = _space(directory, named(arguments, "space") or parameters["space"].default or spaces.USUAL)
     return ("", {}, {}) if space is None else (space.name, space.fields, get_type_hints(type(space)))
 
 
 def _space(directory: str | None, name: str) -> Space | None:
     """The space of a run directory, or the one of that name; None for a user's own network, which has no fields."""
-    if directory and (Path(directory) / CONFIG).is_file():
+    if directory and os.path.isfile(Path(directory) / CONFIG):  # also of what cannot be a name: a long genotype
         config = Run.open(directory).config
         return spaces.recorded(config) if config.get("space") in spaces.SPACES else None
     return None if ":" in name else spaces.get(name)

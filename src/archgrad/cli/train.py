@@ -10,7 +10,7 @@ import archgrad
 from archgrad import comparison, spaces
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
-from archgrad.options import gathers, options_of
+from archgrad.options import gathers, options_of, require_absent
 from archgrad.train import TrainResult
 
 LEFT_OUT = ("recipe", "out", "resume", "checkpoint_seconds", "test_every", "settings")
@@ -21,9 +21,11 @@ def train(
     run: str | None = None,
     *,
     genotype: str | None = None,
-    space: str = "nasbench201",
+    space: str | None = None,
     data: str | None = None,
+    image_size: int | None = None,
     random: int = 0,
+    inherit: bool = False,
     recipe: str = "quick",
     out: str | None = None,
     settings: dict[str, Any],
@@ -32,11 +34,13 @@ def train(
     """Train what a search found, or a genotype, from scratch; with random genotypes beside it for comparison.
 
     Args:
-        run: run directory of a search; results go to RUN/train/
+        run: run directory of a search, whose space is that of the genotype; results go to RUN/train/
         genotype: a genotype in the space's notation, instead of a run
-        space: the space of the genotype; that of the run, with the fields that the search was given
+        space: the space of a genotype, nasbench201 by default
         data: a dataset; that of the search by default
-        random: how many random genotypes are trained the same way
+        image_size: bring the images to this many pixels first; as in the search by default
+        random: how many random genotypes are trained the same way, beside what a run found
+        inherit: start from the weights of the supernet, in its size
         recipe: darts, nasbench201, quick or adversarial
         out: run directory of a genotype's training
         epochs: instead of the recipe's
@@ -45,16 +49,20 @@ def train(
         seed: everything random follows from it
         device: cpu, cuda, cuda:1, mps; the best there is by default
         mixed_precision: no or bf16
+        extend: the training has been there with fewer epochs, and goes on as one of so many does from there
         progress: show a progress bar on terminals
     """
     if (run is None) == (genotype is None):
         raise ArchgradError("train: give either the run directory of a search, or --genotype with its --space")
+    settings |= {"recipe": recipe, "image_size": image_size}
     if genotype is not None:
-        where = spaces.get(space, **fields)
-        results = [comparison.train_genotype(where, genotype, data or "digits", recipe=recipe, out=out, **settings)]
+        require_absent("is for the run of a search, not for a genotype", random=random or None, inherit=inherit)
+        where = spaces.get(space or spaces.USUAL, **fields)
+        results = [comparison.train_genotype(where, genotype, data or "digits", out=out, **settings)]
     else:
         assert run is not None
-        results = comparison.train_found(run, random=random, data=data, fields=fields, recipe=recipe, **settings)
+        require_absent("is for --genotype: the search says where and how", out=out, space=space)
+        results = comparison.train_found(run, random=random, inherit=inherit, data=data, fields=fields, **settings)
     if not World.start(settings["device"]).main:
         return
     if run is None:
