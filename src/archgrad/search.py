@@ -99,7 +99,6 @@ def search(
     """
     space = spaces.get(network) if isinstance(network, str) else network if isinstance(network, Space) else None
     method = _method(method, space, epochs, batch_size)
-    signs = _signs(diagnose)
     world = World.start(device, mixed_precision)
     dataset = load_shared(data, world, image_size)
 
@@ -122,7 +121,7 @@ def search(
             "method": describe(method),
         }
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
-        loop = Search(make, method, dataset, world, seed, train_fraction, signs, space.name if space else "")
+        loop = Search(make, method, dataset, world, seed, train_fraction, _signs(diagnose), space.name if space else "")
         with loop.started(out, config, resume, extend=extend, numbered=numbered):
             loop.begin()
             loop.fit(progress, checkpoint_seconds)

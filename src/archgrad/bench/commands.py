@@ -17,7 +17,8 @@ from archgrad.bench.protocol import workers as pools
 from archgrad.bench.protocol.campaign import Campaign
 from archgrad.bench.report.page import write
 from archgrad.bench.statistics.results import Results
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, require_whole
+from archgrad.options import require_absent
 
 SHOWN = 20
 
@@ -30,6 +31,8 @@ def plan(file: str, *, probe: bool = True, device: str | None = None) -> None:
         probe: time a step of every benchmark on this machine
         device: cpu, cuda, cuda:1, mps; the best there is by default
     """
+    if not probe:
+        require_absent("is where a step is timed, which --probe false leaves out", device=device)
     campaign = Campaign.load(file)
     campaign.require_all()
     found = planning.plan(campaign, probe, device)
@@ -235,6 +238,7 @@ def report(
     else:
         results = Results.load(str(from_))
         target = Path(out) if out else Path(f"{Path(str(from_)).stem}-report.html")
+    require_whole("bench report", 1, resamples=resamples)
     page, tables = write(results, target, alpha=alpha, resamples=resamples, seed=seed)
     print(f"report: {page}")
     print(f"tables: {tables[0].parent} ({len(tables)} files, CSV and LaTeX)")

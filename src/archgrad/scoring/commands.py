@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as Rich
 
 from archgrad import spaces, tables
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, require_whole
 from archgrad.figures.files import save
 from archgrad.genotype import Genotype
 from archgrad.options import gathers, options_of, require_absent
@@ -103,6 +103,7 @@ def correlate(
     if scores is not None:
         why = "is for scoring, and --scores holds scores that are there"
         require_absent(why, sample=sample, data=data, batch_size=batch_size, unreached=unreached, **fields)
+    require_whole("correlate", 1, bootstrap=bootstrap, **({} if sample is None else {"sample": sample}))
     measured = load_table(table)
     directory = Path(out)
     if scores is None:
