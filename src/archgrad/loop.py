@@ -43,6 +43,8 @@ class Loop(ABC):
         self.epochs, self.world, self.task = epochs, world, task
         self.run: Run | None = None
         """Where the main process writes; None writes nothing."""
+        self.extends = False
+        """Whether the run goes on beyond its former end, which all processes know."""
         self.epoch = self.step = 0
         self.seconds = self.seconds_before = 0.0
         self.parts = tuple(parts)
@@ -108,6 +110,7 @@ class Loop(ABC):
                 self.run = Run.start(out, config, resume, longer=longer, numbered=numbered)
 
         self.world.from_main(begin)
+        self.extends = self.world.from_main(lambda: bool(self.run and self.run.extension))
         return self.run or nullcontext()
 
     def fit(self, progress: bool, checkpoint_seconds: float) -> None:

@@ -369,14 +369,14 @@ class Search(Loop):
 
     def restore(self, payload: Mapping[str, Any]) -> None:
         state = self.state
-        if self.run and self.run.extension:
+        if self.extends:
             self._require_extensible(payload)
         state.masks, state.stop, state.size = payload["masks"], payload["stop"], payload["size"]
         state.span, self.alpha_history = payload["span"], payload["alpha_history"]
         if state.size != self.bilevel.size:
             self._rebuild()
         self.bilevel.restore(payload["bilevel"])
-        if self.run and self.run.extension:
+        if self.extends:
             state.span = (0, self.epochs)
             self.bilevel.set_alpha_lr()
 
