@@ -81,6 +81,11 @@ class Bilevel:
             foreach=True,
         )
 
+    def set_alpha_lr(self) -> None:
+        """Give the optimiser of alphas the method's learning rate, which may have been another one before."""
+        for group in self.alpha_optimiser.param_groups:
+            group["lr"] = self.method.alpha_optimiser.lr
+
     @property
     def alphas(self) -> dict[str, Tensor]:
         """The architecture parameters as they are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from archgrad import data as datasets
 from archgrad import spaces
 from archgrad.data import Dataset
 from archgrad.data.load import recorded
-from archgrad.errors import ArchgradError
-from archgrad.evaluation import WEIGHTS
+from archgrad.errors import ArchgradError, require_whole
+from archgrad.evaluation import INHERITED, WEIGHTS, load_weights
 from archgrad.foreign import code, files
 from archgrad.genotype import Genotype
 from archgrad.model import Model, Network, load_model
@@ -25,7 +25,8 @@ from archgrad.spaces import Space
 from archgrad.supernet import Supernet
 from archgrad.train import TrainResult, train
 
-FOUND = "found"
+FOUND, INHERITS = "found", "inherited"
+"""Directories of trainings in that of a search: of the found network afresh, and from the weights of the supernet."""
 
 
 def train_genotype(
@@ -37,21 +38,29 @@ def train_genotype(
     recipe: str | Recipe = "quick",
     seed: int = 0,
     out: Path | str | None = None,
+    inherit: Path | str | None = None,
     **options: Any,
 ) -> TrainResult:
     """Train the settled network of a genotype from scratch; ``options`` as in `train`.
 
-    A recipe that weighs the loss of an auxiliary head adds one to networks that have it.
+    A recipe that weighs the loss of an auxiliary head adds one to networks that have it. ``inherit``: a file of weights
+    of the settled supernet (`archgrad.evaluation.INHERITED` of the search), from which the training starts; the network
+    is then that of the supernet, in its size and without an auxiliary head.
     """
     space = spaces.get(space) if isinstance(space, str) else space
     genotype = space.parse(genotype) if isinstance(genotype, str) else space.check(genotype)
     dataset = datasets.load(data, image_size=image_size, **_reading(options))
     shape = space.fitting(dataset)
-    auxiliary = recipe_of(recipe).auxiliary_weight > 0
+    auxiliary = recipe_of(recipe).auxiliary_weight > 0 and inherit is None
     settings = {**spaces.record(space), "genotype": space.format(genotype), **shape, "auxiliary": auxiliary}
+    if inherit is not None:
+        settings |= {**spaces.record(space.as_searched()), "inherit": True}
+        space = space.as_searched()
     if dataset.image_size:
         settings["flops"] = space.flops(genotype, **shape, image_size=dataset.image_size, unreached=False)
     network = _network(space, genotype, settings, seed)
+    if inherit is not None:
+        load_weights(network, inherit)
     source = {"source": str(data), "image_size": image_size} if isinstance(data, str | Path) else {}
     return train(network, dataset, recipe=recipe, seed=seed, out=out, settings={**settings, **source}, **options)
 
@@ -65,14 +74,18 @@ def train_own(
     recipe: str | Recipe = "quick",
     seed: int = 0,
     out: Path | str | None = None,
+    inherit: Path | str | None = None,
     **options: Any,
 ) -> TrainResult:
-    """Train a user's own network, its choices settled by a genotype, from scratch; ``options`` as in `train`."""
+    """Train a user's own network, its choices settled by a genotype; ``inherit``, ``options`` as `train_genotype`."""
     supernet = network if isinstance(network, Supernet) else Supernet(network)
     kind = type(supernet.network)
-    settings = {"network": f"{kind.__module__}:{kind.__qualname__}", "genotype": genotype.to_json()}
-    source = {"source": str(data), "image_size": image_size} if isinstance(data, str | Path) else {}
+    settings: dict[str, Any] = {"network": f"{kind.__module__}:{kind.__qualname__}", "genotype": genotype.to_json()}
     settled = supernet.settle(genotype, seed=derive(seed, "network"))
+    if inherit is not None:
+        settings |= {"inherit": True}
+        load_weights(settled, inherit)
+    source = {"source": str(data), "image_size": image_size} if isinstance(data, str | Path) else {}
     dataset = datasets.load(data, image_size=image_size, **_reading(options))
     return train(settled, dataset, recipe=recipe, seed=seed, out=out, settings={**settings, **source}, **options)
 
@@ -83,19 +96,24 @@ def train_found(
     network: nn.Module | None = None,
     random: int = 0,
     recipe: str | Recipe = "quick",
+    inherit: bool = False,
     data: str | Path | Dataset | None = None,
+    image_size: int | None = None,
     fields: Mapping[str, Any] | None = None,
     seed: int = 0,
     **options: Any,
 ) -> list[TrainResult]:
     """Train what a search found, and ``random`` genotypes drawn uniformly, all the same way, in ``RUN/train/``.
 
-    The data are those of the search unless given. So are the fields of its space, over which ``fields`` are laid; sizes
-    that the search was not given are the published ones of settled networks. ``network``: what was searched, where it
-    is a user's own. The first result is that of the found genotype.
+    The data are those of the search unless given, and so is the size of the images. So are the fields of its space,
+    over which ``fields`` are laid; sizes that the search was not given are the published ones of settled networks. The
+    first result is that of the found genotype. ``inherit``: it starts from the weights of the supernet, in its size,
+    and results go to ``RUN/train/inherited``. ``network``: what was searched, where it is a user's own.
     """
-    if random < 0:
-        raise ArchgradError(f"train: the number of random genotypes must be 0 or more, got {random}")
+    require_whole("train", 0, random=random)
+    if inherit and (random or fields):
+        other = "random genotypes" if random else "other fields of the space"
+        raise ArchgradError(f"train: inherit is for the found network as it was searched: leave out {other}")
     searched = Run.open(run)
     config = searched.config
     if config.get("command") != "search":
@@ -104,6 +122,10 @@ def train_found(
         options |= _reading(config) | recorded(options)
     found = Genotype.from_dict(searched.read_json("genotype.json"))
     draw = generator(seed, "random genotypes")
+    if image_size is None and not isinstance(data, Dataset):
+        image_size = searched.setting("image_size", int | None)
+    weights, first = (Path(run) / INHERITED, INHERITS) if inherit else (None, FOUND)
+    trained: Callable[..., TrainResult]
     if config["space"] in spaces.SPACES:
         space = spaces.recorded(config, **(fields or {}))
         found, drawn = space.check(found), [space.random(draw) for _ in range(random)]
@@ -116,19 +138,20 @@ def train_found(
         trained(
             genotype,
             _data(searched, "data") if data is None else data,
-            image_size=searched.setting("image_size", int | None),
+            image_size=image_size,
             recipe=recipe,
             seed=seed,
             out=files.inside(Path(run), f"train/{name}"),
+            inherit=weights,
             **options,
         )
-        for name, genotype in zip(names(random), [found, *drawn], strict=True)
+        for name, genotype in zip(names(first, random), [found, *drawn], strict=True)
     ]
 
 
-def names(random: int) -> list[str]:
+def names(first: str, random: int) -> list[str]:
     """What the trainings of the found genotype and of so many random ones are called."""
-    return [FOUND, *(f"random-{number:02}" for number in range(random))]
+    return [first, *(f"random-{number:02}" for number in range(random))]
 
 
 def _searched(run: Path | str, name: str, network: nn.Module | None) -> Supernet:
@@ -160,16 +183,19 @@ def load(run: Path | str, network: Network | None = None) -> Model:
 
 
 def _network(space: Space, genotype: Genotype, settings: dict[str, Any], seed: int) -> nn.Module:
-    options = {name: settings[name] for name in ("classes", "in_channels", "auxiliary")}
+    options = {name: settings[name] for name in ("classes", "in_channels")}
     with isolated(seed, "network"):
-        return space.network(genotype, **options)
+        if settings.get("inherit"):
+            return space.supernet(**options).settle(genotype)
+        return space.network(genotype, **options, auxiliary=settings["auxiliary"])
 
 
-def dataset_of(run: Path | str) -> Dataset:
-    """The dataset that a run used, loaded again as it was."""
+def dataset_of(run: Path | str, data: str | Path | None = None, image_size: int | None = None) -> Dataset:
+    """The dataset that a run used, loaded again as it was, or other data in the size of its images unless given."""
     opened = Run.open(run)
-    name = _data(opened, "source" if opened.config.get("source") else "data")
-    return datasets.load(name, image_size=opened.setting("image_size", int | None), **_reading(opened.config))
+    source = data or _data(opened, "source" if opened.config.get("source") else "data")
+    size = opened.setting("image_size", int | None) if image_size is None else image_size
+    return datasets.load(source, image_size=size, **(_reading(opened.config) if data is None else {}))
 
 
 def _reading(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
 from archgrad.context import Alphas, Context
@@ -22,7 +22,7 @@ from archgrad.formulas.alignment import alignment
 from archgrad.formulas.settling import strongest
 from archgrad.genotype import Group, skips
 from archgrad.mixture import Mixture
-from archgrad.nested import mapped
+from archgrad.nested import any_nan, mapped
 from archgrad.objective import Objective, filled, frozen, leaf, no_penalty
 from archgrad.randomness import generator
 
@@ -87,7 +87,8 @@ def quality(objective: Objective, mixture: Mixture) -> float:
         outputs, (_, y) = objective.trace.outputs, objective.batch
         if objective.task.correctness is None or outputs is None:
             return -float(objective.averaged([loss.double()])[0])
-        return float(objective.averaged([objective.task.correct(outputs, y).double().mean()])[0])
+        share = objective.task.correct(outputs, y).double().mean()
+        return float(objective.averaged([torch.where(any_nan(outputs), torch.nan, share)])[0])
 
 
 def dominant_eigenvalue(
@@ -128,13 +129,15 @@ def dominant_eigenvalue(
         return 0.0
     if count <= LANCZOS:
         columns = np.stack([along(unit) for unit in np.eye(count)])
-        return float(np.linalg.eigvalsh((columns + columns.T) / 2)[-1])
+        return float(np.linalg.eigvalsh((columns + columns.T) / 2)[-1]) if np.isfinite(columns).all() else math.nan
     operator = LinearOperator((count, count), matvec=along, dtype=np.float64)
     values: np.ndarray[Any, Any]
     try:
         values = eigsh(operator, k=1, which="LA", v0=start, ncv=LANCZOS, tol=tolerance, return_eigenvectors=False)
     except ArpackNoConvergence as error:  # products by finite differences are not quite symmetric
         values = error.eigenvalues
+    except (ArpackError, np.linalg.LinAlgError):  # products that are not finite
+        return math.nan
     return float(values[-1]) if len(values) else math.nan
 
 

@@ -21,7 +21,7 @@ from accelerate.utils import broadcast_object_list
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import ArchgradError, reason, unknown
 
 T = TypeVar("T")
 PRECISIONS = ("no", "bf16")
@@ -81,8 +81,7 @@ class World:
             chosen = state.device if chosen is None or (state.num_processes > 1 and chosen.index is None) else chosen
             torch.empty(0, device=chosen)
         except (RuntimeError, AssertionError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ArchgradError(f"device {str(device or 'auto')!r} cannot be used: {reason}") from None
+            raise ArchgradError(f"device {str(device or 'auto')!r} cannot be used: {reason(error)}") from None
         return cls(state.process_index, state.num_processes, chosen, mixed_precision)
 
     @property

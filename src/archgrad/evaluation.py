@@ -17,12 +17,15 @@ from archgrad import data as datasets
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.data.dataset import shape_text
 from archgrad.distributed import World
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, reason
 from archgrad.foreign import files, layout
-from archgrad.nested import called, leaves, mapped
+from archgrad.nested import any_nan, called, leaves, mapped
+from archgrad.runs import Run
 from archgrad.tasks import Task
 
 WEIGHTS = "weights.safetensors"
+INHERITED = "inherited.safetensors"
+"""Of a search: the found network with the weights of the supernet."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,12 @@ def load_weights(network: nn.Module, path: Path | str) -> nn.Module:
     return network
 
 
+def write_weights(run: Run, name: str, network: nn.Module) -> None:
+    """Write the weights and buffers of a network into a file of a run."""
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    run.write_bytes(name, safetensors.torch.save(state))
+
+
 @torch.no_grad()
 def evaluate_subset(network: nn.Module, subset: Subset, task: Task, world: World, batch_size: int = 512) -> Evaluation:
     """Loss and metrics on a subset, computed by all processes together; the network keeps its mode."""
@@ -128,27 +137,31 @@ def evaluate_subset(network: nn.Module, subset: Subset, task: Task, world: World
 
 
 class Accumulator:
-    """Adds up batches, which several processes may share, to an evaluation."""
+    """Adds up batches, which several processes may share, to an evaluation; all NaN where a network's outputs are."""
 
     def __init__(self, task: Task, world: World) -> None:
         self.task, self.world = task, world
         self.metrics = task.make_metrics(world.device)
         precise = torch.float32 if world.device.type == "mps" else torch.float64
-        self.sums = torch.zeros(3, device=world.device, dtype=precise)  # of losses, of their weights, of inputs
+        # Of losses, of their weights, of inputs, and of batches with outputs that are no numbers.
+        self.sums = torch.zeros(4, device=world.device, dtype=precise)
 
     def add(self, outputs: Any, targets: Any) -> None:
         """Count a batch."""
         loss, weight = self.task.summed_loss(outputs, targets)
-        self.sums += torch.stack([loss, weight, torch.full_like(loss, len(leaves(targets)[0]))])
+        inputs, unknown = torch.full_like(loss, len(leaves(targets)[0])), any_nan(outputs).to(loss)
+        self.sums += torch.stack([loss, weight, inputs, unknown])
         self.task.update(self.metrics, outputs, targets)
 
     def evaluation(self) -> Evaluation:
         """What all processes have counted together."""
         sums = self.sums.clone()
         self.world.sum([sums])
-        loss, weight, count = sums.tolist()
-        mean = loss / weight if weight else math.nan
-        return Evaluation(mean, self.task.computed(self.metrics), int(count), self.task)
+        loss, weight, count, unknown = sums.tolist()
+        mean, metrics = loss / weight if weight else math.nan, self.task.computed(self.metrics)
+        if unknown:  # the largest of several numbers that are none is still one of the classes
+            mean, metrics = math.nan, dict.fromkeys(metrics, math.nan)
+        return Evaluation(mean, metrics, int(count), self.task)
 
 
 def load_shared(data: str | Path | Dataset, world: World, **options: Any) -> Dataset:
@@ -170,9 +183,8 @@ def require_fitting(network: nn.Module, dataset: Dataset) -> None:
     try:
         outputs = called(network, x)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise ArchgradError(
-            f"the network cannot take inputs of {dataset.name}, of shape {shape_text(dataset.shape)}: {reason}"
+            f"the network cannot take inputs of {dataset.name}, of shape {shape_text(dataset.shape)}: {reason(error)}"
         ) from None
     finally:
         network.train(training)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import ArchgradError, shown, unknown
 from archgrad.foreign.plain import parsed_json
 
 Kept = tuple[tuple[str, ...], ...]
@@ -139,7 +139,7 @@ class Genotype:
             )
         except TypeError:
             raise ArchgradError(
-                f"genotype: every group needs a list of edges, each a list of names, got {dict(choices)!r}"
+                f"genotype: every group needs a list of edges, each a list of names, got {shown(dict(choices))}"
             ) from None
         return cls(items, space)
 

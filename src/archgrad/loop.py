@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from archgrad.data import Batches
 from archgrad.distributed import World
 from archgrad.engine.usage import Usage, recorded
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, ArchgradWarning
 from archgrad.evaluation import load_state
 from archgrad.foreign import layout
 from archgrad.identity import require_way
@@ -39,12 +40,16 @@ class Loop(ABC):
     batches: Batches
     learning_rate: float
     """The first one, which is blamed where something is not finite."""
+    length: str
+    """The name of the number of epochs among the settings of the run."""
 
     def __init__(self, epochs: int, world: World, task: Task, parts: Sequence[str] = ("train",)):
         self.epochs, self.world, self.task = epochs, world, task
         self.run: Run | None = None
         """Where the main process writes; None writes nothing."""
         self.usage = Usage()
+        self.extends = False
+        """Whether the run goes on beyond its former end, which all processes know."""
         self.epoch = self.step = 0
         self.seconds = self.seconds_before = 0.0
         self.parts = tuple(parts)
@@ -102,17 +107,23 @@ class Loop(ABC):
         resume: bool,
         inputs: Callable[[], Mapping[str, Any]],
         changed: str,
+        *,
+        extend: bool = False,
+        numbered: bool = False,
     ) -> Iterator[Run | None]:
         """A context that holds the run directory, for the main process alone; without ``out`` nothing is written.
 
         ``inputs``: what identifies data and network; ``changed``: whether a run goes on with other ones.
+        ``extend``: the run in the directory may have fewer epochs. ``numbered``: as `Run.start`.
         """
         require_way(changed)
+        if extend and out is None:
+            raise ArchgradError(f"{self.title}: extend needs the run directory that is to be extended")
 
         def begin() -> None:
             if out is None:
                 return
-            self.run = Run.start(out, config, resume)
+            self.run = Run.start(out, config, resume, longer=(self.length,) if extend else (), numbered=numbered)
             try:
                 self.run.bind(inputs(), changed == "accept")
             except BaseException:
@@ -120,6 +131,7 @@ class Loop(ABC):
                 raise
 
         self.world.from_main(begin)
+        self.extends = self.world.from_main(lambda: bool(self.run and self.run.extension))
         with self.run or nullcontext(), recorded(self.usage):
             yield self.run
 
@@ -131,7 +143,8 @@ class Loop(ABC):
                 self.start_epoch()
                 started = saved = time.monotonic()
                 for batch in self.batches.epoch(self.epoch, self.step):
-                    self.train_step(batch)
+                    with self._several_values():
+                        self.train_step(batch)
                     self.step += 1
                     bar.at(self.epoch, self.step, self.averages["train"].means)
                     if self.step % CHECK_EVERY == 0:
@@ -156,6 +169,19 @@ class Loop(ABC):
         self.averages = {part: Averages() for part in self.parts}
         self.save()
 
+    @contextmanager
+    def _several_values(self) -> Iterator[None]:
+        """What batch normalisation says of a single value per channel, in words that say where it comes from."""
+        try:
+            yield
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ArchgradError(
+                f"{self.title}: batch normalisation sees a single value per channel, since maps of 1×1 meet batches of "
+                f"{self.batches.global_batch_size}: use a larger batch, or larger images"
+            ) from None
+
     # Finite numbers
 
     def finite(self) -> bool:
@@ -171,8 +197,12 @@ class Loop(ABC):
             kept = f"; the last good checkpoint is kept in {self.run.directory}" if self.run else ""
             raise ArchgradError(
                 f"{self.title}: the loss or a weight is not finite in epoch {self.epoch}, by step {self.step} of "
-                f"{self.steps}: try a smaller learning rate than {self.learning_rate}, or gradient clipping{kept}"
+                f"{self.steps}: {self.remedy()}{kept}"
             )
+
+    def remedy(self) -> str:
+        """What may help where something is not finite."""
+        return f"try a smaller learning rate than {self.learning_rate:g}, or gradient clipping"
 
     # Checkpoints
 
@@ -197,6 +227,18 @@ class Loop(ABC):
         """Whether a checkpoint in the middle of an epoch holds all; not where averages are still apart."""
         return True
 
+    def _extend(self) -> None:
+        """Make the run in the directory the longer one that was asked for, and say what that means."""
+        if self.run is not None and self.run.extension:
+            (change,) = self.run.extension.values()
+            self.run.extended()
+            warnings.warn(
+                f"{self.run.directory} is extended from {change.old} to {self.epochs} epochs: from epoch {self.epoch} "
+                f"on its learning rate and schedules are those of a run of {self.epochs} epochs",
+                ArchgradWarning,
+                stacklevel=4,
+            )
+
     def resume(self) -> bool:
         """Continue from the newest undamaged checkpoint, if there is one; its history is the one that counts."""
         saved = self.world.from_main(lambda: self.run.load_checkpoint() if self.run else None)
@@ -208,6 +250,7 @@ class Loop(ABC):
         where = f"the checkpoint of {self.run.directory}" if self.run else "the checkpoint"
         with layout.expected(where):
             self._restore(saved)
+        self._extend()
         if self.run is not None:
             self.run.truncate_history(0)
             for record in self.history:

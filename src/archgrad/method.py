@@ -13,7 +13,7 @@ from torch import Tensor
 
 from archgrad.context import Alphas, Context
 from archgrad.discretise import Strongest
-from archgrad.errors import ArchgradError, is_number, require_not_negative, require_positive, require_whole
+from archgrad.errors import ArchgradError, is_number, require_not_negative, require_positive, require_whole, shown
 from archgrad.genotype import Group
 from archgrad.gradient import FirstOrder, Plain
 from archgrad.mixture import Mixture
@@ -136,7 +136,7 @@ class Method:
             for component in getattr(self, role) if several else [getattr(self, role)]:
                 if not isinstance(component, kind):
                     wanted = f"of {kind.__name__}" if several else f"a {kind.__name__}"
-                    raise ArchgradError(f"method {self.name!r}: {role} must be {wanted}, got {component!r}")
+                    raise ArchgradError(f"method {self.name!r}: {role} must be {wanted}, got {shown(component)}")
                 if not dataclasses.is_dataclass(component):
                     raise ArchgradError(
                         f"method {self.name!r}: {type(component).__name__} must be a dataclass, "

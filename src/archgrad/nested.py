@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -27,6 +28,12 @@ def leaves(value: Any) -> list[Tensor]:
     found: list[Tensor] = []
     mapped(found.append, value)
     return found
+
+
+def any_nan(value: Any) -> Tensor:
+    """A tensor of one truth: whether a number of the structure is NaN, which comparisons would take for a small one."""
+    parts = [part.isnan().any() for part in leaves(value)]
+    return torch.stack(parts).any() if parts else torch.tensor(False)
 
 
 def called(network: nn.Module, x: Any) -> Any:

@@ -45,6 +45,13 @@ def _typed(hint: Any) -> Any:
     return reduce(or_, simple) if simple else hint
 
 
+def require_absent(why: str, **given: object) -> None:
+    """Refuse options that would be ignored, where they have a value; ``why``: how the sentence goes on."""
+    for option, value in given.items():
+        if value is not None and value is not False:
+            raise ArchgradError(f"--{option} {why}")
+
+
 def gathers(**groups: Mapping[str, inspect.Parameter]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorate a command: options stand in the place of a parameter, which is given them as a dictionary by name.
 

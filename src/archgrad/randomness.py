@@ -6,6 +6,7 @@ A resumed run therefore needs no generator state, and drawing the same numbers a
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,7 +19,8 @@ def derive(seed: int, *keys: str | int) -> int:
     >>> derive(0, "data", 3) == derive(0, "data", 3) != derive(0, "data", 4)
     True
     """
-    digest = hashlib.blake2b(repr((seed, *keys)).encode(), digest_size=8).digest()
+    plain = [key if isinstance(key, str) else operator.index(key) for key in (seed, *keys)]  # NumPy's print otherwise
+    digest = hashlib.blake2b(repr(tuple(plain)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import math
 import os
@@ -16,11 +17,11 @@ import sys
 import warnings
 import weakref
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ ACCEPTED = "accepted"
 """In the record of inputs: the changes that were accepted so far."""
 
 CHECKPOINTS = "checkpoints"
+EXTENDED = "extended.json"
 LOCK = ".lock"
 MAGIC = b"archgrad checkpoint 1\n"
 KEPT = 2
@@ -84,19 +86,36 @@ class Run:
     def __init__(self, directory: Path, config: dict[str, Any], lock: BinaryIO | None) -> None:
         self.directory = directory
         self.config = config
+        self.extension: dict[str, Change] = {}
+        """What a longer run has that the one in the directory does not; `extended` puts it into the directory."""
         self._lock = lock
 
     @classmethod
-    def start(cls, directory: Path | str, config: Mapping[str, Any], resume: bool = True) -> Run:
+    def start(
+        cls,
+        directory: Path | str,
+        config: Mapping[str, Any],
+        resume: bool = True,
+        *,
+        longer: Collection[str] = (),
+        numbered: bool = False,
+    ) -> Run:
         """Create the run, or open the existing one of the same settings to continue it; nothing is ever overwritten.
 
         `config` is plain data (numbers, text, lists, mappings; tuples and paths are stored as lists and text). The run
         is locked against other processes until `close`, or until this process ends, however it ends.
 
+        `longer`: settings, as `recipe.epochs`, that may be larger than those of the run: see `extension`. `numbered`:
+        where the directory holds another run, the one with the next number that does not is taken: `runs/x-2`.
+
         Raises ArchgradError if the directory holds a run of other settings (naming them), a run at all with
         `resume=False`, files that are no run, or if another process is writing it.
         """
         directory = Path(directory)
+        if numbered:
+            directory = _without_others(directory, _plain(config, "config"))
+        if longer and not (directory / CONFIG).is_file():
+            raise ArchgradError(f"{directory} holds no run that could be extended")
         with _writing(directory):
             _require_run_or_empty(directory)
             files.inside(directory, CHECKPOINTS)
@@ -104,7 +123,7 @@ class Run:
             lock = _lock(directory)
         run = cls(directory, _plain(config, "config"), lock)
         try:
-            run._begin(resume)
+            run._begin(resume, longer)
         except BaseException:
             run.close()
             raise
@@ -253,9 +272,8 @@ class Run:
 
         `payload` holds tensors, numbers, text, None, lists, tuples and mappings: nothing that executes code when read.
         """
-        _require_safe(payload, "checkpoint")
         buffer = io.BytesIO()
-        torch.save(dict(payload), buffer)
+        torch.save(_safe(dict(payload), "checkpoint"), buffer)
         body = buffer.getvalue()
         digest = hashlib.sha256(body).hexdigest().encode()
         self._write(f"{CHECKPOINTS}/{position:012d}.ckpt", MAGIC + digest + b"\n" + body)
@@ -298,7 +316,15 @@ class Run:
         found = (self.directory / CHECKPOINTS).glob("*.ckpt")
         return sorted((path for path in found if path.stem.isdecimal()), key=lambda path: int(path.stem), reverse=True)
 
-    def _begin(self, resume: bool) -> None:
+    def extended(self) -> None:
+        """From now on the directory holds the longer run."""
+        if self.extension:
+            before = self.read_json(EXTENDED) if self.has(EXTENDED) else []
+            self.write_json(EXTENDED, [*before, {name: [c.old, c.new] for name, c in self.extension.items()}])
+            self.write_yaml(CONFIG, self.config)
+            self.extension = {}
+
+    def _begin(self, resume: bool, longer: Collection[str]) -> None:
         for folder in (self.directory, self.directory / CHECKPOINTS):
             for leftover in folder.glob(".*.tmp"):  # a write that a kill cut short
                 leftover.unlink(missing_ok=True)
@@ -308,8 +334,13 @@ class Run:
         if not resume:
             raise ArchgradError(f"{self.directory} already holds a run: choose another directory, or resume it")
         changes = _differences(plain.read(self.directory / CONFIG), self.config)
+        self.extension = {name: changes.pop(name) for name in longer if name in changes}
+        for name, change in self.extension.items():
+            if not (is_number(change.old) and change.new > change.old):
+                raise ArchgradError(f"{self.directory}: {name} cannot be extended from {change.old} to {change.new}")
         if changes:
-            shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
+            listed = [f"{name}: {change.old} → {change.new}" for name, change in changes.items()]
+            shown = "; ".join(listed[:5]) + ("; …" if len(listed) > 5 else "")
             raise ArchgradError(
                 f"{self.directory} holds a run with other settings ({shown}): "
                 "choose another directory, or give the old settings to resume it"
@@ -365,19 +396,24 @@ def _arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _require_run_or_empty(directory: Path) -> None:
-    if directory.exists() and not (directory / CONFIG).exists():
-        ours = {LOCK, CHECKPOINTS}  # all that a start which was killed at once leaves behind
-        others = sorted(
-            entry.name for entry in directory.iterdir() if entry.name not in ours and entry.suffix != ".tmp"
+    if directory.exists() and not (directory / CONFIG).exists() and (others := _others(directory)):
+        raise ArchgradError(
+            f"{directory} holds other files ({others[0]}, …) and no run: choose a new or empty directory"
         )
-        if others:
-            raise ArchgradError(
-                f"{directory} holds other files ({others[0]}, …) and no run: choose a new or empty directory"
-            )
+
+
+def _others(directory: Path) -> list[str]:
+    """Files that are not what a start which was killed at once leaves behind."""
+    ours = {LOCK, CHECKPOINTS}
+    return sorted(entry.name for entry in directory.iterdir() if entry.name not in ours and entry.suffix != ".tmp")
 
 
 def _lock(directory: Path) -> BinaryIO:
-    """Hold the run's lock file; the system frees it when the process ends, however it ends."""
+    """Hold the run's lock file; the system frees it when the process ends, however it ends.
+
+    Not by filelock, as elsewhere: its locks make a forked worker of a data loader an owner, too, which outlives a run
+    that is killed; and where a file system has no locks it raises, while a run goes on with a warning.
+    """
     handle = files.appended(directory / LOCK)
     if sys.platform != "win32":
         try:
@@ -428,22 +464,42 @@ def _reason(error: Exception) -> str:
     return text or " ".join(str(error).split()) or type(error).__name__
 
 
-def _differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """Settings that differ, as `a.b: old → new`."""
+def _without_others(directory: Path, config: dict[str, Any]) -> Path:
+    """The directory, or the first one with a number behind it, that holds this run or nothing."""
+    for number in itertools.count(1):
+        candidate = directory if number == 1 else directory.with_name(f"{directory.name}-{number}")
+        if (candidate / CONFIG).is_file():
+            if not _differences(Run.open(candidate).config, config):
+                return candidate
+        elif not candidate.is_dir() or not _others(candidate):
+            return candidate
+    raise AssertionError("numbers do not end")
+
+
+class Change(NamedTuple):
+    """A setting as the directory has it, and as it is now."""
+
+    old: Any
+    new: Any
+
+
+def _differences(old: Any, new: Any, name: str = "") -> dict[str, Change]:
+    """Settings that differ, by their names, as `a.b`."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(key for key in new if key not in old)]
         missing = "(not set)"
         prefix = f"{name}." if name else ""
-        return [
-            change
-            for key in keys
-            for change in _differences(old.get(key, missing), new.get(key, missing), f"{prefix}{key}")
-        ]
-    return [] if old == new or repr(old) == repr(new) else [f"{name}: {old} → {new}"]  # repr: a NaN is like itself
+        found: dict[str, Change] = {}
+        for key in keys:
+            found |= _differences(old.get(key, missing), new.get(key, missing), f"{prefix}{key}")
+        return found
+    same = old == new or repr(old) == repr(new)  # repr: a NaN is like itself
+    return {} if same else {name: Change(old, new)}
 
 
 def _plain(value: Any, name: str) -> Any:
     """Data that YAML and JSON give back unchanged."""
+    value = _python(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Path):
@@ -455,6 +511,11 @@ def _plain(value: Any, name: str) -> Any:
     raise ArchgradError(f"{name} must be plain data (numbers, text, lists, mappings), got {type(value).__name__}")
 
 
+def _python(value: Any) -> Any:
+    """A number of NumPy as Python's own, which files can hold; all else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -463,16 +524,15 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, list) else value
 
 
-def _require_safe(value: Any, name: str) -> None:
-    """Refuse at saving what the restricted reader would refuse at loading, when it would be too late."""
+def _safe(value: Any, name: str) -> Any:
+    """What the restricted reader gives back; refuses at saving what it would refuse when it is too late."""
+    value = _python(value)
     if isinstance(value, Mapping):
-        for key, item in value.items():
-            _require_safe(key, f"{name} key {key!r}")
-            _require_safe(item, f"{name}.{key}")
-    elif type(value) in (list, tuple):
-        for index, item in enumerate(value):
-            _require_safe(item, f"{name}[{index}]")
-    elif not (value is None or type(value) in (bool, int, float, str) or isinstance(value, torch.Tensor)):
+        return {_safe(key, f"{name} key {key!r}"): _safe(item, f"{name}.{key}") for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_safe(item, f"{name}[{index}]") for index, item in enumerate(value))
+    if not (value is None or type(value) in (bool, int, float, str) or isinstance(value, torch.Tensor)):
         raise ArchgradError(
             f"{name} must be a tensor, number, text, None, list, tuple or mapping, got {type(value).__name__}"
         )
+    return value

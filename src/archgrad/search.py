@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ from archgrad.data.fingerprint import fingerprint
 from archgrad.data.load import recorded
 from archgrad.decision import Decision, decision
 from archgrad.distributed import World
-from archgrad.errors import ArchgradError, require_whole
-from archgrad.evaluation import evaluate_subset, load_shared
+from archgrad.errors import ArchgradError, require_whole, shown
+from archgrad.evaluation import INHERITED, evaluate_subset, load_shared, write_weights
 from archgrad.foreign import layout
 from archgrad.genotype import Genotype
 from archgrad.loop import Loop
@@ -53,7 +54,7 @@ class SearchResult:
     directory: Path | None
     supernet: Supernet = field(repr=False)
     build: Callable[..., nn.Module] = field(repr=False)
-    """The settled network, freshly initialised, in the size of the supernet."""
+    """The settled network in the size of the supernet, freshly initialised; with ``inherit=True`` with its weights."""
     decision: Decision | None = None
     """How far ahead the winners are; None where alphas were not trained, or do not decide alone."""
     undecided: str | None = None
@@ -76,8 +77,10 @@ def search(
     device: str | torch.device | None = None,
     mixed_precision: str = "no",
     diagnose: int | Diagnose = 5,
+    numbered: bool = False,
     resume: bool = True,
     changed: str = "refuse",
+    extend: bool = False,
     progress: bool = True,
     checkpoint_seconds: float = 60.0,
     **reading: Any,
@@ -96,7 +99,10 @@ def search(
     not change the search.
     ``out``: run directory; a search that was interrupted there is continued exactly. None writes nothing. It may be
     continued on another device or by another executor, which changes the rounding. With other data, or other
-    candidates or shapes of a network of your own, it is refused, unless ``changed`` is ``"accept"``.
+    candidates or shapes of a network of your own, it is refused, unless ``changed`` is ``"accept"``. ``numbered``:
+    where another run is there, the directory with the next number is taken, as in ``runs/x-2``. ``extend``: the search
+    there had fewer epochs, and goes on as one of so many does from there: a learning rate that had fallen rises again.
+    A search whose schedules have pruned, rebuilt or stopped it cannot be extended.
 
     Raises ArchgradError for unusable settings, and when the loss stops being finite; the last good checkpoint stays.
     """
@@ -126,7 +132,7 @@ def search(
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
         named, signs = space.name if space else "", _signs(diagnose)
         loop = Search(make, method, dataset, world, seed, train_fraction, signs, named, graphs)
-        with loop.started(out, config, resume, loop.inputs, changed):
+        with loop.started(out, config, resume, loop.inputs, changed, extend=extend, numbered=numbered):
             loop.begin()
             loop.fit(progress, checkpoint_seconds)
             return loop.finish(space)
@@ -135,7 +141,7 @@ def search(
 def _method(method: str | Method, space: Space | None, epochs: int | None, batch_size: int | None) -> Method:
     """The method that is meant, with other lengths where some are given."""
     if not isinstance(method, str | Method):
-        raise ArchgradError(f"search: method must be a Method or the name of one, got {method!r}")
+        raise ArchgradError(f"search: method must be a Method or the name of one, got {shown(method)}")
     if isinstance(method, str):
         method = methods.get(method, space.name if space else "")
     return replace(
@@ -162,6 +168,10 @@ def _supernet(
         return space.supernet(**space.fitting(dataset), executor=executor, seed=seed)
     if any(key in Size._fields for key in size):
         raise ArchgradError("search: channels and cells are sizes of a space; a network of your own has its own size")
+    if executor != "auto":
+        raise ArchgradError(
+            f"search: executor {executor!r} is for spaces; a network of your own says how it is computed"
+        )
     if isinstance(network, Supernet):
         return network
     if not isinstance(network, nn.Module):
@@ -171,6 +181,8 @@ def _supernet(
 
 class Search(Loop):
     """One search: what its steps and epochs do beside what every `Loop` does."""
+
+    length = "method.init_args.epochs"
 
     def __init__(
         self,
@@ -272,6 +284,15 @@ class Search(Loop):
         sums = {"loss": trace.loss * count, **self.dataset.task.running(trace.outputs, y)}
         self.averages[part].add(count, **{name: value.to(trace.loss.dtype) for name, value in sums.items()})
 
+    def remedy(self) -> str:
+        """Alphas diverge by their own learning rate; once they have, all else follows within a step."""
+        weights, alphas = f"{self.learning_rate:g} (weights)", f"{self.method.alpha_optimiser.lr:g} (alphas)"
+        if all(bool(alpha.isfinite().all()) for alpha in self.bilevel.alphas.values()):
+            return f"try a smaller learning rate than {weights}, or gradient clipping"
+        if all(bool(weight.isfinite().all()) for weight in self.supernet.weights()):
+            return f"try a smaller learning rate than {alphas}"
+        return f"try smaller learning rates than {weights} and {alphas}, or gradient clipping"
+
     # Epochs
 
     def start_epoch(self) -> None:
@@ -363,12 +384,29 @@ class Search(Loop):
 
     def restore(self, payload: Mapping[str, Any]) -> None:
         state = self.state
+        if self.extends:
+            self._require_extensible(payload)
         state.masks, state.stop, state.size = payload["masks"], payload["stop"], payload["size"]
         state.span, self.alpha_history = payload["span"], list(payload["alpha_history"])
         self._require_fitting(state)
         if state.size != self.bilevel.size:
             self._rebuild()
         self.bilevel.restore(payload["bilevel"])
+        if self.extends:
+            state.span = (0, self.epochs)
+            self.bilevel.set_alpha_lr()
+
+    def _require_extensible(self, payload: Mapping[str, Any]) -> None:
+        """Refuse what further epochs would have to undo."""
+        masks = self.supernet.masks
+        done = {
+            f"was stopped ({payload['stop']})": payload["stop"] is not None,
+            "was rebuilt": bool(payload["size"]) or payload["span"][0] > 0,
+            "was pruned": any(bool((payload["masks"][name] != mask).any()) for name, mask in masks.items()),
+        }
+        for what, so in done.items():
+            if so:
+                raise ArchgradError(f"{self.title}: it {what} by a schedule, at the time of a shorter search")
 
     def _require_fitting(self, state: State) -> None:
         """Within `layout.expected`: refuse what a checkpoint says of another search."""
@@ -419,6 +457,9 @@ class Search(Loop):
             self.run.write_arrays("alphas.npz", result.alphas)
             self.run.write_json("genotype.json", {**genotype.to_dict(), "text": self._text(genotype)})
             self.run.write_json("result.json", self._summary(result, space))
+            if space:
+                with suppress(ArchgradError):  # of a supernet that cannot be settled there are no such weights
+                    write_weights(self.run, INHERITED, self.supernet.settle(genotype, inherit=True))
         return result
 
     def _decision(self) -> Decision | None:
@@ -472,9 +513,9 @@ class Search(Loop):
 
 
 def _builder(space: Space | None, supernet: Supernet, genotype: Genotype, dataset: Dataset) -> Callable[..., nn.Module]:
-    def build(**options: Any) -> nn.Module:
-        if space is None:
-            return supernet.settle(genotype, **options)
+    def build(inherit: bool = False, **options: Any) -> nn.Module:
+        if space is None or inherit:
+            return supernet.settle(genotype, inherit=inherit, **options)
         return space.as_searched().network(genotype, **{**space.fitting(dataset), **options})
 
     return build

@@ -10,7 +10,7 @@ import torch
 from archgrad.context import Alphas, Context
 from archgrad.distributed import World
 from archgrad.engine.memory import PeakMemory
-from archgrad.errors import require_positive
+from archgrad.errors import require_whole
 from archgrad.gradient import FirstOrder, Plain
 from archgrad.mixture import Mixture
 from archgrad.objective import Objective
@@ -38,7 +38,7 @@ def step_cost(
     device: str | torch.device | None = None,
 ) -> StepCost:
     """Measure a first-order step, alphas and then weights, of a space's supernet on random images."""
-    require_positive("step_cost", batch_size=batch_size)
+    require_whole("step_cost", 1, batch_size=batch_size)
     world = World.start(device)
     supernet = space.supernet(executor=executor)
     supernet = supernet.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from archgrad.bilevel import Bilevel
 from archgrad.context import Clock
 from archgrad.data import Batches
 from archgrad.engine.checkpoint import as_now
+from archgrad.evaluation import Accumulator
 from archgrad.genotype import Genotype
 from archgrad.mixture import Mixture
 from archgrad.randomness import derive
@@ -75,12 +77,9 @@ class SupernetScore(Score):
         supernet, world = bilevel.supernet, bilevel.world
         supernet.train()
         torch.manual_seed(derive(bilevel.seed, "score"))  # dropout: the same every time, and after any resume
-        metrics, sums = task.make_metrics(world.device), torch.zeros(2, device=world.device)
+        accumulator = Accumulator(task, world)
         with as_now(supernet), world.autocast():
             for (x, y), _ in zip(batches.epoch(), range(steps), strict=False):
-                outputs = supernet(x, mixture)
-                task.update(metrics, outputs, y)
-                sums += torch.stack(task.summed_loss(outputs, y)).to(sums)
-        world.sum([sums])
-        value = float(sums[0] / sums[1]) if task.primary == "loss" else task.computed(metrics)[task.primary]
-        return value if task.higher_is_better else -value
+                accumulator.add(supernet(x, mixture), y)
+        merit = accumulator.evaluation().merit
+        return -math.inf if math.isnan(merit) else merit  # nothing is worse than outputs that are no numbers

@@ -78,6 +78,7 @@ def train(
     mixed_precision: str = "no",
     resume: bool = True,
     changed: str = "refuse",
+    extend: bool = False,
     progress: bool = True,
     checkpoint_seconds: float = 300.0,
     test_every: int = 0,
@@ -96,7 +97,8 @@ def train(
     `out`: run directory, written and, with the same settings, resumed from its last checkpoint with the same result
     bit for bit; None writes nothing. Checkpoints come after every epoch and every `checkpoint_seconds`. `settings` are
     recorded with the others, such as the genotype. With other data or another network a run is not resumed, unless
-    `changed` is `"accept"`. `device`, `mixed_precision` as `World.start`.
+    `changed` is `"accept"`. `extend`: the run there had fewer epochs, and goes on as one of so many does from there: a
+    learning rate that had fallen rises again. `device`, `mixed_precision` as `World.start`.
 
     Raises ArchgradError for unusable settings and data, and when the loss stops being finite.
     """
@@ -120,10 +122,11 @@ def train(
         "seed": seed,
         "validation": validation,
         "mixed_precision": mixed_precision,
+        "processes": world.size,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
     training = _Training(network, dataset, chosen, seed, validation, test_every, world)
-    with training.started(out, config, resume, training.inputs, changed):
+    with training.started(out, config, resume, training.inputs, changed, extend=extend):
         if not training.resume():
             training.save()
         with isolated(seed, "train"):
@@ -134,7 +137,7 @@ def train(
 class _Training(Loop):
     """One training: what its steps and epochs do beside what every `Loop` does."""
 
-    title = "training"
+    title, length = "training", "recipe.epochs"
 
     def __init__(
         self,
@@ -216,7 +219,8 @@ class _Training(Loop):
         if self.held_out is not None:
             found = self.evaluate(self.held_out)
             record |= {"validation_loss": found.loss, f"validation_{found.primary}": found.score}
-            if self.best is None or found.merit > Evaluation.of(self.best["record"], self.task).merit:
+            best = Evaluation.of(self.best["record"], self.task).merit if self.best else math.nan
+            if self.best is None or math.isnan(best) or found.merit > best:
                 weights = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
                 self.best = {"epoch": self.epoch, "record": found.record(), "weights": weights}
         if self.test_every and (self.epoch + 1) % self.test_every == 0:

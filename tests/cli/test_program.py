@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 import yaml
 
 import archgrad
@@ -18,6 +19,7 @@ from archgrad import Method, methods, spaces
 from archgrad.cli import listing, main
 from archgrad.cli.listing import _entries
 from archgrad.cli.program import COMMANDS, Elsewhere
+from archgrad.errors import LONGEST
 from archgrad.runs import Run
 
 TINY = ["--channels", "2", "--cells", "1", "--epochs", "1", "--device", "cpu", "--progress", "false"]
@@ -289,7 +291,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("search here", "search: unexpected argument 'here'"),
         ("search --epochs x", "--epochs: expected a whole number, got 'x'"),
         ("search --channels=4.5", "--channels: expected a whole number, got '4.5'"),
-        ("search --cells 0", "nasbench201: cells must be a whole number, 1 or more, got 0"),
+        ("search --cells 0", "nasbench201: cells must be a whole number, from 1 to 10,000, got 0"),
         ("search --space darts --stemm x", "search: unknown option --stemm: did you mean --stem or --steps?"),
         ("search --space darts --stem imagnet", "unknown stem 'imagnet': did you mean 'imagenet'?"),
         ("search --stem imagenet", "search: unknown option --stem: "),
@@ -307,7 +309,22 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("search --relaxation nope.No", "--relaxation: No module named 'nope'"),
         ("search --relaxation Softmax --relaxation.temperature x", "--relaxation.temperature: expected a number, got"),
         ("search --relaxation Softmax --relaxation.temperature -1", "Softmax: "),
-        ("search --relaxation Softmax --relaxation.heat 1", "--relaxation: Option 'heat' is not accepted"),
+        ("search --relaxation Softmax --relaxation.heat 1", "--relaxation: unknown setting of Softmax 'heat'"),
+        ("search --relaxation Softmax --relaxation.heet 1", "--relaxation: unknown setting of Softmax"),
+        ("search --modifiers+=PartialChannels --modifiers.sharee=3", "--modifiers: unknown setting of Partial"),
+        ("search --alpha_lr high", "--alpha_lr: expected a number or auto, got 'high'"),
+        ("search --space darts --candidates none", "--candidates: expected a list such as [a, b], got 'none'"),
+        ("search --channels 100000", "nasbench201: channels must be a whole number, from 1 to 10,000, got 100000"),
+        ("search --space darts --steps -1", "darts: steps must be a whole number, from 1 to 50, got -1"),
+        ("train --genotype 333333 --cells -1", "nasbench201: cells must be a whole number, from 1 to 10,000, got -1"),
+        ("show 333333 --channels -4", "nasbench201: channels must be a whole number, from 1 to 10,000, got -4"),
+        ("score --channels -4", "nasbench201: channels must be a whole number, from 1 to 10,000, got -4"),
+        ("show --cost --batch_size -1", "step_cost: batch_size must be a whole number, 1 or more, got -1"),
+        ("--sources x", "unknown option --sources: give a command first (archgrad --help)"),
+        ("bench --sources x", "bench: unknown option --sources: give a command first (archgrad bench --help)"),
+        ("bench merge a b --source c", "bench merge: unknown option --source: did you mean SOURCES? (archgrad b"),
+        ("bench merge a --sources b", "bench merge: write SOURCES without --sources: archgrad bench merge SOURCES"),
+        ("evaluate --runs missing", "evaluate: unknown option --runs: did you mean RUN? (archgrad evaluate --help)"),
         ("search --schedules WarmUp", "--schedules: there may be several: write --schedules+=WarmUp"),
         ("search --schedules+=WarmUpp", "--schedules: unknown schedule 'WarmUpp': did you mean 'WarmUp'?"),
         ("search --schedules+=WarmUp --schedules.epochs=x", "--schedules.epochs: expected a whole number, got 'x'"),
@@ -347,6 +364,34 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], workplace: Pa
     (workplace / "croze.yaml").write_text("method: croze\n")
     assert refused(capsys, *arguments.split()).startswith(message)
     assert not (workplace / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["LONG"], ["search", "LONG"], ["search", "--LONG"], ["bench", "--LONG"], ["train", "LONG"], ["list", "LONG"],
+        ["search", "--method", "LONG"], ["search", "--space", "LONG"], ["search", "--data", "LONG"],
+        ["search", "--epochs", "LONG"], ["search", "--channels", "9" * 10**5], ["search", "--relaxation", "LONG"],
+        ["search", "--config", "LONG"], ["search", "--out", "LONG", "--epochs", "0"], ["evaluate", "LONG"],
+        ["search", "--relaxation", "Softmax", "--relaxation.temperature", "LONG"], ["score", "--proxy", "LONG"],
+        ["show", "LONG"], ["show", "LONG", "--space", "darts"], ["report", "LONG"], ["robustness", "LONG"],
+        ["bench", "plan", "LONG"], ["train", "--genotype", "LONG"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_no_message_repeats_what_is_long(capsys: pytest.CaptureFixture[str], arguments: list[str]):
+    message = refused(capsys, *(argument.replace("LONG", "x" * 10**5) for argument in arguments))
+    assert len(message) <= LONGEST
+
+
+def test_full_memory_is_said_in_a_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    def search(*args: Any, **options: Any) -> None:
+        torch.empty(2**60)
+
+    monkeypatch.setattr(archgrad, "search", search)
+    message = refused(capsys, "search")
+    assert message.startswith("search: out of memory (")
+    assert message.endswith("): try a smaller batch or network")
 
 
 def test_a_group_of_commands_explains_itself(capsys: pytest.CaptureFixture[str]):

@@ -94,7 +94,7 @@ def test_what_is_not_there_is_one_line(saved: Table, real: Callable[..., Table])
         commands.neighbourhood(table="made-up", metric="one")
     with pytest.raises(ArchgradError, match=r"nothing is published for .one. .*: give both ends"):
         commands.path(table="made-up", metric="one")
-    with pytest.raises(ArchgradError, match="radii must be 1 or more, got 0"):
+    with pytest.raises(ArchgradError, match="radii must be a whole number, 1 or more, got 0"):
         commands.neighbourhood("333133", table="made-up", metric="one", radii=0)
     with pytest.raises(ArchgradError, match="figures are written as"):
         commands.path("000000", "111000", table="made-up", metric="one", out="p.txt")

@@ -128,7 +128,7 @@ def test_text_digits_and_json_name_the_same_cell() -> None:
         ("|none|+|none~0|none~1|+|none~0|none~1|none~2|", "'none' .* should end with '~0'"),
         ("|nor_conv_2x2~0|+|none~0|none~1|+|none~0|none~1|none~2|", "unknown operation 'nor_conv_2x2': did you mean"),
         ("{not json", "not JSON"),
-        ("{}", "expected an object with a key 'choices'"),
+        ("{}", "'{}' is neither six digits nor three nodes"),
         ('{"choices": {}}', "nothing is said about the group 'cell'"),
         ('{"choices": {"cell": 3}}', "every group needs a list of edges"),
         ('{"choices": {"cell": ["none"]}}', "every group needs a list of edges, each a list"),

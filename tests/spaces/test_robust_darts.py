@@ -210,7 +210,7 @@ def test_a_genotype_of_another_subspace_is_refused() -> None:
         RobustDarts(subspace="S5")
     with pytest.raises(ArchgradError, match=r"unknown field of the space 'robust_darts_s1' 'candidates'"):
         spaces.get("robust_darts_s1", candidates=("none",))
-    with pytest.raises(ArchgradError, match="steps must be 1 to 4"):
+    with pytest.raises(ArchgradError, match="steps must be a whole number, from 1 to 4"):
         RobustDarts(subspace="S1", steps=5)
 
 

@@ -17,8 +17,9 @@ from archgrad.bench.protocol import workers as pools
 from archgrad.bench.protocol.campaign import Campaign
 from archgrad.bench.report.page import write
 from archgrad.bench.statistics.results import Results
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, require_whole
 from archgrad.foreign import code
+from archgrad.options import require_absent
 
 SHOWN = 20
 
@@ -32,6 +33,8 @@ def plan(file: str, *, probe: bool = True, device: str | None = None, trust: boo
         device: cpu, cuda, cuda:1, mps; the best there is by default
         trust: import and run the code that the campaign names; without it such a campaign is only counted
     """
+    if not probe:
+        require_absent("is where a step is timed, which --probe false leaves out", device=device)
     with code.trusting(trust):
         _plan(Campaign.load(file), probe, device)
 
@@ -261,6 +264,7 @@ def report(
     else:
         results = Results.load(str(from_))
         target = Path(out) if out else Path(f"{Path(str(from_)).stem}-report.html")
+    require_whole("bench report", 1, resamples=resamples)
     page, tables = write(results, target, alpha=alpha, resamples=resamples, seed=seed)
     print(f"report: {page}")
     print(f"tables: {tables[0].parent} ({len(tables)} files, CSV and LaTeX)")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable
-from types import ModuleType
-from typing import Any, get_args, get_origin, get_type_hints
+from types import ModuleType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from archgrad.errors import unknown
+from archgrad.errors import shortened, shown, unknown
 from archgrad.method import ROLES
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -19,9 +20,9 @@ def readable(text: str, command: str, function: Callable[..., Any] | None, compo
     """One line for a complaint of jsonargparse; its own words, on one line, where it is of an unknown kind."""
     text = " ".join(text.split())
     if found := re.search(r"unrecognized arguments: (.+)", text):
-        return _unrecognised(found[1].split(), command, function)
+        return unrecognised(found[1].split(), command, function)
     if found := re.search(r"does not accept option '(\w+)'", text):
-        return _unrecognised([f"--{found[1]}"], command, function)
+        return unrecognised([f"--{found[1]}"], command, function)
     if found := re.search(r"arguments are required: (?:\w+\.)?(\w+)", text):
         return f"{command}: {found[1].upper()} is missing"
     if found := re.search(r"argument (--\S+): expected one argument", text):
@@ -36,42 +37,74 @@ def readable(text: str, command: str, function: Callable[..., Any] | None, compo
         return text
     option, value = ".".join(keys), _value(text)
     hint = get_type_hints(function).get(keys[0]) if function else None
-    if len(keys) > 1 or value is None:
+    if len(keys) > 1 or (value is None and "Exceeds the limit" not in text):
         kind = re.findall(r"Expected an? <class '(\w+)'>", text)
         named = next((words for wanted, words in KINDS.items() if kind and wanted.__name__ == kind[0]), None)
-        return f"--{option}: expected {named}, got {value!r}" if named and value is not None else f"--{option}: {text}"
-    wanted = [kind for kind in get_args(hint) or (hint,) if kind is not type(None)]
-    if wanted and wanted[0] in KINDS:
-        return f"--{option}: expected {KINDS[wanted[0]]}, got {value!r}"
-    return f"--{option}: {_component(text, option, value, wanted, components)}"
+        return f"--{option}: expected {named}, got {value}" if named and value is not None else f"--{option}: {text}"
+    wanted = _kinds(hint)
+    if words := [word for kind in wanted if (word := _words(kind))]:
+        return f"--{option}: expected {' or '.join(words)}, got {value or 'a number of thousands of digits'}"
+    return f"--{option}: {_component(text, option, value or '', wanted, components)}"
 
 
-def _unrecognised(arguments: list[str], command: str, function: Callable[..., Any] | None) -> str:
-    first = arguments[0]
+def _kinds(hint: Any) -> list[Any]:
+    """The types of which a value may be, but for none at all."""
+    union = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return [kind for kind in union if kind is not type(None)]
+
+
+def _words(kind: Any) -> str | None:
+    """What a person would type for a type; None for components."""
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    if get_origin(kind) in (list, tuple) and get_args(kind)[0] in KINDS:
+        return "a list such as [a, b]"
+    return KINDS.get(kind)
+
+
+def unrecognised(arguments: list[str], command: str, function: Callable[..., Any] | None) -> str:
+    """What to say of the first of some arguments; ``command``: empty where it stands before any."""
+    where, program = f"{command}: " if command else "", " ".join(filter(None, ["archgrad", command]))
+    first = shortened(arguments[0])
     if not first.startswith("-"):
-        return f"{command}: unexpected argument {first!r}"
-    name = first.lstrip("-").partition("=")[0]
-    options = {n.rstrip("_"): p for n, p in (inspect.signature(function).parameters if function else {}).items()}
-    if name in options and options[name].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
-        return f"{command}: write {name.upper()} without --{name}: archgrad {command} {name.upper()}"
-    close = difflib.get_close_matches(name, [*options, "config", "print_config", "help"], n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(f'--{option}' for option in close)}?" if close else "it has no such option"
-    return f"{command}: unknown option {first.partition('=')[0]}: {hint} (archgrad {command} --help)"
+        return f"{where}unexpected argument {first!r}"
+    option = first.partition("=")[0]
+    if function is None:
+        return f"{where}unknown option {option}: give a command first ({program} --help)"
+    typed = {n.rstrip("_"): _typed(n, p) for n, p in inspect.signature(function).parameters.items()}
+    typed |= {name: f"--{name}" for name in ("config", "print_config", "help")}
+    name = option.lstrip("-")
+    if typed.get(name) == name.upper():
+        return f"{where}write {name.upper()} without --{name}: {program} {name.upper()}"
+    close = [typed[n] for n in difflib.get_close_matches(name, typed, n=3, cutoff=0.5) if typed[n] != option]
+    hint = f"did you mean {' or '.join(close)}?" if close else "it has no such option"
+    return f"{where}unknown option {option}: {hint} ({program} --help)"
+
+
+def _typed(name: str, parameter: inspect.Parameter) -> str:
+    """How a parameter is typed: an option, or the capitals of what stands without a name."""
+    stands = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return name.upper() if stands else f"--{name.rstrip('_')}"
 
 
 def _value(text: str) -> str | None:
-    """What the user gave, as far as the complaint tells."""
+    """What the user gave, as far as the complaint tells and as a message repeats it."""
     if found := re.findall(r"val='?([^')]*)'?\)", text):
-        return str(found[-1])
+        return shown(found[-1])
     if found := re.findall(r"(?:Given value|Got value): (.*?)(?: - Expected|$)", text):
-        return str(found[0]).strip()
+        return shown(found[0].strip())
     return None
 
 
 def _component(text: str, role: str, value: str, wanted: list[Any], components: Iterable[ModuleType]) -> str:
     """Why a component could not be made of what the user gave."""
+    if found := re.search(r"class_path '([^']*)': Option '([^']*)' is not accepted", text):
+        module, _, name = found[1].rpartition(".")
+        settings = inspect.signature(getattr(sys.modules[module], name)).parameters
+        return str(unknown(f"setting of {name}", found[2], settings))
     if found := re.search(r"Problem with given class_path '[^']*': (.*?)(?: - Expected| Given value|$)", text):
         return found[1]
+    value = value.strip("'\"")
     kind = (get_args(wanted[0]) or tuple(wanted))[0] if wanted else object
     several = get_origin(wanted[0]) is list if wanted else False
     classes = [getattr(module, name) for module in components for name in module.__all__]

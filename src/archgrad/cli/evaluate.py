@@ -6,16 +6,24 @@ from archgrad import comparison, evaluation
 from archgrad.distributed import World
 
 
-def evaluate(run: str, *, data: str | None = None, split: str = "test", device: str | None = None) -> None:
+def evaluate(
+    run: str,
+    *,
+    data: str | None = None,
+    image_size: int | None = None,
+    split: str = "test",
+    device: str | None = None,
+) -> None:
     """Evaluate a trained network.
 
     Args:
         run: run directory of a training, or of a search whose found network has been trained
         data: a dataset; that of the training by default
+        image_size: bring the images to this many pixels first; as in the training by default
         split: test or train
         device: cpu, cuda, cuda:1, mps; the best there is by default
     """
     network = comparison.load(run)
-    found = evaluation.evaluate(network, comparison.dataset_of(run) if data is None else data, split, device=device)
+    found = evaluation.evaluate(network, comparison.dataset_of(run, data, image_size), split, device=device)
     if World.start(device).main:
         print(f"{split}: {found}, {found.count:,} inputs")

@@ -53,7 +53,7 @@ def _fields(function: Callable[..., None], arguments: Sequence[str]) -> tuple[st
     if "space" not in parameters:
         return "", {"channels": None, "cells": None}, get_type_hints(Space)
     directory = standing(arguments) if may_stand(function) else None
-    space = _space(directory, named(arguments, "space") or parameters["space"].default)
+    space = _space(directory, named(arguments, "space") or parameters["space"].default or spaces.USUAL)
     return ("", {}, {}) if space is None else (space.name, space.fields, get_type_hints(type(space)))
 
 

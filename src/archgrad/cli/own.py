@@ -6,7 +6,7 @@ import importlib
 
 from torch import nn
 
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import ArchgradError, shown, unknown
 from archgrad.foreign import code
 from archgrad.randomness import isolated
 
@@ -26,5 +26,5 @@ def network(path: str, seed: int = 0) -> nn.Module:
         with isolated(seed, "weights"):
             made = made()
     if not isinstance(made, nn.Module):
-        raise ArchgradError(f"space {path!r}: expected a function that returns a torch.nn.Module, got {made!r}")
+        raise ArchgradError(f"space {path!r}: expected a function that returns a torch.nn.Module, got {shown(made)}")
     return made

@@ -28,7 +28,7 @@ from archgrad.cli.show import show
 from archgrad.cli.train import train
 from archgrad.cli.trust import with_trust
 from archgrad.distributed import first_of_machine
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import ArchgradError, out_of_memory, unknown
 from archgrad.options import without_null
 
 
@@ -77,7 +77,10 @@ def main(arguments: list[str] | None = None) -> None:
                 return
             require_trusted(arguments)
             path, commands, rest = _descend(arguments)
+            command = " ".join(path)
             name = rest[0] if rest and not rest[0].startswith("-") else None
+            if rest and name is None and rest[0] not in ("-h", "--help"):
+                _fail(complaints.unrecognised(rest, command, None))
             if name is not None:
                 command = " ".join([*path, name])
                 function = _search(rest) if command == "search" else commands[name]
@@ -92,6 +95,12 @@ def main(arguments: list[str] | None = None) -> None:
             )
     except ArchgradError as error:
         _fail(str(error))
+    except OSError as error:  # a name that no file can have, a disk that is full, a directory that may not be read
+        _fail(f"{error.filename or command}: {error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        _fail(f"{command}: out of memory ({str(error).strip().partition('. ')[0]}): try a smaller batch or network")
     except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
         _fail(complaints.readable(str(error), command, function, COMPONENTS))
     except ValueError as error:
@@ -152,7 +161,7 @@ def _line_of_help(entry: Elsewhere) -> Callable[[], None]:
 
 def _fail(message: str) -> NoReturn:
     if first_of_machine():
-        print(f"archgrad: {message}", file=sys.stderr)
+        print(f"archgrad: {ArchgradError(message)}", file=sys.stderr)
     sys.exit(2)
 
 

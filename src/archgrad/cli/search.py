@@ -30,7 +30,7 @@ KINDS: dict[str, Any] = {
 
 
 @gathers(
-    settings=options_of(archgrad.search, leaving_out=("out", "resume", "checkpoint_seconds"))
+    settings=options_of(archgrad.search, leaving_out=("out", "numbered", "resume", "checkpoint_seconds"))
     | some_of(datasets.load, READING),
     changes={name: option(name, kind | None) for name, kind in KINDS.items()},
 )
@@ -51,7 +51,8 @@ def search(
         method: a method (see `archgrad list methods`); or a proxy such as croze, which has options of its own: see
             `archgrad search --method croze --help`
         data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
-        out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default; an interrupted run there is continued exactly
+        out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default, with a number behind it where another run is
+            there; an interrupted run of the same settings is continued exactly
         image_size: bring the images to this many pixels first
         limit: use so many training images at most, the same number of every class
         unreadable: refuse images that cannot be read, or skip them
@@ -67,6 +68,7 @@ def search(
         mixed_precision: no or bf16
         diagnose: every how many epochs signs of collapse are looked for; 0 never
         changed: refuse to continue a run with other data or another network, or accept them
+        extend: the search has been there with fewer epochs, and goes on as one of so many does from there
         progress: show a progress bar on terminals
         alpha_lr: learning rate of alphas; the method's by default; auto lets alphas of a short search travel as far
             as in the published one
@@ -83,13 +85,16 @@ def search(
     """
     network = own.network(space, settings["seed"]) if ":" in space else spaces.get(space, **fields)
     directory = Path(out) if out else default_directory(space, method, data, settings["seed"])
-    result = archgrad.search(network, _method(method, space, **changes), data, out=directory, **settings)
+    numbered = out is None and not settings["extend"]
+    chosen = _method(method, space, **changes)
+    result = archgrad.search(network, chosen, data, out=directory, numbered=numbered, **settings)
     if World.start(settings["device"]).main:
         from archgrad import report
 
-        page = report.write(directory)
+        assert result.directory is not None
+        page = report.write(result.directory)
         print(result.genotype)
-        print(f"run: {directory}   report: {page}")
+        print(f"run: {result.directory}   report: {page}")
         if result.undecided:
             print(result.undecided)
 

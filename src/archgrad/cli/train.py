@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 import archgrad
 from archgrad import comparison, spaces
@@ -14,7 +15,7 @@ from archgrad.data.load import READING
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
-from archgrad.options import gathers, options_of, some_of
+from archgrad.options import gathers, options_of, require_absent, some_of
 from archgrad.train import TrainResult
 
 LEFT_OUT = ("recipe", "out", "resume", "checkpoint_seconds", "test_every", "settings")
@@ -25,9 +26,11 @@ def train(
     run: str | None = None,
     *,
     genotype: str | None = None,
-    space: str = "nasbench201",
+    space: str | None = None,
     data: str | None = None,
+    image_size: int | None = None,
     random: int = 0,
+    inherit: bool = False,
     recipe: str = "quick",
     out: str | None = None,
     settings: dict[str, Any],
@@ -36,12 +39,14 @@ def train(
     """Train what a search found, or a genotype, from scratch; with random genotypes beside it for comparison.
 
     Args:
-        run: run directory of a search; results go to RUN/train/
+        run: run directory of a search, whose space is that of the genotype; results go to RUN/train/
         genotype: a genotype in the space's notation, instead of a run
-        space: the space of the genotype; that of the run, with the fields that the search was given;
-            `package.module:function` where a network of your own was searched
+        space: the space of a genotype, nasbench201 by default; `package.module:function` where a network of your own
+            was searched
         data: a dataset; that of the search by default
-        random: how many random genotypes are trained the same way
+        image_size: bring the images to this many pixels first; as in the search by default
+        random: how many random genotypes are trained the same way, beside what a run found
+        inherit: start from the weights of the supernet, in its size
         recipe: darts, nasbench201, quick or adversarial
         out: run directory of a genotype's training
         epochs: instead of the recipe's
@@ -55,21 +60,22 @@ def train(
         seed: everything random follows from it
         device: cpu, cuda, cuda:1, mps; the best there is by default
         mixed_precision: no or bf16
+        extend: the training has been there with fewer epochs, and goes on as one of so many does from there
         progress: show a progress bar on terminals
     """
     if (run is None) == (genotype is None):
         raise ArchgradError("train: give either the run directory of a search, or --genotype with its --space")
-    network = own.network(space) if ":" in space else None
-    if genotype is not None and network is not None:
-        found = Genotype.from_json(genotype)
-        results = [comparison.train_own(network, found, data or "digits", recipe=recipe, out=out, **settings)]
-    elif genotype is not None:
-        where = spaces.get(space, **fields)
-        results = [comparison.train_genotype(where, genotype, data or "digits", recipe=recipe, out=out, **settings)]
+    settings |= {"recipe": recipe, "image_size": image_size}
+    network = own.network(space) if space and ":" in space else None
+    if genotype is not None:
+        require_absent("is for the run of a search, not for a genotype", random=random or None, inherit=inherit)
+        results = [_train_genotype(genotype, network, space, data or "digits", fields, out=out, **settings)]
     else:
         assert run is not None
+        named = space if network is None else None
+        require_absent("is for --genotype: the search says where and how", out=out, space=named)
         results = comparison.train_found(
-            run, network=network, random=random, data=data, fields=fields, recipe=recipe, **settings
+            run, network=network, random=random, inherit=inherit, data=data, fields=fields, **settings
         )
     if not World.start(settings["device"]).main:
         return
@@ -80,6 +86,15 @@ def train(
     from archgrad import report
 
     print(f"report: {report.write(run)}")
+
+
+def _train_genotype(
+    genotype: str, network: nn.Module | None, space: str | None, data: str, fields: dict[str, Any], **options: Any
+) -> TrainResult:
+    """Train a genotype of a space, or of a network of the user's own."""
+    if network is not None:
+        return comparison.train_own(network, Genotype.from_json(genotype), data, **options)
+    return comparison.train_genotype(spaces.get(space or spaces.USUAL, **fields), genotype, data, **options)
 
 
 def _compare(found: TrainResult, *others: TrainResult) -> None:

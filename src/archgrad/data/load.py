@@ -125,6 +125,11 @@ def load(
 
     Raises ArchgradError for unknown names, missing or damaged files (named), unusable labels, and downloads that fail.
     """
+    if isinstance(data, Dataset):
+        given = {"image_size": image_size, "channels": channels, "augmentation": augmentation}
+        for option, value in given.items():
+            if value is not None:
+                raise ArchgradError(f"{data.name}: {option} is for data that are loaded, and this dataset is there")
     if channels not in (None, 1, 3):
         raise ArchgradError(f"channels must be 1 or 3, got {channels}")
     if image_size is not None:

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from archgrad import landscape, tables
 from archgrad.console import print_table
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, require_whole
 from archgrad.landscape.surface import METRIC
+from archgrad.options import require_absent
 from archgrad.tables import Column
 from archgrad.tables.commands import TABLE
 
@@ -36,9 +37,8 @@ def neighbourhood(
         above: leave values out that are not above it; 10 gives the published figures
         out: write a figure, neighbours per radius over the whole space; its suffix names the format
     """
+    require_whole("landscape neighbourhood", 1, radii=radii)
     loaded = tables.load(table)
-    if radii < 1:
-        raise ArchgradError(f"landscape neighbourhood: radii must be 1 or more, got {radii}")
     if architecture is not None:
         cells = {architecture: [int(loaded.index[loaded.row(architecture)])]}
     else:
@@ -107,7 +107,7 @@ def optima(
     count: int = 10,
     top: float = 0.01,
     out: str | None = None,
-    method: str = "pca",
+    method: str | None = None,
 ) -> None:
     """Show where climbing ends, from how many architectures, and whether the best ones lie together.
 
@@ -118,8 +118,11 @@ def optima(
         count: how many optima are listed
         top: the best share of the architectures that is looked at together
         out: write a figure, a map of the space coloured by accuracy; its suffix names the format
-        method: of the map: pca at once; tsne in a minute keeps neighbours together; mds takes minutes
+        method: of the map: pca, the default, at once; tsne in a minute keeps neighbours together; mds takes minutes
     """
+    require_whole("landscape optima", 1, count=count)
+    if out is None:
+        require_absent("is that of the map, which --out names", method=method)
     loaded = tables.load(table)
     found = landscape.local_optima(loaded, metric=metric, merge=merge)
     s = found.summary()
@@ -136,7 +139,7 @@ def optima(
         f"(any two: {spread.expected_distance:.2f}), in {spread.components} pieces; a neighbour is one of them "
         f"{spread.concentration:.1f} times as often as by chance"
     )
-    _draw(out, lambda: landscape.space_map(loaded, metric=metric, method=method))
+    _draw(out, lambda: landscape.space_map(loaded, metric=metric, method=method or "pca"))
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {"neighbourhood": neighbourhood, "path": path, "optima": optima}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -13,18 +14,7 @@ class LowRankConv(nn.Conv2d):
     """A convolution with the kernel W + scale·(up·down); ``low``: the last two are trained, and not W."""
 
     def __init__(self, conv: nn.Conv2d, rank: int, alpha: float, dropout: float):
-        super().__init__(
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,  # type: ignore[arg-type]
-            conv.stride,  # type: ignore[arg-type]
-            conv.padding,  # type: ignore[arg-type]
-            conv.dilation,  # type: ignore[arg-type]
-            conv.groups,
-            conv.bias is not None,
-            conv.padding_mode,
-            device="meta",  # nothing is drawn for a weight that is replaced at once
-        )
+        super().__init__(**_settings(conv))
         self.weight, self.bias = conv.weight, conv.bias
         self.scale, self.dropout, self.low = alpha / rank, dropout, False
         rows, columns = conv.weight.flatten(1).shape
@@ -70,17 +60,12 @@ class LowRankConv(nn.Conv2d):
 
     def settled(self) -> nn.Conv2d:
         """The plain convolution that computes the same."""
-        conv = nn.Conv2d(
-            self.in_channels,
-            self.out_channels,
-            self.kernel_size,  # type: ignore[arg-type]
-            self.stride,  # type: ignore[arg-type]
-            self.padding,  # type: ignore[arg-type]
-            self.dilation,  # type: ignore[arg-type]
-            self.groups,
-            self.bias is not None,
-            self.padding_mode,
-            device="meta",
-        )
+        conv = nn.Conv2d(**_settings(self))
         conv.weight, conv.bias = nn.Parameter((self.weight + self.change).detach().clone()), self.bias
         return conv.train(self.training)
+
+
+def _settings(conv: nn.Conv2d) -> dict[str, Any]:
+    """The arguments of a convolution like this one; nothing is drawn for its weight, which is replaced at once."""
+    names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
+    return {**{name: getattr(conv, name) for name in names}, "bias": conv.bias is not None, "device": "meta"}

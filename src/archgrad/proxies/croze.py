@@ -59,9 +59,9 @@ class CRoZe(Proxy):
         """The product of every layer; one that was not called contributes nothing."""
         layers, moved = specimen.layers, tensors(specimen.network)
         before = [weight.detach().clone() for weight in moved]
-        clean = forward_backward(specimen, specimen.images, moved, layers)
+        clean = forward_backward(specimen, specimen.pixels, moved, layers)
         perturb(moved, clean.gradients, self.beta)
-        images, normalisation = specimen.images, specimen.normalisation
+        images, normalisation = specimen.pixels, specimen.normalisation
         epsilon = self.epsilon / _channels(normalisation.std, images) if normalisation else self.epsilon
         attacked = fgsm(images, image_gradient(specimen, images), epsilon, *valid_range(images, normalisation))
         robust = forward_backward(specimen, attacked, moved, layers)

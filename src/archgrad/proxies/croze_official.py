@@ -101,7 +101,7 @@ def compared(
     None for layers whose feature was not computed. ``biases``: the seed of those that the program adds. Changes the
     copy.
     """
-    network = specimen.network
+    network, clean_images = specimen.network, specimen.pixels
     remove_norm(network, keep=(Residual,))
     if biases is not None:
         add_biases(network, biases)
@@ -109,9 +109,9 @@ def compared(
     layers, moved = specimen.layers, tensors(network)
     stages, stage_of = feature_stages(network, layers, inplace_head)
     before = [weight.detach().clone() for weight in moved]
-    clean = forward_backward(specimen, specimen.images, moved, stages)
+    clean = forward_backward(specimen, clean_images, moved, stages)
     perturb(moved, clean.gradients, beta)
-    images = specimen.images.detach().requires_grad_(True)
+    images = clean_images.detach().requires_grad_(True)
     *kept, by_images = forward_backward(specimen, images, [*moved, images], {}).gradients
     attacked = (images.detach() - epsilon * by_images.sign()).clamp(0, 1)
     last = forward_backward(specimen, attacked, moved, stages)

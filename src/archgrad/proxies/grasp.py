@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from archgrad.errors import ArchgradError, reason
 from archgrad.proxies.proxy import Proxy
 from archgrad.proxies.specimen import Specimen
 
@@ -36,5 +37,8 @@ class GraSP(Proxy):
         gradients = specimen.derivatives(specimen.loss(), create_graph=True)
         # g · g' with a constant copy g': its derivative is Hg.
         terms = [(g * g.detach()).sum() for _, g in gradients.values()]
-        along = specimen.derivatives(sum(terms[1:], terms[0]))
+        try:
+            along = specimen.derivatives(sum(terms[1:], terms[0]))
+        except RuntimeError as error:
+            raise ArchgradError(f"grasp: the network has no second derivatives: {reason(error)}") from None
         return {layer: -(weight * hg).sum() for layer, (weight, hg) in along.items()}

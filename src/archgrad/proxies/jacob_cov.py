@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -33,5 +34,7 @@ class JacobianCovariance(Proxy):
 
     def examine(self, specimen: Specimen) -> float:
         """The whole network's score."""
+        if not specimen.jacobians.rows.isfinite().all():
+            return math.nan
         eigenvalues = torch.linalg.eigvalsh(correlation(specimen.jacobians.rows)) + self.k
         return -float((eigenvalues.log() + 1 / eigenvalues).sum())

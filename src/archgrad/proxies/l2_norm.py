@@ -30,4 +30,4 @@ class L2Norm(Proxy):
 
     def examine(self, specimen: Specimen) -> dict[str, Tensor]:
         """The norm of every layer's weight."""
-        return {name: layer.weight.norm() for name, layer in specimen.layers.items()}
+        return {name: weight.norm() for name, weight in specimen.weights.items()}

@@ -20,9 +20,10 @@ class Parameters(Proxy):
 
     def examine(self, specimen: Specimen) -> Measurement:
         """The number, and that of every module that has parameters of its own."""
+        network = specimen.network if specimen.genotype else specimen.original  # as it is, weight_norm and all
         layers = {
             name: float(sum(parameter.numel() for parameter in own))
-            for name, module in specimen.network.named_modules()
+            for name, module in network.named_modules()
             if (own := list(module.parameters(recurse=False)))
         }
-        return Measurement(float(sum(p.numel() for p in specimen.network.parameters())), layers)
+        return Measurement(float(sum(p.numel() for p in network.parameters())), layers)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from archgrad.data.augmentation import Normalisation
 from archgrad.data.batches import Batch
+from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
 from archgrad.proxies.specimen import Specimen
 from archgrad.tasks import Classification, Task
@@ -104,10 +105,17 @@ def measure(
 ) -> dict[str, Measurement]:
     """Every proxy's measurement; proxies that need the same pass share it, with the results that each gives alone."""
     specimen = Specimen(network, batch, genotype, normalisation, task or Classification())
-    return {
-        name: _measurement(replace(specimen, dtype=proxy.dtype, executor=proxy.executor).examined(proxy.examine))
-        for name, proxy in proxies.items()
-    }
+    found = {}
+    for name, proxy in proxies.items():
+        try:
+            seen = replace(specimen, dtype=proxy.dtype, executor=proxy.executor)
+            found[name] = _measurement(seen.examined(proxy.examine))
+        except ArchgradError as error:
+            text = str(error)
+            raise ArchgradError(
+                f"{name}: {text.removeprefix('proxy: ')}" if name and name not in text else text
+            ) from None
+    return found
 
 
 def _measurement(found: Found) -> Measurement:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -12,14 +11,16 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.parameter import is_lazy
 
 from archgrad.data.augmentation import Normalisation
 from archgrad.data.batches import Batch
 from archgrad.derivatives import derivatives
 from archgrad.engine import forced
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, reason
 from archgrad.genotype import Genotype
-from archgrad.proxies.layers import Layer, weighted
+from archgrad.proxies.layers import Layer, copied, merge_parametrisations, weighted
 from archgrad.randomness import isolated
 from archgrad.supernet import Supernet
 from archgrad.tasks import Classification, Task, widened
@@ -58,10 +59,15 @@ class Specimen:
         batch: Any = self.batch
         if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(t, Tensor) for t in batch)):
             raise ArchgradError("proxy: the batch must be a pair of tensors (images, labels)")
+        if any(is_lazy(parameter) for parameter in self.original.parameters()):
+            raise ArchgradError("proxy: the network has weights without a shape yet: call it once before")
 
     @cached_property
     def network(self) -> nn.Module:
-        """A private copy in training mode, whose parameters all take gradients; a formula may change it at will."""
+        """A private copy in training mode, whose parameters all take gradients; a formula may change it at will.
+
+        Weights that the original computes from others, as weight_norm does, are plain ones in it.
+        """
         return private_copy(self.original, self.genotype, self.dtype)
 
     @cached_property
@@ -70,6 +76,13 @@ class Specimen:
         images: Tensor = self.batch[0].detach()
         weight = next(self.network.parameters(), images)
         return images.to(weight.device, weight.dtype if images.is_floating_point() else images.dtype)
+
+    @property
+    def pixels(self) -> Float[Tensor, "batch ..."]:
+        """The images, which must be real numbers: what moves them, or asks for gradients by them, refuses tokens."""
+        if not self.images.is_floating_point():
+            raise ArchgradError(f"proxy: it needs inputs of real numbers, got {self.images.dtype}")
+        return self.images
 
     @cached_property
     def targets(self) -> Tensor:
@@ -93,13 +106,34 @@ class Specimen:
 
     @property
     def layers(self) -> dict[str, Layer]:
-        """The convolutions and linear layers of the copy, by name."""
-        return weighted(self.network)
+        """The convolutions and linear layers of the copy, by name; a network without any is refused."""
+        found = weighted(self.network)
+        if not found:
+            raise ArchgradError("proxy: it looks at convolutions and linear layers, of which the network has none")
+        return found
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights of the layers by their names; one that several share is that of the first, and counts once."""
+        first = {id(layer.weight): name for name, layer in reversed(self.layers.items())}
+        return {name: layer.weight for name, layer in self.layers.items() if first[id(layer.weight)] == name}
 
     def logits(self, images: Float[Tensor, "batch ..."] | None = None) -> Float[Tensor, "batch classes"]:
         """What the copy returns; of several outputs the first, since the others are auxiliary heads."""
-        output = self.network(self.images if images is None else images)
-        found: Tensor = output[0] if isinstance(output, tuple | list) else output
+        given = self.images if images is None else images
+        try:
+            output = self.network(given)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise ArchgradError(
+                f"proxy: the network cannot take inputs of shape {list(given.shape)}: {reason(error)}"
+            ) from None
+        found: Tensor = output[0] if isinstance(output, tuple | list) and output else output
+        if not isinstance(found, Tensor):
+            raise ArchgradError(f"proxy: the network must return a tensor, got {type(found).__name__}")
+        if torch.is_grad_enabled() and not found.requires_grad and next(self.network.parameters(), None) is not None:
+            raise ArchgradError(
+                "proxy: the network's outputs have no gradients by its weights: it turns them off itself"
+            )
         return widened(found)
 
     def loss(self, images: Float[Tensor, "batch ..."] | None = None) -> Float[Tensor, ""]:
@@ -115,7 +149,7 @@ class Specimen:
         self, value: Float[Tensor, ""], create_graph: bool = False
     ) -> dict[str, tuple[Float[Tensor, ...], Float[Tensor, ...]]]:
         """For every layer its weight, detached, and the derivative of a scalar by it."""
-        weights = {name: layer.weight for name, layer in self.layers.items()}
+        weights = self.weights
         found = derivatives(value, list(weights.values()), create_graph=create_graph)
         return {name: (weight.detach(), d) for (name, weight), d in zip(weights.items(), found, strict=True)}
 
@@ -132,7 +166,8 @@ class Specimen:
     def examined(self, examine: Callable[Concatenate[Specimen, P], T], *settings: P.args, **named: P.kwargs) -> T:
         """What ``examine`` finds in a fresh copy, with gradients on and random numbers of its own."""
         computed = forced(self.executor) if self.executor else nullcontext()
-        with torch.inference_mode(False), torch.enable_grad(), computed, isolated(0, "proxy"):
+        twice = sdpa_kernel(SDPBackend.MATH)  # attention of which there are second derivatives
+        with torch.inference_mode(False), torch.enable_grad(), computed, twice, isolated(0, "proxy"):
             return examine(replace(self), *settings, **named)
 
     def once(self, examine: Callable[Concatenate[Specimen, P], T], *settings: P.args, **named: P.kwargs) -> T:
@@ -153,7 +188,8 @@ def private_copy(network: nn.Module, genotype: Genotype | None = None, dtype: to
     elif genotype is not None:
         raise ArchgradError(f"proxy: a genotype names a path of a supernet, but {type(network).__name__} is settled")
     else:
-        twin = copy.deepcopy(network)
+        twin = copied(network)
+    merge_parametrisations(twin)
     dtypes = {p.dtype for p in twin.parameters() if p.is_floating_point()}
     if dtype is None and dtypes & {torch.float16, torch.bfloat16}:
         dtype = torch.float32
@@ -168,7 +204,7 @@ def _gradients(specimen: Specimen) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def _jacobians(specimen: Specimen) -> Jacobians:
-    images = specimen.images.requires_grad_(True)
+    images = specimen.pixels.requires_grad_(True)
     output = specimen.logits(images)
     (found,) = derivatives(output.sum(), [images])
     return Jacobians(found.flatten(1).double(), output.shape[1])

@@ -51,5 +51,5 @@ class SynFlow(Proxy):
         if self.biases:
             add_biases(specimen.network, self.seed)
         absolute(specimen.network)
-        flow = specimen.logits(torch.ones_like(specimen.images[:1])).sum()
+        flow = specimen.logits(torch.ones_like(specimen.pixels[:1])).sum()
         return {layer: (weight * by).abs().sum() for layer, (weight, by) in specimen.derivatives(flow).items()}

@@ -14,6 +14,8 @@ from archgrad.proxies.proxy import Proxy
 from archgrad.proxies.specimen import Specimen
 from archgrad.randomness import generator
 
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+
 
 @dataclass(frozen=True)
 class Zen(Proxy):
@@ -56,16 +58,18 @@ class Zen(Proxy):
         def normal(like: Tensor) -> Tensor:
             return torch.randn(like.shape, generator=draw, dtype=torch.float32).to(like)
 
-        for layer in specimen.layers.values():
+        layers, images = specimen.layers, specimen.pixels
+        _require_drawn(specimen.network)
+        for layer in layers.values():
             layer.weight.copy_(normal(layer.weight))
             if layer.bias is not None:
                 layer.bias.zero_()
         for module in specimen.network.modules():
-            if isinstance(module, Norm):
+            if isinstance(module, NORMS):
                 module.reset_parameters()
         sums: dict[str, Tensor] = {}
         for _ in range(self.repeats):
-            x, noise = normal(specimen.images), normal(specimen.images)
+            x, noise = normal(images), normal(images)
             clean, deviations = _features(specimen, x)
             moved, _ = _features(specimen, x + self.alpha * noise)
             if self.variance == "running":
@@ -74,6 +78,19 @@ class Zen(Proxy):
             terms = {**deviations, "": distance.mean().log()}
             sums = {name: sums.get(name, 0.0) + term for name, term in terms.items()}
         return {name: total / self.repeats for name, total in sums.items()}
+
+
+def _require_drawn(network: nn.Module) -> None:
+    """Refuse networks with weights that would stay what they are: the score is that of Gaussian ones."""
+    for name, module in network.named_modules():
+        if isinstance(module, (nn.modules.conv._ConvNd, nn.Linear, *NORMS)):
+            continue
+        for weight, tensor in module.named_parameters(recurse=False):
+            if tensor.dim() > 1:
+                what = f"{name}.{weight}".lstrip(".")
+                raise ArchgradError(
+                    f"zen: it draws the weights of convolutions and linear layers, and {what} is neither"
+                )
 
 
 def _running(norm: nn.Module) -> Tensor:
@@ -95,7 +112,7 @@ def _features(specimen: Specimen, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]
         if name in norms:
             deviations[name] = 0.5 * read.var([0, *range(2, read.ndim)], correction=0).mean().log()
         else:
-            pooled.append(read)
+            pooled.append(read.clone())  # what works in place may come behind
 
     with watched({**norms, **dict(pools[-1:])}, look):
         output = specimen.logits(x)

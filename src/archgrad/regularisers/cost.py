@@ -20,7 +20,7 @@ from archgrad.devices import placed
 from archgrad.engine import Cell
 from archgrad.engine.candidates import candidates
 from archgrad.engine.trace import INPUTS, counted, without_data
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, reason
 from archgrad.formulas.settling import inclusion, selectable
 from archgrad.genotype import Group
 from archgrad.mixture import Mixture
@@ -189,8 +189,7 @@ def _trace(supernet: Supernet, shape: tuple[int, ...] | None) -> _Traced:
         with counted() as so_far:
             twin(x, twin.uniform())
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ArchgradError(f"Cost: the network cannot take an input of shape {list(x.shape[1:])}: {reason}") from None
+        raise ArchgradError(f"the network cannot take an input of shape {list(x.shape[1:])}: {reason(error)}") from None
     tables = [
         {name: torch.zeros(supernet.sites[name], *group.mask.shape).double() for name, group in supernet.groups.items()}
         for _ in range(2)

@@ -43,8 +43,8 @@ class Dirichlet(Relaxation):
         concentration = concentrations(alpha).where(exists, 1.0)  # no draw depends on an alpha that stands for nothing
         concentration = concentration.expand(now.sites if self.per == "site" else 1, -1, -1)
         # Independent Gamma numbers, normalised, are Dirichlet: masking before the normalisation removes a candidate.
-        # Without torch's look at the arguments, which waits for the device.
-        ones = torch.ones_like(concentration)
-        gamma: Tensor = torch.distributions.Gamma(concentration, ones, validate_args=False).rsample()
+        # Not validated: that waits for the device, and a search that diverges is told so by its loop.
+        rate = torch.ones_like(concentration)
+        gamma: Tensor = torch.distributions.Gamma(concentration, rate, validate_args=False).rsample()
         gamma = gamma.clamp_min(torch.finfo(gamma.dtype).tiny) * exists
         return gamma / gamma.sum(-1, keepdim=True)

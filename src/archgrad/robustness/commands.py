@@ -25,6 +25,7 @@ def robustness(
     run: str,
     *,
     data: str | None = None,
+    image_size: int | None = None,
     attacks: str = "fgsm,pgd",
     epsilons: str = "1,2,4,8",
     corruptions: str = "all",
@@ -40,6 +41,7 @@ def robustness(
         run: run directory of a training, or of a search whose found network has been trained; robustness.json and
             the figures go to the directory of the training, and into the report of its search
         data: a dataset; that of the training by default
+        image_size: bring the images to this many pixels first; as in the training by default
         attacks: fgsm, pgd (20 steps), pgd-K, spsa, and with the extra `robust` autoattack, carlini_wagner, deepfool;
             separated by commas, or none
         epsilons: L∞ radii in 1/255, separated by commas
@@ -56,7 +58,7 @@ def robustness(
     directory = _training(Path(run))
     found = measure(
         network,
-        comparison.dataset_of(directory) if data is None else data,
+        comparison.dataset_of(directory, data, image_size),
         chosen,
         radii,
         corruptions=wanted,

@@ -23,6 +23,7 @@ from archgrad.data.dataset import shape_text
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, unknown
 from archgrad.evaluation import load_shared, require_fitting
+from archgrad.nested import any_nan, called
 from archgrad.randomness import generator
 from archgrad.robustness.corruptions import CORRUPTIONS, GROUPS, SEVERITIES, corrupt
 
@@ -191,7 +192,7 @@ class _Measure:
         self.normalised = Batches(subset, batch_size, device=device)
         self.pixels = Batches(replace(subset, normalisation=None), batch_size, device=device)
         self.count = len(subset)
-        self.right = [self._right(x, y) for x, y in self.normalised.epoch()]
+        self.right = [self._answers(x, y, "test images") for x, y in self.normalised.epoch()]
         self.clean = self._share(self.right)
 
     def attacked(self, attack: Attack, radii: tuple[float, ...]) -> Attacked:
@@ -221,7 +222,8 @@ class _Measure:
         right = []
         for number, (pixels, y) in enumerate(self.pixels.epoch()):
             x = corrupt(pixels, name, severity, generator(self.seed, "corruption", name, number))
-            right.append(self._right(x if self.normalisation is None else self.normalisation(x), y))
+            x = x if self.normalisation is None else self.normalisation(x)
+            right.append(self._answers(x, y, f"images with {name} of severity {severity}"))
         return self._share(right)
 
     def _attackable(self, attack: Attack) -> Iterable[tuple[Tensor, Tensor, torch.Generator]]:
@@ -230,7 +232,16 @@ class _Measure:
             if bool((some := right > 0).any()):
                 yield x[some], y[some], generator(self.seed, "attack", attack.label, number)
 
+    @torch.no_grad()
+    def _answers(self, x: Tensor, y: Tensor, kind: str) -> Tensor:
+        """Which answers are right; refused where they are no numbers. ``kind``: of the images."""
+        outputs = called(self.victim.network, x)
+        if any_nan(outputs):
+            raise ArchgradError(f"robustness: the network's outputs are NaN for {kind}, which is no answer")
+        return self.victim.task.correct(outputs, y)
+
     def _right(self, x: Tensor, y: Tensor) -> Tensor:
+        """Which answers survive an attack: outputs that have become NaN are wrong."""
         return self.victim.correct(x, y)
 
     def _share(self, right: list[Tensor]) -> float:

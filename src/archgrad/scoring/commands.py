@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table as Rich
 
 from archgrad import spaces, tables
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, require_whole
 from archgrad.figures.files import save
 from archgrad.genotype import Genotype
-from archgrad.options import gathers, options_of
+from archgrad.options import gathers, options_of, require_absent
 from archgrad.proxies import library
 from archgrad.runs import default_directory
 from archgrad.scoring import scores as scoring
@@ -73,13 +73,13 @@ def correlate(
     *,
     proxies: str = "all",
     table: str = "nasbench201-robustness",
-    sample: int = 500,
-    data: str = "cifar10",
+    sample: int | None = None,
+    data: str | None = None,
     scores: str | None = None,
     dataset: str = "cifar10",
     out: str = "correlation",
     bootstrap: int = 500,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     seed: int = 0,
     unreached: bool = False,
     progress: bool = True,
@@ -90,26 +90,30 @@ def correlate(
     Args:
         proxies: proxies, separated by commas, or all; parameters and FLOPs are always among them
         table: nasbench201-robustness, nasbench201-adversarial, or the name or path of any table
-        sample: how many architectures are scored
-        data: the images that the proxies see
+        sample: how many architectures are scored, 500 by default
+        data: the images that the proxies see, cifar10 by default
         scores: a file that `archgrad score` has written, instead of scoring
         dataset: the data set of the table: cifar10, cifar100 or in16
         out: directory of scores.parquet, correlation.csv and correlation.png
         bootstrap: samples for the 95 % intervals
-        batch_size: images that the proxies see
+        batch_size: images that the proxies see, 8 by default
         seed: everything random follows from it
         unreached: networks have operations that reach no output, too, as those of published tables have
         progress: show a progress bar on terminals
     """
+    if scores is not None:
+        why = "is for scoring, and --scores holds scores that are there"
+        require_absent(why, sample=sample, data=data, batch_size=batch_size, unreached=unreached, **fields)
+    require_whole("correlate", 1, bootstrap=bootstrap, **({} if sample is None else {"sample": sample}))
     measured = load_table(table)
     directory = Path(out)
     if scores is None:
         scored = scoring.score(
             replace(measured.space, **fields),
             proxies,
-            data,
-            architectures=_sample(measured, sample, seed),
-            batch_size=batch_size,
+            data or "cifar10",
+            architectures=_sample(measured, sample or 500, seed),
+            batch_size=batch_size or 8,
             seed=seed,
             unreached=unreached,
             out=_made(directory) / "scores.parquet",
@@ -127,7 +131,7 @@ def correlate(
     print(f"{study.cells:,} cells; all targets: {file}   figure: {picture}")
 
 
-@gathers(settings=options_of(searching.search, leaving_out=("strategy", "supernet", "out", "resume")))
+@gathers(settings=options_of(searching.search, leaving_out=("strategy", "supernet", "out", "numbered", "resume")))
 def search(
     *,
     method: str = "croze",
@@ -143,7 +147,8 @@ def search(
         method: PROXY or PROXY:STRATEGY, with strategies move, evolution, random; PROXY+PROXY:pareto for a front
         space: a space (see `archgrad list spaces`)
         data: a dataset (see `archgrad list datasets`), or the path of an image folder or of Parquet files
-        out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default; an interrupted run there is continued exactly
+        out: run directory; `runs/SPACE-METHOD-DATA-SEED` by default, with a number behind it where another run is
+            there; an interrupted run of the same settings is continued exactly
         budget: how many architectures are scored
         image_size: bring the images to this many pixels first
         batch_size: images that the proxies see
@@ -152,20 +157,23 @@ def search(
         max_flops: architectures with more multiply-accumulates are not scored
         unreadable: refuse images that cannot be read, or skip them
         changed: refuse to continue a run with other data or another network, or accept them
+        extend: the search has been there with a smaller budget, and goes on to this one
         progress: show a progress bar on terminals
     """
     proxies, strategy = parse_method(method)
     directory = Path(out) if out else default_directory(space, method, data, settings["seed"])
     where = spaces.get(space, **fields)
-    result = searching.search(where, proxies, data, strategy=strategy, out=directory, **settings)
+    numbered = out is None and not settings["extend"]
+    result = searching.search(where, proxies, data, strategy=strategy, out=directory, numbered=numbered, **settings)
     from archgrad import report
 
-    page = report.write(directory)
+    assert result.directory is not None
+    page = report.write(result.directory)
     print(result.genotype)
     shown = ", ".join(f"{name} {value:.5g}" for name, value in result.scores.items())
     front = f"; {len(result.front)} on the Pareto front" if strategy == "pareto" else ""
     print(f"{shown}: best of {len(result.scored)} scored{front}")
-    print(f"run: {directory}   report: {page}")
+    print(f"run: {result.directory}   report: {page}")
 
 
 def is_method(method: str) -> bool:

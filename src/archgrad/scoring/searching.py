@@ -60,8 +60,10 @@ def search(
     supernet: Supernet | None = None,
     out: Path | str | None = None,
     unreadable: str = "refuse",
+    numbered: bool = False,
     resume: bool = True,
     changed: str = "refuse",
+    extend: bool = False,
     progress: bool = True,
 ) -> ProxySearchResult:
     """Search the architecture with the highest score of a proxy among ``budget`` that are scored.
@@ -71,7 +73,9 @@ def search(
     ``strategy``: move, evolution, random or pareto, or a `Strategy`. ``max_parameters``, ``max_flops``: architectures
     above are not scored; both are those of the network by formula. ``supernet``: score its paths, with its weights.
     ``unreadable``: as `archgrad.data.load`. ``out``: run directory; a search that was interrupted there is continued
-    exactly, with the same images and supernet, unless ``changed`` is ``"accept"``. None writes nothing.
+    exactly, with the same images and supernet, unless ``changed`` is ``"accept"``. None writes nothing. ``numbered``:
+    where another run is there, the directory with the next number is taken. ``extend``: the search there had a smaller
+    budget, and goes on to this one.
     """
     require_way(changed)
     chosen = strategies.get(strategy) if isinstance(strategy, str) else strategy
@@ -95,11 +99,23 @@ def search(
         "max_flops": max_flops,
         "supernet": supernet is not None,
     }
-    run = Run.start(out, config, resume) if out is not None else None
+    run = _started(out, config, resume, extend, numbered)
     with run or nullcontext():
         if run:
             run.bind(scorer.identity(), changed == "accept")
         return _Search(scorer, chosen, run, {"parameters": max_parameters, "flops": max_flops}).go(budget, progress)
+
+
+def _started(
+    out: Path | str | None, config: Mapping[str, Any], resume: bool, extend: bool, numbered: bool
+) -> Run | None:
+    if out is None:
+        if extend:
+            raise ArchgradError("search: extend needs the run directory that is to be extended")
+        return None
+    run = Run.start(out, config, resume, longer=("budget",) if extend else (), numbered=numbered)
+    run.extended()
+    return run
 
 
 class _Search:

@@ -37,6 +37,10 @@ SPACES: dict[str, Callable[..., Space]] = {
 """The spaces by name; the docstring of each says what it is."""
 
 
+USUAL = "nasbench201"
+"""Where none is named."""
+
+
 def get(name: str, **fields: Any) -> Space:
     """The space of that name; ``fields``: its sizes, ``channels`` and ``cells``, and all its other fields."""
     if name not in SPACES:
@@ -72,6 +76,7 @@ def recorded(config: Mapping[str, Any], **fields: Any) -> Space:
 
 __all__ = [
     "SPACES",
+    "USUAL",
     "Darts",
     "NASBench1Shot1",
     "NASBench201",

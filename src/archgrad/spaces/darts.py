@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from archgrad import operations
+from archgrad import notation, operations
 from archgrad.engine import Cell, SettledCell, Standard
 from archgrad.engine.graph import reached
-from archgrad.errors import ArchgradError, require_whole, unknown
-from archgrad.foreign.plain import json_object
+from archgrad.errors import ArchgradError, require_whole, shown, unknown
 from archgrad.genotype import Edge, Genotype, Group, Kept
 from archgrad.operations import cost
 from archgrad.operations.cost import Complexity, extent
@@ -35,9 +33,9 @@ OPERATIONS = (
 )
 GROUPS = ("normal", "reduce")
 STEM_MULTIPLIER = 3
+MOST_STEPS = 50
+"""The most nodes of a cell."""
 INPUTS = 2
-LONGEST = 100
-"""The most nodes of a cell, and the most numbers of a range in a genotype's text."""
 AUXILIARY = "auxiliary_skip"
 
 
@@ -215,16 +213,13 @@ class Darts(Space):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_whole(self.name, 1, MOST_STEPS, steps=self.steps)
+        require_whole(self.name, 1, self.steps, multiplier=self.multiplier)
         if self.stem not in STEMS:
             raise unknown("stem", self.stem, STEMS)
         for name in self.candidates:
             if name not in operations.OPERATIONS:
                 raise unknown("operation", name, operations.OPERATIONS)
-        require_whole("darts", 1, steps=self.steps, multiplier=self.multiplier)
-        if self.steps > LONGEST:
-            raise ArchgradError(f"darts: steps must be {LONGEST} or less, got {self.steps:,}")
-        if not 1 <= self.multiplier <= self.steps:
-            raise ArchgradError(f"darts: multiplier must be between 1 and steps={self.steps}, got {self.multiplier}")
         for kind in self.kinds:
             if kind not in GROUPS:
                 raise unknown("kind of cell", kind, GROUPS)
@@ -389,91 +384,46 @@ class Darts(Space):
             shown.append(f"{name}={pairs!r}, {name}_concat={outputs}")
         return f"Genotype({', '.join(shown)})"
 
-    def parse(self, text: str) -> Genotype:
-        """From ``Genotype(normal=[('op', input), …], …)``, the same as JSON, or archgrad's JSON."""
-        if text.lstrip().startswith("{"):
-            fields = json_object(text, "darts")
-            return super().parse(text) if "choices" in fields else self._from_fields(fields)
-        return self._parse(text.strip())
-
     def _parse(self, text: str) -> Genotype:
-        try:
-            call = ast.parse(text).body[-1].value  # type: ignore[attr-defined]
-            fields = {keyword.arg: _plain(keyword.value) for keyword in call.keywords}
-        except (
-            SyntaxError,
-            LookupError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            ArithmeticError,
-            RecursionError,
-            MemoryError,
-        ):
+        """From ``Genotype(normal=[('op', input), …], normal_concat=range(2, 6), …)`` and what says the same."""
+        found = notation.cells(notation.read(text), self.kinds, INPUTS)
+        if found is None:
             raise ArchgradError(
-                f"darts: {_short(text)} is not of the form "
+                f"darts: {shown(text)} is not of the form "
                 "Genotype(normal=[('op', input), …], normal_concat=range(2, 6), …)"
-            ) from None
-        return self._from_fields(fields)
-
-    def _from_fields(self, fields: dict[Any, Any]) -> Genotype:
-        known = {key for name in self.kinds for key in (name, f"{name}_concat")}
-        choices: dict[str, Kept] = {}
-        for name in self.kinds:
-            if name not in fields:
-                raise ArchgradError(f"darts: the genotype lacks {name!r}; it has {sorted(map(str, fields))}")
-            choices[name] = self._kept(name, fields[name])
-            outputs = fields.get(f"{name}_concat", self.outputs)
-            if not isinstance(outputs, Iterable) or sorted(map(repr, outputs)) != sorted(map(repr, self.outputs)):
-                shown = list(outputs) if isinstance(outputs, range) else outputs
-                raise ArchgradError(
-                    f"darts: {name}_concat is {shown!r}, but cells of this space concatenate {list(self.outputs)}"
-                )
-        if extra := sorted(map(str, set(fields) - known)):
-            raise unknown("field of a DARTS genotype", extra[0], known)
-        return Genotype.of(choices, self.name)
-
-    def _kept(self, name: str, pairs: Any) -> Kept:
-        group = self.groups[name]
-        if not isinstance(pairs, list | tuple) or len(pairs) != 2 * self.steps:
-            count = len(pairs) if isinstance(pairs, list | tuple) else type(pairs).__name__
-            raise ArchgradError(
-                f"darts: {name} needs {2 * self.steps} pairs (operation, input), two per node, got {count}"
             )
+        for kind in self.kinds:
+            if kind not in found:
+                raise ArchgradError(f"darts: the genotype lacks {kind!r}; it has {sorted(found)}")
+        if extra := sorted(set(found) - set(self.kinds)):
+            raise unknown("cell of a DARTS genotype", extra[0], self.kinds)
+        return Genotype.of({kind: self._kept(kind, found[kind]) for kind in self.kinds}, self.name)
+
+    def _kept(self, kind: str, cell: notation.Nodes) -> Kept:
+        group, targets = self.groups[kind], list(self.groups[kind].incoming)
+        if cell.concat is not None and sorted(cell.concat) != list(self.outputs):
+            raise ArchgradError(
+                f"darts: {kind}_concat is {shown(cell.concat)}, but cells of this space concatenate "
+                f"{list(self.outputs)}"
+            )
+        if len(cell.nodes) != len(targets):
+            raise ArchgradError(f"darts: {kind} needs {len(targets)} nodes, got {len(cell.nodes)}")
         kept: list[list[str]] = [[] for _ in group.edges]
-        for place, pair in enumerate(pairs):
-            target = INPUTS + place // 2
-            try:
-                candidate, source = pair
-                edge = next(e for e in group.incoming[target] if group.edges[e].source == source)
-            except (ValueError, TypeError):
-                raise ArchgradError(f"darts: {name}[{place}] must be a pair (operation, input), got {pair!r}") from None
-            except StopIteration:
-                raise ArchgradError(
-                    f"darts: {name}[{place}] reads state {source!r}, but node {target} can read 0 to {target - 1}"
-                ) from None
-            if candidate not in group.selectable(edge):
-                raise unknown(f"operation at {name}[{place}]", candidate, group.selectable(edge))
-            if kept[edge]:
-                raise ArchgradError(f"darts: {name}[{place}] reads state {source} a second time for node {target}")
-            kept[edge].append(candidate)
+        for target, pairs in zip(targets, cell.nodes, strict=True):
+            for operation, source in pairs:
+                edge = next((e for e in group.incoming[target] if group.edges[e].source == source), None)
+                if edge is None:
+                    raise ArchgradError(
+                        f"darts: node {target} of {kind} reads state {source}, but it can read 0 to {target - 1}"
+                    )
+                candidate = notation.candidate(operation, group.selectable(edge))
+                if candidate not in group.selectable(edge):
+                    raise unknown(f"operation at node {target} of {kind}", operation, group.selectable(edge))
+                if kept[edge]:
+                    raise ArchgradError(f"darts: node {target} of {kind} reads state {source} a second time")
+                kept[edge].append(candidate)
         return tuple(map(tuple, kept))
-
-
-def _plain(node: ast.expr) -> Any:
-    """A literal, or ``range(a, b)`` and ``list(range(a, b))``, without evaluating anything."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("range", "list"):
-        arguments = [_plain(a) for a in node.args]
-        made = range(*arguments) if node.func.id == "range" else arguments[0]
-        if isinstance(made, range) and made[LONGEST:]:
-            raise ValueError(f"a range of more than {LONGEST} numbers")
-        return made if node.func.id == "range" else list(made)
-    return ast.literal_eval(node)
 
 
 def _with_drop_path(operation: nn.Module) -> nn.Module:
     return operation if isinstance(operation, nn.Identity) else nn.Sequential(operation, operations.DropPath())
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")

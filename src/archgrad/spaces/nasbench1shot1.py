@@ -10,11 +10,10 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from archgrad import operations
+from archgrad import notation, operations
 from archgrad.choice import InputChoice, Site
 from archgrad.engine import Cell
-from archgrad.errors import ArchgradError, unknown
-from archgrad.foreign.plain import json_object
+from archgrad.errors import ArchgradError, shown, unknown
 from archgrad.genotype import Edge, Genotype, Group, Kept
 from archgrad.operations.cost import Complexity
 from archgrad.spaces.nasbench101 import (
@@ -240,22 +239,14 @@ class NASBench1Shot1(Space):
         labels = [*self._operations(genotype), OUTPUT]
         return "|".join(f"{op}~{','.join(map(str, of))}" for op, of in zip(labels, parents, strict=True))
 
-    def parse(self, text: str) -> Genotype:
-        """From this space's notation, JSON, or a NAS-Bench-101 cell ``{"matrix": [[…], …], "ops": [...]}``."""
-        if text.lstrip().startswith("{") and '"matrix"' in text:
-            try:
-                data = json_object(text, self.name)
-                matrix, ops = data["matrix"], data["ops"]
-            except (ArchgradError, KeyError):
-                raise ArchgradError(f'{self.name}: a NAS-Bench-101 cell is {{"matrix": […], "ops": […]}}') from None
-            return self.from_nasbench101(matrix, ops)
-        return super().parse(text)
-
     def _parse(self, text: str) -> Genotype:
+        """From this space's notation, or a NAS-Bench-101 cell ``{"matrix": [[…], …], "ops": [...]}``."""
+        if (cell := notation.matrix(notation.read(text))) is not None:
+            return self.from_nasbench101(*cell)
         entries = text.split("|")
         if len(entries) != self.blocks + 1:
             raise ArchgradError(
-                f"{self.name}: {text!r} needs {self.blocks} blocks 'operation~parents' and 'output~parents', "
+                f"{self.name}: {shown(text)} needs {self.blocks} blocks 'operation~parents' and 'output~parents', "
                 f"separated by '|', got {len(entries)} entries"
             )
         ops, parents = [], []

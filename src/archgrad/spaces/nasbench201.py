@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from archgrad import operations
+from archgrad import notation, operations
 from archgrad.engine import Cell, SettledCell, Standard
 from archgrad.engine.graph import reached
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import ArchgradError, shown, unknown
 from archgrad.genotype import Edge, Genotype, Group
 from archgrad.operations import cost
 from archgrad.operations.cost import Complexity, extent
@@ -107,14 +107,20 @@ class NASBench201(Space):
     def _parse(self, text: str) -> Genotype:
         if re.fullmatch(r"[0-9]+", text):
             if not re.fullmatch(r"[0-4]{6}", text):
-                raise ArchgradError(f"nasbench201: {text!r} must be six digits from 0 to 4, one operation per edge")
+                raise ArchgradError(
+                    f"nasbench201: {shown(text)} must be six digits from 0 to 4, one operation per edge"
+                )
             return Genotype.of({GROUP: [[OPERATIONS[int(digit)]] for digit in text]}, self.name)
+        if "~" not in text and (edges := notation.edges(notation.read(text))) is not None:
+            return self._of(edges)
+        text = notation.inside(text)
         nodes = text.split("+")
         if len(nodes) != 3:
             raise ArchgradError(
-                f"nasbench201: {text!r} is neither six digits nor three nodes '|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'"
+                f"nasbench201: {shown(text)} is neither six digits nor three nodes "
+                "'|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'"
             )
-        kept = []
+        found: dict[tuple[int, int], str] = {}
         for number, node in enumerate(nodes, start=1):
             entries = node.strip().strip("|").split("|")
             if len(entries) != number:
@@ -123,10 +129,21 @@ class NASBench201(Space):
                 name, _, state = entry.partition("~")
                 if state != str(source):
                     raise ArchgradError(f"nasbench201: {entry!r} in {text!r} should end with '~{source}'")
-                if name not in OPERATIONS:
-                    raise unknown("operation", name, OPERATIONS)
-                kept.append([name])
-        return Genotype.of({GROUP: kept}, self.name)
+                found[source, number] = name
+        return self._of(found)
+
+    def _of(self, edges: Mapping[tuple[int, int], str]) -> Genotype:
+        """The genotype with an operation on every edge (source, target)."""
+        for pair in PAIRS:
+            if pair not in edges:
+                raise ArchgradError(f"nasbench201: nothing is said about the edge {pair[0]}→{pair[1]}")
+        if extra := sorted(set(edges) - set(PAIRS)):
+            raise ArchgradError(f"nasbench201: there is no edge {extra[0][0]}→{extra[0][1]}")
+        names = [notation.candidate(edges[pair], OPERATIONS) for pair in PAIRS]
+        for name in names:
+            if name not in OPERATIONS:
+                raise unknown("operation", name, OPERATIONS)
+        return Genotype.of({GROUP: [[name] for name in names]}, self.name)
 
     def format(self, genotype: Genotype) -> str:
         """``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""

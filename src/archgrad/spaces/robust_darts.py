@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import require_whole, unknown
 from archgrad.genotype import Edge, Group
 from archgrad.spaces.darts import GROUPS, INPUTS, Darts
 
@@ -54,8 +54,7 @@ class RobustDarts(Darts):
     def __post_init__(self) -> None:
         if self.subspace not in SUBSPACES:
             raise unknown("subspace of robust_darts", self.subspace, SUBSPACES)
-        if not 1 <= self.steps <= 4:
-            raise ArchgradError(f"robust_darts: steps must be 1 to 4, for which sets are published, got {self.steps}")
+        require_whole("robust_darts", 1, 4, steps=self.steps)  # for which sets are published
         sets = [names for of_edges in SUBSPACES[self.subspace].values() for names in of_edges]
         object.__setattr__(self, "name", f"robust_darts_{self.subspace.lower()}")
         object.__setattr__(self, "candidates", tuple(dict.fromkeys(name for names in sets for name in names)))

@@ -13,16 +13,17 @@ import torch
 from torch import nn
 
 from archgrad import genotype as genotypes
+from archgrad import notation
 from archgrad.data import Dataset
 from archgrad.data.dataset import shape_text
 from archgrad.engine.trace import complexity
-from archgrad.errors import ArchgradError, require_whole
+from archgrad.errors import ArchgradError, require_whole, shown
 from archgrad.genotype import Edge, Genotype, Group
 from archgrad.operations.cost import Complexity, extent
 from archgrad.supernet import Supernet
 
-LARGEST = 1_000_000
-"""The most channels of a cell, and the most cells: a network of more could not be built on any machine."""
+LARGEST = 10_000
+"""Of channels and cells: beyond it no machine has room for the network, or somebody has mistyped."""
 
 
 class Size(NamedTuple):
@@ -52,10 +53,7 @@ class Space(ABC):
 
     def __post_init__(self) -> None:
         given = {"channels": self.channels, "cells": self.cells}
-        require_whole(self.name, 1, **{key: value for key, value in given.items() if value is not None})
-        for key, value in given.items():
-            if value is not None and value > LARGEST:
-                raise ArchgradError(f"{self.name}: {key} must be {LARGEST:,} or less, got {value:.3g}")
+        require_whole(self.name, 1, LARGEST, **{key: value for key, value in given.items() if value is not None})
 
     @property
     @abstractmethod
@@ -147,15 +145,24 @@ class Space(ABC):
     # Notation
 
     def parse(self, text: str) -> Genotype:
-        """A genotype from the space's own notation or from JSON; refuses bad text with the reason."""
-        text = text.strip()
+        """A genotype from JSON, or from a notation of this space, however it was pasted; nothing in it is evaluated.
+
+        Refuses bad text with the reason.
+        """
+        text = notation.unwrapped(notation.cleaned(text))
         if text.startswith("{"):
-            return self.check(Genotype.from_json(text))
+            data = notation.read(text)
+            if data is None:
+                return Genotype.from_json(text)  # which says what is wrong
+            if "choices" in data:
+                return self.check(Genotype.from_dict(data))
         return self._parse(text)
 
     def _parse(self, text: str) -> Genotype:
         """From the notation that `format` writes; a space without one has JSON only."""
-        raise ArchgradError(f"{self.name}: {text!r} is not a genotype in JSON")
+        if text.startswith("{"):
+            return Genotype.from_json(text)
+        raise ArchgradError(f"{self.name}: {shown(text)} is not a genotype in JSON")
 
     def format(self, genotype: Genotype) -> str:
         """The genotype in the space's own notation; JSON where it has none."""

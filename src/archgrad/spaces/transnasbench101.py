@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from archgrad import operations
 from archgrad.engine import Cell, SettledCell
 from archgrad.engine.graph import reached
-from archgrad.errors import ArchgradError, unknown
+from archgrad.errors import ArchgradError, shown, unknown
 from archgrad.genotype import Edge, Genotype, Group
 from archgrad.operations import cost
 from archgrad.operations.cost import Complexity, extent
@@ -159,12 +159,14 @@ class TransNASBench101(Space):
         digits = re.sub(r"\D", "", entry[1]) if entry else text
         prefix, dash, code = digits.rpartition("-")
         if dash and prefix != PREFIX:
-            raise ArchgradError(f"transnasbench101: {text!r} must start with {PREFIX!r}, the stack of the micro space")
+            raise ArchgradError(
+                f"transnasbench101: {shown(text)} must start with {PREFIX!r}, the stack of the micro space"
+            )
         if re.fullmatch(r"[0-3]_[0-3]{2}_[0-3]{3}", code):
             code = code.replace("_", "")
         if not re.fullmatch(r"[0-3]{6}", code):
             raise ArchgradError(
-                f"transnasbench101: {text!r} must be like '{PREFIX}-1_02_333' or '102333': "
+                f"transnasbench101: {shown(text)} must be like '{PREFIX}-1_02_333' or '102333': "
                 "six digits from 0 to 3, one operation per edge"
             )
         return Genotype.of({GROUP: [[OPERATIONS[int(digit)]] for digit in code]}, self.name)

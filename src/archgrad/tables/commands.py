@@ -8,7 +8,7 @@ from typing import Any
 
 from archgrad import tables
 from archgrad.console import print_table
-from archgrad.errors import unknown
+from archgrad.errors import require_whole, unknown
 
 TABLE = "nasbench201"
 METRIC = "cifar10_test_200"
@@ -66,6 +66,7 @@ def best(*, metric: str = METRIC, table: str = TABLE, count: int = 10, lowest: b
         count: how many
         lowest: small values are good
     """
+    require_whole("table best", 1, count=count)
     entries = tables.load(table).best(metric, count, lowest=lowest)
     rows = [[str(e.index), f"{e.value:.2f}", e.architecture] for e in entries]
     print_table(["index", metric, "architecture"], rows, left=(2,))

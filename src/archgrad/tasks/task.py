@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, reason
 from archgrad.nested import leaves
 from archgrad.tasks.prediction import Prediction
 from archgrad.tasks.reading import Reading
@@ -217,8 +217,9 @@ class Task:
         try:
             loss = self.mean_loss(outputs, targets)
         except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise ArchgradError(f"{where}: the task's loss cannot take the network's outputs: {reason}") from None
+            raise ArchgradError(
+                f"{where}: the task's loss cannot take the network's outputs: {reason(error)}"
+            ) from None
         if not isinstance(loss, Tensor) or loss.ndim or not loss.is_floating_point():
             found = f"shape {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
             raise ArchgradError(f"{where}: the task's loss must be one number, the mean over a batch, got {found}")
@@ -263,7 +264,7 @@ def as_tensor(values: Any, where: str) -> Tensor:
     try:
         return values.detach() if isinstance(values, Tensor) else torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ArchgradError(f"{where}: must be numbers ({str(error).splitlines()[0]})") from None
+        raise ArchgradError(f"{where}: must be numbers ({reason(error)})") from None
 
 
 def named(names: int | Sequence[str], where: str) -> tuple[str, ...]:

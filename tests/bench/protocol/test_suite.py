@@ -211,7 +211,7 @@ def test_a_method_of_ones_own_by_its_place(monkeypatch: pytest.MonkeyPatch) -> N
         ({"subspaces": {"a": {"channels": 4}}}, "suite: subspaces.a needs space"),
         (
             {"subspaces": {"a": {"space": "darts", "channels": 0}}},
-            "benchmark 'a': darts: channels must be a whole number, 1 or more, got 0",
+            "benchmark 'a': darts: channels must be a whole number, from 1 to 10,000, got 0",
         ),
         ({"subspaces": {"a/b": {"space": "darts"}}}, "the name 'a/b' may hold letters"),
         (

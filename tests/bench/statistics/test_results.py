@@ -18,6 +18,7 @@ from archgrad.bench.statistics import results as module
 from archgrad.bench.statistics.results import Result, Results, thinned
 from archgrad.errors import ArchgradError
 from archgrad.tables import Table
+from archgrad.tasks import Reading
 
 
 def test_published_runs_have_our_names(published: Results) -> None:
@@ -145,3 +146,16 @@ def test_scores_from_a_table() -> None:
     assert results.only(method="random").frame.seed.unique().tolist() == [3]
     with pytest.raises(ArchgradError, match="unknown metric"):
         from_table(table, ["cifar10_tset_12"], found)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_file_says_which_way_its_scores_go(tmp_path: Path, suffix: str) -> None:
+    reading = Reading("Regression", "mean_absolute_error", False, None, (), {"mean_absolute_error": "MAE"})
+    rows = [Result("a", "b", "1", score=0.5), Result("c", "b", "1", score=0.25)]
+    errors = Results.of(rows, primary="test MAE", reading=reading)
+    again = Results.load(errors.save(tmp_path / f"errors{suffix}"))
+    assert (again.reading, again.primary) == (reading, "test MAE")
+    assert again.merit.tolist() == [-0.5, -0.25]
+    assert len(errors.merged(again)) == 2
+    with pytest.raises(ArchgradError, match="cannot be compared"):
+        again.merged(Results.of(rows))

@@ -70,12 +70,8 @@ def _search(campaign: Campaign, unit: Unit, directory: Path, device: str | None)
         batch_size=batch // campaign.processes,
         seed=unit.seed,
         train_fraction=suite.train_fraction,
-        out=directory,
-        device=device,
-        mixed_precision=campaign.mixed_precision,
-        progress=False,
-        checkpoint_seconds=campaign.checkpoint_seconds,
         diagnose=campaign.diagnose,
+        **_run_options(campaign, directory, device),
     )
     last: Mapping[str, Any] = result.history[-1] if result.history else {}
     reading = dataset.task.reading
@@ -117,11 +113,7 @@ def _train(campaign: Campaign, unit: Unit, directory: Path, device: str | None) 
         suite.data.training(),
         recipe=suite.setting(unit.setting).recipe,
         seed=unit.seed,
-        out=directory,
-        device=device,
-        mixed_precision=campaign.mixed_precision,
-        progress=False,
-        checkpoint_seconds=campaign.checkpoint_seconds,
+        **_run_options(campaign, directory, device),
     )
     reading = result.test.task.reading
     curves = ("train_loss", *([f"train_{reading.running}"] if reading.running else []))
@@ -134,6 +126,17 @@ def _train(campaign: Campaign, unit: Unit, directory: Path, device: str | None) 
         "flops": Run.open(directory).config.get("flops"),
         "seconds": result.seconds,
         "extra": {"curves": {name: thinned([record[name] for record in result.history]) for name in curves}},
+    }
+
+
+def _run_options(campaign: Campaign, directory: Path, device: str | None) -> dict[str, Any]:
+    """Where and how a search or a training of the campaign runs."""
+    return {
+        "out": directory,
+        "device": device,
+        "mixed_precision": campaign.mixed_precision,
+        "progress": False,
+        "checkpoint_seconds": campaign.checkpoint_seconds,
     }
 
 

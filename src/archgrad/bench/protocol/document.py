@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeGuard, TypeVar, cast, get_args, get_type_
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
-from archgrad.errors import ArchgradError, if_text, unknown
+from archgrad.errors import ArchgradError, if_text, shown, unknown
 from archgrad.foreign import code
 
 NAME = r"[\w(+][\w.()+-]*"
@@ -125,7 +125,7 @@ def _one_line(error: ValidationError, kind: type, given: Any, where: str) -> Arc
     if not wanted:
         return ArchgradError(f"{where}: {place}: {first['msg']}")
     what = f"{where}: {place}" if place else where
-    return ArchgradError(f"{what} must be {wanted}, got {value!r}{if_text(value)}")
+    return ArchgradError(f"{what} must be {wanted}, got {shown(value)}{if_text(value)}")
 
 
 def _place(kind: type | None, place: Sequence[str | int]) -> tuple[list[str], Any, Iterable[str]]:
@@ -156,7 +156,7 @@ def _model_in(annotation: Any) -> type | None:
 def require_known(what: str, given: Any, known: Iterable[str]) -> None:
     """Refuse what is no mapping, and keys that are not known."""
     if not isinstance(given, Mapping):
-        raise ArchgradError(f"{what} must be a mapping, got {given!r}")
+        raise ArchgradError(f"{what} must be a mapping, got {shown(given)}")
     for key in given:
         if key not in known:
             raise unknown(f"setting of {what}", key, known)
@@ -169,7 +169,7 @@ def component(item: Any, role: type) -> Any:
     """A component from ``{class_path: package.module.Class, init_args: {…}}``, as a run's settings record it."""
     if not isinstance(item, Mapping) or not str(item.get("class_path", "")).count("."):
         raise ArchgradError(
-            f"{role.__name__}: expected {{class_path: package.module.Class, init_args: {{…}}}}, got {item!r}"
+            f"{role.__name__}: expected {{class_path: package.module.Class, init_args: {{…}}}}, got {shown(item)}"
         )
     path, arguments = str(item["class_path"]), item.get("init_args") or {}
     code.require_trusted([path], role.__name__)

@@ -134,17 +134,23 @@ class Results:
                 frame = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str))
                 if set(PUBLISHED) <= set(frame.columns):
                     return published(frame)
-                return cls(frame.apply(lambda column: column.map(columns.from_text)), title=path.stem)
+                frame = frame.apply(lambda column: column.map(columns.from_text))
+                return cls(frame, title=path.stem, **_meaning(frame))
         table = columns.read_parquet(path)
         with layout.expected(str(path)):
             about = _about(columns.about(table, path))
             return cls(table.replace_schema_metadata(None).to_pandas(), **{"title": path.stem, **about})
 
     def save(self, path: str | Path) -> Path:
-        """Write a Parquet or, by its ending, CSV file, whole or not at all; the latter holds the frame alone."""
+        """Write a Parquet or, by its ending, CSV file, whole or not at all.
+
+        Of all that is not the frame the latter holds, in columns of their own, what the score is and which way it goes.
+        """
         path = Path(path)
         if path.suffix == ".csv":
-            atomic_write(path, self.frame.map(columns.as_text).to_csv(index=False).encode())
+            meaning = {"primary": self.primary, "reading": json.dumps(self.reading.record())}
+            frame = self.frame.assign(**meaning).map(columns.as_text)
+            atomic_write(path, frame.to_csv(index=False).encode())
             return path
         about = {name: value for name, value in vars(self).items() if name != "frame"}
         about |= {"settings": dict(self.settings), "reading": self.reading.record()}
@@ -237,6 +243,16 @@ def _about(given: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(remarks := given.get("remarks"), list):
         found["remarks"] = tuple(map(str, remarks))
     return found | {"reading": Reading.of(given.get("reading"))}
+
+
+def _meaning(frame: pd.DataFrame) -> dict[str, Any]:
+    """What a CSV file says of its scores: nothing, or one thing in all rows."""
+    if not len(frame) or not {"primary", "reading"} <= set(frame.columns):
+        return {}
+    for column in ("primary", "reading"):
+        if frame[column].nunique(dropna=False) > 1:
+            raise ArchgradError(f"results: the column {column!r} must say the same in all rows")
+    return {"primary": str(frame.primary.iloc[0]), "reading": Reading.of(json.loads(str(frame.reading.iloc[0])))}
 
 
 def _row(result: Mapping[str, Any]) -> dict[str, Any]:

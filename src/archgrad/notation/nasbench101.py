@@ -1,0 +1,57 @@
+"""Cells of NAS-Bench-101 as programs print them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from archgrad.errors import ArchgradError, shown
+from archgrad.notation.text import Call
+
+OP, INPUT = re.compile(r"(?:.*/)?op_?(\d+)"), re.compile(r"(?:.*/)?input_?(\d+)")
+
+
+class Matrix(NamedTuple):
+    """Which vertex feeds which, and the labels of the vertices from input to output."""
+
+    matrix: list[list[int]]
+    ops: list[str]
+
+
+def matrix(data: Any) -> Matrix | None:
+    """A cell from ``{"matrix": …, "ops": …}``, ``ModelSpec(matrix, ops)``, or NNI's ``{"op1": …, "input1": …}``.
+
+    None where the data are nothing of the kind.
+    """
+    if isinstance(data, Call):
+        data = {**dict(zip(("matrix", "ops"), data.arguments, strict=False)), **data.fields}
+    if not isinstance(data, dict):
+        return None
+    if {"matrix", "ops"} <= set(data):
+        rows, labels = data["matrix"], data["ops"]
+        if not _is_matrix(rows) or not (isinstance(labels, list) and all(isinstance(op, str) for op in labels)):
+            raise ArchgradError('nasbench101: a cell is {"matrix": [[0, 1, …], …], "ops": ["input", …, "output"]}')
+        return Matrix(rows, labels)
+    operations = {int(place[1]): value for key, value in data.items() if (place := OP.fullmatch(str(key)))}
+    return _of_vertices(data, operations) if operations else None
+
+
+def _is_matrix(rows: Any) -> bool:
+    return isinstance(rows, list) and all(
+        isinstance(row, list) and all(isinstance(value, int) for value in row) for row in rows
+    )
+
+
+def _of_vertices(data: dict[Any, Any], operations: dict[int, Any]) -> Matrix:
+    """From the operations and the inputs of vertices by number."""
+    last = len(operations) + 1
+    sources = {int(place[1]): value for key, value in data.items() if (place := INPUT.fullmatch(str(key)))}
+    if sorted(operations) != list(range(1, last)) or sorted(sources) != list(range(1, last + 1)):
+        raise ArchgradError("nasbench101: the vertices need op1, op2, … and input1, input2, …, one more for the output")
+    rows = [[0] * (last + 1) for _ in range(last + 1)]
+    for target, given in sources.items():
+        for source in given if isinstance(given, list) else [given]:
+            if type(source) is not int or not 0 <= source < target:
+                raise ArchgradError(f"nasbench101: input{target} must list vertices below {target}, got {shown(given)}")
+            rows[source][target] = 1
+    return Matrix(rows, ["input", *(str(operations[number]) for number in range(1, last)), "output"])
