@@ -22,7 +22,7 @@ from archgrad.data.load import recorded
 from archgrad.decision import Decision, decision
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, require_whole
-from archgrad.evaluation import evaluate_subset, load_shared
+from archgrad.evaluation import evaluate_subset, in_type_of, load_shared
 from archgrad.genotype import Genotype
 from archgrad.loop import Loop
 from archgrad.method import Method, describe
@@ -100,7 +100,7 @@ def search(
     space = spaces.get(network) if isinstance(network, str) else network if isinstance(network, Space) else None
     method = _method(method, space, epochs, batch_size)
     world = World.start(device, mixed_precision)
-    dataset = load_shared(data, world, image_size=image_size, **reading)
+    dataset = in_type_of(network, load_shared(data, world, image_size=image_size, **reading))
 
     def make(size: Mapping[str, int], epoch: int) -> Supernet:
         with torch.random.fork_rng():
