@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def evaluate(
     The network is moved to the device and keeps its mode. Raises ArchgradError if it does not fit the data.
     """
     world = World.start(device, mixed_precision)
-    dataset = load_shared(data, world)
+    dataset = in_type_of(network, load_shared(data, world))
     require_fitting(network, dataset)
     return evaluate_subset(network.to(world.device), dataset.subset(split), dataset.task, world, batch_size)
 
@@ -170,6 +170,23 @@ def load_shared(data: str | Path | Dataset, world: World, **options: Any) -> Dat
         world.from_main(lambda: datasets.load(data, **options) and None)
         options["quiet"] = True
     return datasets.load(data, **options)
+
+
+def in_type_of(network: object, dataset: Dataset) -> Dataset:
+    """The dataset with the floats it holds in the type of the network's weights, or for a space in torch's default."""
+    weights = network.parameters() if isinstance(network, nn.Module) else ()
+    kinds = {weight.dtype for weight in weights if weight.is_floating_point()} or {torch.get_default_dtype()}
+    kind = kinds.pop()
+    if kinds or kind not in (torch.float32, torch.float64):
+        return dataset
+
+    def converted(x: Tensor) -> Tensor:
+        return x.to(kind) if x.dtype in (torch.float32, torch.float64) else x
+
+    def part(subset: Subset) -> Subset:
+        return subset if subset.streams else replace(subset, inputs=mapped(converted, subset.inputs))
+
+    return replace(dataset, train=part(dataset.train), test=part(dataset.test))
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from archgrad.data.load import recorded
 from archgrad.decision import Decision, decision
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, require_whole, shown
-from archgrad.evaluation import INHERITED, evaluate_subset, load_shared, write_weights
+from archgrad.evaluation import INHERITED, evaluate_subset, in_type_of, load_shared, write_weights
 from archgrad.foreign import layout
 from archgrad.genotype import Genotype
 from archgrad.loop import Loop
@@ -109,7 +109,7 @@ def search(
     space = spaces.get(network) if isinstance(network, str) else network if isinstance(network, Space) else None
     method = _method(method, space, epochs, batch_size)
     world = World.start(device, mixed_precision)
-    dataset = load_shared(data, world, image_size=image_size, **reading)
+    dataset = in_type_of(network, load_shared(data, world, image_size=image_size, **reading))
 
     def make(size: Mapping[str, int], epoch: int) -> Supernet:
         with torch.random.fork_rng():

@@ -26,6 +26,7 @@ from archgrad.evaluation import (
     Evaluation,
     evaluate,
     evaluate_subset,
+    in_type_of,
     load_shared,
     load_state,
     load_weights,
@@ -104,7 +105,7 @@ def train(
     """
     chosen = recipe_of(recipe, epochs, batch_size)
     world = World.start(device, mixed_precision)
-    dataset = load_shared(data, world, **reading)
+    dataset = in_type_of(network, load_shared(data, world, **reading))
     if chosen.batch_size % world.size:
         raise ArchgradError(f"batch size {chosen.batch_size} cannot be shared by {world.size} processes evenly")
     require_fitting(network, dataset)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from archgrad import data
 from archgrad.errors import ArchgradError
+from archgrad.evaluation import evaluate
 
 Y = np.arange(20) % 2
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
@@ -102,3 +103,13 @@ def test_what_is_no_dataset_is_one_short_line(wrong: Any):
     with pytest.raises(ArchgradError, match=r"data must be a name, a path or a Dataset, got \w+|'x|'a") as told:
         data.load(wrong)
     assert len(str(told.value)) < 200
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("weights", [torch.float32, torch.float64])
+def test_floats_of_any_size_suit_the_network(kind: torch.dtype, weights: torch.dtype):
+    x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0)).to(kind)
+    network = torch.nn.Linear(3, 2).to(weights)
+    found = evaluate(network, data.from_tensors(x, Y, x, Y), device="cpu")
+    expected = torch.nn.functional.cross_entropy(network(x.to(weights)), torch.from_numpy(Y))
+    assert found.loss == pytest.approx(float(expected), rel=1e-5)

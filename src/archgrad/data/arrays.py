@@ -40,7 +40,7 @@ class Arrays:
         """Inputs as the network takes them: a tensor `[n, …]`, or a tuple or dictionary of them.
 
         Pictures become `uint8` from 0 to 255 or floats from 0 to 1, `[n, channels, height, width]`. Other floats come
-        in torch's default type, other whole numbers as they are.
+        in torch's default type, but for tensors of doubles, other whole numbers as they are.
         """
         if isinstance(values, dict):
             return {name: self.read(part, where, f"{place}[{name!r}]") for name, part in values.items()}
@@ -57,7 +57,8 @@ class Arrays:
         if x.is_floating_point():
             if not x.isfinite().all():
                 raise ArchgradError(f"{where}: holds values that are not finite")
-            x = x.to(torch.get_default_dtype())
+            double = isinstance(values, Tensor) and x.dtype == torch.float64  # on purpose, unlike NumPy's usual type
+            x = x if double else x.to(torch.get_default_dtype())
         if x.ndim != 4:
             return x
         x = self._channels_first(x, where, place)

@@ -46,7 +46,7 @@ def from_tensors(
     are `[n, channels, height, width]`, or `[n, height, width, channels]`, which their shape tells, or `channels_last`
     where it does not. `uint8` are pixels, scaled to [0, 1]; images of them are also normalised with the training set's
     mean and deviation. So are images of other whole numbers, from 0 to 255 or to 65,535; those of floats from 0 to 255
-    are divided by 255. Other floats are given to the network as they are, in torch's default type, and other whole
+    are divided by 255. Other floats are given to the network as they are, in the type of its weights, and other whole
     numbers, such as tokens, unchanged. Only images can have an augmentation, and have none unless given.
 
     `task`: classification unless given, whose classes are the different labels, numbers or names; `classes` gives their
@@ -83,10 +83,9 @@ def from_tensors(
 
 def _task(task: Task, y: Any, where: str) -> tuple[Task, Any]:
     """The task with its number of outputs, and what reads targets for it."""
-    if type(task).targets is not Classification.targets:  # another task, or a classification that reads its own labels
-        task = task.sized(y, where)
+    if not isinstance(task, Classification) or type(task).targets is not Classification.targets:
+        task = task.sized(y, where)  # another task, or a classification that reads its own labels
         return task, task.targets
-    assert isinstance(task, Classification)
     labelling = Labelling.of(y, where, task.class_names or None)
     return replace(task, classes=labelling.names), labelling.numbers
 
