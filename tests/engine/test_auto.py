@@ -71,6 +71,7 @@ RULE = [
     ("nasbench201", {"channels": 4, "cells": 1}, 8, 2, False, {"native"}),
     ("nasbench201", {"channels": 64, "cells": 1}, 8, 2, False, {"plain"}),
     ("nasbench1shot1_1", {"channels": 8, "cells": 1}, 16, 16, True, {"plain"}),
+    ("nasbench1shot1_3", {"channels": 4, "cells": 1}, 8, 2, False, {"plain"}),
 ]
 
 

@@ -16,6 +16,8 @@ from archgrad.engine.usage import usage
 
 FEW = 4
 """Operations below which calling the kernels takes what they save."""
+MANY = 16
+"""Operations from which stacking them takes less than it saves."""
 WIDE = 64
 """Channels from which torch's convolutions of more than one pixel are faster than those of ``native``."""
 SMALL = 2**14
@@ -28,20 +30,22 @@ def fastest(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe])
     """The executor for a cell; ``known``: which of its flows are declared to the last detail.
 
     ``native`` gains by depthwise convolutions everywhere, and by pools, BNs and narrow convolutions where an edge has
-    several candidates or maps are small. Otherwise nothing is gained on one operation per edge, or on wide
-    convolutions; elsewhere small maps want few operators, and depthwise convolutions are faster in ``loop``.
+    several candidates or maps are small, but not in cells of few operations. Otherwise nothing is gained on one
+    operation per edge, or on wide convolutions; elsewhere small maps want few operators, and depthwise convolutions are
+    faster in ``loop``.
     """
     blocks = [block for recipe in known.values() for block in recipe.shape.blocks]
     depthwise = any(block.depthwise is not None for block in blocks)
     wide = any(_spatial(block.dense) and block.channels_in >= WIDE for block in blocks)
     crowded = len(graph.flows) > len({flow.edge for flow in graph.flows})
     values = inputs[0].numel()
-    gains = depthwise or (len(known) >= FEW and (crowded or values <= MEDIUM))
-    if gains and not wide and 2 * len(known) > len(graph.flows) and fits(inputs) and usage().has_native():
+    gains = not wide and (depthwise or crowded or values <= MEDIUM)
+    enough = len(known) >= FEW and 2 * len(known) > len(graph.flows)
+    if enough and gains and fits(inputs) and usage().has_native():
         return "native"
     if not crowded or wide:
         return "plain"
-    if values <= SMALL:
+    if values <= SMALL and len(graph.flows) >= MANY:
         return "batched"
     return "loop" if depthwise else "plain"
 

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from archgrad.engine.auto import fastest
+from archgrad.engine.auto import FEW, fastest
 from archgrad.engine.batched import batched
 from archgrad.engine.graph import Graph
 from archgrad.engine.loop import loop
@@ -78,7 +78,7 @@ def compute(name: str, graph: Graph, inputs: Sequence[Tensor], settled: bool = F
     """
     known = None
     if name == AUTO:
-        known = known_of(graph)
+        known = known_of(graph) if len(graph.flows) >= FEW else {}
         name = fastest(graph, inputs, known)
     if settled and name == "batched":
         name = "plain"
