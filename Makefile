@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 # The demo's networks are too small to share among threads: one thread each is faster.
 ONE_THREAD := OMP_NUM_THREADS=1
+# A test process per core, of one thread each.
+TEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 .PHONY: demo test test-data test-all bench lint types format docs clean
 
@@ -21,14 +23,14 @@ demo: $(VENV)/installed
 	@echo "Open $(CURDIR)/$(DEMO)/report.html in a browser."
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(TEST) -m "not slow"
 
 # Real data are found in ../shared/data, or where ARCHGRAD_TEST_DATA says; without them these tests are skipped.
 test-data: $(VENV)/installed
-	$(BIN)/python -m pytest -m "data and not slow"
+	$(TEST) -m "data and not slow"
 
 test-all: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(TEST)
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/step.py
