@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
 from archgrad.context import Alphas, Context
@@ -130,6 +129,16 @@ def dominant_eigenvalue(
     if count <= LANCZOS:
         columns = np.stack([along(unit) for unit in np.eye(count)])
         return float(np.linalg.eigvalsh((columns + columns.T) / 2)[-1]) if np.isfinite(columns).all() else math.nan
+    return _largest(along, start, tolerance)
+
+
+def _largest(
+    along: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]], start: np.ndarray[Any, Any], tolerance: float
+) -> float:
+    """The largest eigenvalue of what multiplies a vector; NaN where products are not finite."""
+    from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh  # costs half a second
+
+    count = len(start)
     operator = LinearOperator((count, count), matvec=along, dtype=np.float64)
     values: np.ndarray[Any, Any]
     try:

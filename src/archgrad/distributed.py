@@ -16,8 +16,6 @@ from typing import Any, Self, TypeVar
 
 import torch
 import torch.distributed as dist
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -72,6 +70,8 @@ class World:
         Raises ArchgradError for a device that is not there, and for `"fp16"`: its gradients need loss scaling, which
         the gradients inside an architecture gradient do not get.
         """
+        from accelerate import PartialState  # costs a third of a second, and not every command computes
+
         require_precision(mixed_precision)
         try:
             chosen = None if device is None else torch.device(device)
@@ -113,6 +113,8 @@ class World:
                 outcome[0] = function()
             except ArchgradError as error:
                 outcome[1] = str(error)
+        from accelerate.utils import broadcast_object_list
+
         broadcast_object_list(outcome)
         if outcome[1] is not None:
             raise ArchgradError(outcome[1])

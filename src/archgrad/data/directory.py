@@ -21,7 +21,6 @@ from archgrad.data.encoded import Encoded, Look
 from archgrad.data.folders import has_classes, read_folder
 from archgrad.data.found import Found
 from archgrad.data.labels import Labelling
-from archgrad.data.parquet import has_images, parquet_files, read_parquet
 from archgrad.data.pixels import BACKGROUND
 from archgrad.data.splits import listing
 from archgrad.data.twins import twins
@@ -75,6 +74,8 @@ def read_directory(path: Path, name: str, options: DirectoryOptions) -> Dataset:
 
 def _found(path: Path, label_column: str | None) -> Found:
     """What the directory holds: Parquet files of images, or else folders of images."""
+    from archgrad.data.parquet import has_images, parquet_files, read_parquet  # pyarrow, which other data do not need
+
     files = parquet_files(path)
     if files and (path.is_file() or any(map(has_images, files)) or not has_classes(path)):
         return read_parquet(path, label_column)

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from archgrad.engine.executor import forced
 from archgrad.operations.cost import Complexity
@@ -35,6 +34,8 @@ def counted() -> Iterator[Callable[[], int]]:
     >>> so_far()
     768
     """
+    from torch.utils.flop_counter import FlopCounterMode  # imports triton where there is one
+
     with torch.no_grad(), forced("plain"), FlopCounterMode(display=False) as counter:
         yield lambda: counter.get_total_flops() // 2
 
