@@ -119,7 +119,7 @@ def test_the_dataset_of_a_run_is_loaded_as_it_was(trained: Path, tmp_path: Path)
 
 
 def test_what_cannot_be_trained_or_loaded_is_one_line(searched: Path, tmp_path: Path):
-    with pytest.raises(ArchgradError, match="must be 0 or more, got -1"):
+    with pytest.raises(ArchgradError, match="random must be a whole number, 0 or more, got -1"):
         train_found(searched, random=-1)
     with pytest.raises(ArchgradError, match="is not a run directory"):
         train_found(tmp_path)
