@@ -279,7 +279,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "give a command: search, train, evaluate, report, list, show, "),
+        ("", "give a command: search, train, evaluate, predict, export, report, list, show, "),
         ("serch", "unknown command 'serch': did you mean 'search' or"),
         ("search --method dart", "unknown method 'dart': did you mean 'darts'"),
         ("search --config croze.yaml --epochs 3", "search: unknown option --epochs: "),

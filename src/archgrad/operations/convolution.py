@@ -48,11 +48,6 @@ class ReLUConvBN(Chain):
             batch_norm(channels_out, affine, track),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        relu, conv, norm = self
-        normed: Tensor = norm(strided(conv, relu(x)))
-        return normed
-
 
 class DilatedConv(Chain):
     """ReLU, depthwise convolution (dilated), pointwise convolution, BN."""
