@@ -224,6 +224,8 @@ def test_a_cell_of_nasbench101_in_every_notation():
         (DARTS, '{"a":' * 20_000, "not JSON"),
         (DARTS, "9" * 50_000, "is not of the form"),
         (DARTS, "x(" * 50_000, "is not of the form"),
+        (DARTS, "x" * LONGEST, "is not of the form"),
+        (CELL201, "x." * (LONGEST // 2), "neither six digits"),
         (DARTS, "x" * (LONGEST + 1), "100,001 characters are more than any genotype has"),
         (CELL201, "|" * 90_000, "neither six digits"),
         (CELL201, "|a~0" * 20_000, "neither six digits"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import warnings
@@ -17,7 +18,7 @@ WIDEST = 1_000
 """Numbers that a range may stand for."""
 
 OPENING, CLOSING = "([{", ")]}"
-START = re.compile(r"[A-Za-z_][\w.]*\s*\(|[\[{(]")
+NAME = re.compile(r"[A-Za-z_][\w.]*\s*$")
 BEHIND = " \t\r\n;,.'\""
 """What may stand behind an architecture."""
 STARTS = 50
@@ -88,12 +89,12 @@ def read(text: str) -> Any:
 def _expressions(text: str) -> Iterator[str]:
     """What may be one expression at the end of a text: first the whole, then from one bracket to its partner."""
     yield text.rstrip(BEHIND)
-    for number, found in enumerate(START.finditer(text)):
-        if number == STARTS:
-            return
-        end = _end(text, found.end() - 1)
+    starts = (place for place, character in enumerate(text) if character in OPENING)
+    for place in itertools.islice(starts, STARTS):
+        end = _end(text, place)
         if end and not text[end:].strip(BEHIND):
-            yield text[found.start() : end]
+            name = NAME.search(text, max(0, place - 80), place)  # in front of it, as far as names go
+            yield text[name.start() if name and text[place] == "(" else place : end]
 
 
 def _end(text: str, start: int) -> int | None:
