@@ -17,7 +17,7 @@ from archgrad.errors import ArchgradError, require_whole
 from archgrad.evaluation import INHERITED, WEIGHTS, load_weights
 from archgrad.foreign import code, files
 from archgrad.genotype import Genotype
-from archgrad.model import Model, Network, load_model
+from archgrad.model import Model, Network, built, load_model
 from archgrad.randomness import derive, generator, isolated
 from archgrad.recipes import Recipe, recipe_of
 from archgrad.runs import CONFIG, Run
@@ -58,7 +58,8 @@ def train_genotype(
         space = space.as_searched()
     if dataset.image_size:
         settings["flops"] = space.flops(genotype, **shape, image_size=dataset.image_size, unreached=False)
-    network = _network(space, genotype, settings, seed)
+    with isolated(seed, "network"):
+        network = built(space, genotype, settings)
     if inherit is not None:
         load_weights(network, inherit)
     source = {"source": str(data), "image_size": image_size} if isinstance(data, str | Path) else {}
@@ -180,14 +181,6 @@ def load(run: Path | str, network: Network | None = None) -> Model:
             raise ArchgradError(f"{run}: the found network has not been trained yet: archgrad train {run}")
         directory = found if found.is_dir() else directory
     return load_model(directory, network)
-
-
-def _network(space: Space, genotype: Genotype, settings: dict[str, Any], seed: int) -> nn.Module:
-    options = {name: settings[name] for name in ("classes", "in_channels")}
-    with isolated(seed, "network"):
-        if settings.get("inherit"):
-            return space.supernet(**options).settle(genotype)
-        return space.network(genotype, **options, auxiliary=settings["auxiliary"])
 
 
 def dataset_of(run: Path | str, data: str | Path | None = None, image_size: int | None = None) -> Dataset:

@@ -21,12 +21,13 @@ from archgrad.foreign import files, plain
 from archgrad.genotype import Genotype
 from archgrad.nested import called, leaves, mapped
 from archgrad.runs import atomic_write
+from archgrad.spaces import Space
 from archgrad.supernet import Supernet
 from archgrad.tasks import Prediction, Task
 
 CARD = "archgrad"
 """The entry of a weights file that says whose weights they are, as JSON."""
-ARCHITECTURE = ("space", "space_fields", "genotype", "classes", "in_channels", "auxiliary", "network")
+ARCHITECTURE = ("space", "space_fields", "genotype", "classes", "in_channels", "auxiliary", "inherit", "network")
 """What a run's settings say of a network that can be built again."""
 
 Network = nn.Module | Callable[[], nn.Module]
@@ -94,13 +95,13 @@ def load_model(path: Path | str, network: Network | None = None) -> Model:
     path = Path(path)
     path = path / WEIGHTS if path.is_dir() else path
     state, card = read(path)
-    built = _own(card, network, path) if network is not None else _of_space(card, state, path)
-    load_state(built, state, str(path))
+    found = _own(card, network, path) if network is not None else _of_space(card, state, path)
+    load_state(found, state, str(path))
     try:
         preparation, task = Preparation.recorded(card["inputs"]), tasks.recorded(card["answers"])
     except (KeyError, TypeError, AttributeError):
         raise ArchgradError(f"{path}: does not say what inputs its network takes: train it again") from None
-    return Model(built, preparation, task, card).eval()
+    return Model(found, preparation, task, card).eval()
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -128,15 +129,22 @@ def _of_space(card: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) 
         )
     try:
         space = spaces.recorded(card)
-        options = {name: card[name] for name in ("classes", "in_channels", "auxiliary")}
         genotype = space.parse(card["genotype"])
         if space.network_size.cells > len(state):
             raise ArchgradError(f"{path}: {space.network_size.cells} cells for {len(state)} weights")
         with torch.device("meta"):
-            return space.network(genotype, **options)
+            return built(space, genotype, card)
     except (KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise ArchgradError(f"{path}: what it says of its network is damaged ({reason})") from None
+
+
+def built(space: Space, genotype: Genotype, settings: Mapping[str, Any]) -> nn.Module:
+    """The network of a training's settings, freshly initialised; one that inherits is a settled supernet."""
+    options = {name: settings[name] for name in ("classes", "in_channels")}
+    if settings.get("inherit"):
+        return space.supernet(**options).settle(genotype)
+    return space.network(genotype, **options, auxiliary=settings["auxiliary"])
 
 
 def _own(card: Mapping[str, Any], network: Network, path: Path) -> nn.Module:

@@ -77,7 +77,7 @@ def test_options_that_would_be_ignored_are_refused(capsys: pytest.CaptureFixture
         "score --batch_size -1": "batch size must be at least 1, got -1",
         "search --batch_size -1": "batch_size must be a whole number, 1 or more, got -1",
         "search --method croze --budget -1": "budget must be a number above 0, got -1",
-        "search --image_size -1": "image_size must be at least 1, got -1",
+        "search --image_size -1": "image_size must be a whole number, 1 or more, got -1",
         "train run --epochs -1": "epochs must be a number above 0, got -1",
         "train run --batch_size 0": "batch_size must be a number above 0, got 0",
         "train run --random -1": "random must be a whole number, 0 or more, got -1",
@@ -253,7 +253,7 @@ def test_the_found_network_starts_from_the_weights_of_the_supernet(
     assert found.directory == Path("run/train/inherited")
     for name, weight in found.network.named_parameters():
         assert torch.allclose(weight, names[name], atol=1e-7), "trained from there by steps of no length"
-    loaded = load("run/train/inherited").state_dict()
+    loaded = load("run/train/inherited").network.state_dict()
     assert all(torch.equal(tensor, loaded[name]) for name, tensor in found.network.state_dict().items())
     Path("run/inherited.safetensors").unlink()
     with pytest.raises(ArchgradError, match=r"inherited.safetensors: no such weights file"):

@@ -324,7 +324,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("bench --sources x", "bench: unknown option --sources: give a command first (archgrad bench --help)"),
         ("bench merge a b --source c", "bench merge: unknown option --source: did you mean SOURCES? (archgrad b"),
         ("bench merge a --sources b", "bench merge: write SOURCES without --sources: archgrad bench merge SOURCES"),
-        ("evaluate --runs missing", "evaluate: unknown option --runs: did you mean RUN? (archgrad evaluate --help)"),
+        ("evaluate --runs missing", "evaluate: unknown option --runs: did you mean RUN or --trust? (archgrad evaluate"),
         ("search --schedules WarmUp", "--schedules: there may be several: write --schedules+=WarmUp"),
         ("search --schedules+=WarmUpp", "--schedules: unknown schedule 'WarmUpp': did you mean 'WarmUp'?"),
         ("search --schedules+=WarmUp --schedules.epochs=x", "--schedules.epochs: expected a whole number, got 'x'"),

@@ -243,6 +243,8 @@ class NASBench1Shot1(Space):
         """From this space's notation, or a NAS-Bench-101 cell ``{"matrix": [[…], …], "ops": [...]}``."""
         if (cell := notation.matrix(notation.read(text))) is not None:
             return self.from_nasbench101(*cell)
+        if '"matrix"' in text:
+            raise ArchgradError(f'{self.name}: a NAS-Bench-101 cell is {{"matrix": […], "ops": […]}}')
         entries = text.split("|")
         if len(entries) != self.blocks + 1:
             raise ArchgradError(
