@@ -44,7 +44,7 @@ def require_trusted(arguments: Sequence[str]) -> None:
             code.make_reachable(name)
     for option in (*FUNCTIONS, *ROLES):
         for value in _typed(arguments, option, below=True):
-            for name in re.findall(r"[A-Za-z_]\w*(?=[.:]\w)", value):
+            for name in re.findall(r"(?<!\w)[A-Za-z_]\w*+(?=[.:]\w)", value):
                 code.make_reachable(name)
 
 
