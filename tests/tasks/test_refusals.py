@@ -48,7 +48,7 @@ def test_a_space_says_what_data_it_takes(use):
 
 @pytest.mark.parametrize("name", ["epe_nas", "robust_ensemble"])
 def test_proxies_that_compare_classes_refuse_other_tasks(name: str):
-    reason = "proxy: it needs the class of every image, which Regression does not have"
+    reason = f"{name}: it needs the class of every image, which Regression does not have"
     with pytest.raises(ArchgradError, match=reason):
         Scorer.of(TINY, name, numbers())(TINY.parse(CELL))
 
