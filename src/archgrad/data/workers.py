@@ -29,7 +29,7 @@ def workers_told(workers: int) -> Iterator[None]:
     try:
         yield
     except ArchgradError as error:  # a worker's error arrives with its traceback as text, the message at the end
-        raise ArchgradError(str(error).strip().splitlines()[-1].removeprefix(f"{_NAME}: ")) from None
+        raise ArchgradError(str(error).rpartition(f"{_NAME}: ")[2]) from None
     except (RuntimeError, EOFError, BrokenPipeError, ConnectionError) as error:
         text = str(error).strip()
         if getattr(multiprocessing.current_process(), "_inheriting", False):  # a worker that runs the script again
