@@ -388,8 +388,17 @@ def test_the_judge_sees_faults(copes: Copes) -> None:
 
     from archgrad.errors import ArchgradError
 
+    class AsGivenError(ArchgradError):
+        """Says what it was given, as the library's own errors cannot."""
+
+        def __str__(self) -> str:
+            return given[0]
+
+    given: list[str] = []
+
     def refuse(text: str) -> None:
-        raise ArchgradError(text)
+        given[:] = [text]
+        raise AsGivenError(text)
 
     counts, faults = judge(
         [
