@@ -221,7 +221,7 @@ def test_a_cell_of_nasbench101_in_every_notation():
         (DARTS, "(" * 50_000 + ")" * 50_000, "is not of the form"),
         (DARTS, "-" * 50_000 + "1", "is not of the form"),
         (DARTS, "{" * 90_000, "not JSON"),
-        (DARTS, '{"a":' * 20_000, "not JSON"),
+        (DARTS, '{"a":' * 20_000, "nested more than 100 deep"),
         (DARTS, "9" * 50_000, "is not of the form"),
         (DARTS, "x(" * 50_000, "is not of the form"),
         (DARTS, "x" * LONGEST, "is not of the form"),
