@@ -253,7 +253,7 @@ class Run:
         known = self.read_json(INPUTS)
         known = known if isinstance(known, dict) else {}
         accepted = known.pop(ACCEPTED, [])
-        changes = [_DIGESTS.sub(" differ", change) for change in _differences(known, _finite(inputs))]
+        changes = [_DIGESTS.sub(" differ", line) for line in _listed(_differences(known, _finite(inputs)))]
         if not changes:
             return
         shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
@@ -339,7 +339,7 @@ class Run:
             if not (is_number(change.old) and change.new > change.old):
                 raise ArchgradError(f"{self.directory}: {name} cannot be extended from {change.old} to {change.new}")
         if changes:
-            listed = [f"{name}: {change.old} → {change.new}" for name, change in changes.items()]
+            listed = _listed(changes)
             shown = "; ".join(listed[:5]) + ("; …" if len(listed) > 5 else "")
             raise ArchgradError(
                 f"{self.directory} holds a run with other settings ({shown}): "
@@ -495,6 +495,11 @@ def _differences(old: Any, new: Any, name: str = "") -> dict[str, Change]:
         return found
     same = old == new or repr(old) == repr(new)  # repr: a NaN is like itself
     return {} if same else {name: Change(old, new)}
+
+
+def _listed(changes: Mapping[str, Change]) -> list[str]:
+    """Changes for people, as `a.b: old → new`."""
+    return [f"{name}: {change.old} → {change.new}" for name, change in changes.items()]
 
 
 def _plain(value: Any, name: str) -> Any:
