@@ -119,23 +119,30 @@ def search(
     with torch.random.fork_rng():
         config = {
             "command": "search",
-            **(spaces.record(space) if space else {"space": type(getattr(network, "network", network)).__name__}),
-            "data": str(data) if isinstance(data, str | Path) else dataset.name,
-            "task": dataset.task.reading.record(),
+            **_subject(space or network, method, data, dataset),
             **recorded({"image_size": image_size, **reading}),
             "seed": seed,
             "train_fraction": train_fraction,
             "mixed_precision": mixed_precision,
             "processes": world.size,
-            "method": describe(method),
         }
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
-        named, signs = space.name if space else "", _signs(diagnose)
-        loop = Search(make, method, dataset, world, seed, train_fraction, signs, named, graphs)
+        loop = Search(make, method, dataset, world, seed, train_fraction, _signs(diagnose), space, graphs)
         with loop.started(out, config, resume, loop.inputs, changed, extend=extend, numbered=numbered):
             loop.begin()
             loop.fit(progress, checkpoint_seconds)
             return loop.finish(space)
+
+
+def _subject(network: Any, method: Method, data: str | Path | Dataset, dataset: Dataset) -> dict[str, Any]:
+    """What is searched, how, and on which data, as a run records it."""
+    own = {"space": type(getattr(network, "network", network)).__name__}
+    return {
+        **(spaces.record(network) if isinstance(network, Space) else own),
+        "data": str(data) if isinstance(data, str | Path) else dataset.name,
+        "task": dataset.task.reading.record(),
+        "method": describe(method),
+    }
 
 
 def _method(method: str | Method, space: Space | None, epochs: int | None, batch_size: int | None) -> Method:
@@ -193,12 +200,12 @@ class Search(Loop):
         seed: int,
         train_fraction: float,
         diagnose: Diagnose | None = None,
-        space: str = "",
+        space: Space | None = None,
         graphs: bool = False,
     ):
         super().__init__(method.epochs, world, dataset.task, parts=("train", "validation"))
         self.title, self.learning_rate = f"search {method.name}", method.weight_optimiser.lr
-        self.method, self.dataset, self.seed, self.space = method, dataset, seed, space
+        self.method, self.dataset, self.seed, self.space = method, dataset, seed, space.name if space else ""
         self.schedules = (*method.schedules, *([diagnose] if diagnose else []))
         first, second = datasets.split(dataset.train, train_fraction, derive(seed, "split"))
         self.architecture_part = second
@@ -206,7 +213,7 @@ class Search(Loop):
         self.alpha_batches = self._batches(second, "alpha batches")
         self.alpha_lr: AlphaLr | None = None
         if method.alpha_optimiser.lr == "auto":
-            self.alpha_lr = auto(method, space, self.steps)
+            self.alpha_lr = auto(method, self.space, self.steps)
             alphas = replace(method.alpha_optimiser, lr=self.alpha_lr.lr)
             self.method = method = replace(method, alpha_optimiser=alphas)
         self.bilevel = Bilevel(make, method, dataset, world, seed, graphs)

@@ -92,8 +92,7 @@ def train(
     `"quick"`, `"adversarial"` or a `Recipe`, of which `epochs` and `batch_size` change the values. `validation`: share
     of the training set that is held out to choose the best epoch; with 0 the last epoch counts. The test set never
     chooses anything; `test_every` reports the primary metric on it every so many epochs. An incomplete last batch of an
-    epoch is left out. `reading`: `limit`, `unreadable`, `label_column`,
-    `class_weights` as `archgrad.data.load`.
+    epoch is left out. `reading`: `limit`, `unreadable`, `label_column`, `class_weights` as `archgrad.data.load`.
 
     `out`: run directory, written and, with the same settings, resumed from its last checkpoint with the same result
     bit for bit; None writes nothing. Checkpoints come after every epoch and every `checkpoint_seconds`. `settings` are
@@ -106,11 +105,8 @@ def train(
     chosen = recipe_of(recipe, epochs, batch_size)
     world = World.start(device, mixed_precision)
     dataset = in_type_of(network, load_shared(data, world, **reading))
-    if chosen.batch_size % world.size:
-        raise ArchgradError(f"batch size {chosen.batch_size} cannot be shared by {world.size} processes evenly")
     require_fitting(network, dataset)
-    if chosen.adversarial is not None and not isinstance(dataset.task, Classification):
-        raise ArchgradError(f"recipe: adversarial training is for classification, {dataset.name} is for {dataset.task}")
+    _require_possible(chosen, dataset, world)
     config = {
         "command": "train",
         **(settings or {}),
@@ -133,6 +129,14 @@ def train(
         with isolated(seed, "train"):
             training.fit(progress, checkpoint_seconds)
         return training.finish(Path(out) if out is not None else None)
+
+
+def _require_possible(recipe: Recipe, dataset: Dataset, world: World) -> None:
+    """Refuse a recipe that does not suit the data or the processes."""
+    if recipe.batch_size % world.size:
+        raise ArchgradError(f"batch size {recipe.batch_size} cannot be shared by {world.size} processes evenly")
+    if recipe.adversarial is not None and not isinstance(dataset.task, Classification):
+        raise ArchgradError(f"recipe: adversarial training is for classification, {dataset.name} is for {dataset.task}")
 
 
 class _Training(Loop):
