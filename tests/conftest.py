@@ -7,7 +7,7 @@ longer than they compute. Sums are then also added in one order everywhere, as b
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +38,15 @@ def real_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(autouse=True)
+def _programs_start_as_usual() -> Iterator[None]:
+    """What the command line tells the processes that it starts is not told to those of the next test."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    yield
+    if before is None:
+        os.environ.pop("PYTHONSAFEPATH", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -77,7 +77,7 @@ def test_a_network_of_ones_own_goes_the_whole_way(workplace: Path, capsys: pytes
     (workplace / "mine_to_use.py").write_text(OWN)
     own = ["--space", "mine_to_use:Net"]
     main(["search", *own, "--data", "mine_to_use:points", "--batch_size", "8", "--out", "run", *TINY[4:]])
-    main(["train", "run", *own, "--random", "1", "--batch_size", "8", *TINY[4:]])
+    main(["train", "run", *own, "--trust", "--random", "1", "--batch_size", "8", *TINY[4:]])
     assert "1 random genotype: " in capsys.readouterr().out
     np.save("one.npy", np.ones(6, np.float32))
     main(["predict", "run", "one.npy", *own])
