@@ -90,7 +90,7 @@ def check(parts: tuple[Any, ...], directory: Path) -> None:
         assert torch.equal(mine, other), name
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(PAIRS))
 def test_some_combinations(tmp_path_factory: pytest.TempPathFactory, parts: tuple[Any, ...]) -> None:
     check(parts, tmp_path_factory.mktemp("run") / "run")

@@ -254,10 +254,10 @@ def written(directory: Path) -> dict[str, Any]:
     )
 
 
-SLOW = pytest.param("darts_second_order", marks=pytest.mark.slow)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("random_search", "darts_second_order")]
 
 
-@pytest.mark.parametrize("method", ["darts", "random_search", SLOW])
+@pytest.mark.parametrize("method", ["darts", *SLOW])
 def test_twenty_kills_leave_no_trace(tmp_path: Path, method: str):
     command = [sys.executable, HERE / "kill_search.py", tmp_path, method, "20"]
     done = subprocess.run(command, capture_output=True, text=True)
