@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -20,7 +21,6 @@ from archgrad.distributed import World
 from archgrad.errors import ArchgradError, reason
 from archgrad.foreign import files, layout
 from archgrad.nested import any_nan, called, leaves, mapped
-from archgrad.runs import Run
 from archgrad.tasks import Task
 
 WEIGHTS = "weights.safetensors"
@@ -103,22 +103,28 @@ def load_weights(network: nn.Module, path: Path | str) -> nn.Module:
     path = Path(path)
     if path.is_dir():
         path = path / WEIGHTS
-    try:
-        files.require_regular(path)
-        state = safetensors.torch.load_file(path)
-    except files.MissingError:
-        raise ArchgradError(f"{path}: no such weights file") from None
-    except (OSError, SafetensorError, *layout.STUMBLES) as error:
-        raise ArchgradError(f"{path}: not a readable safetensors file ({' '.join(str(error).split())})") from None
+    state, _ = read_weights(path)
     with layout.expected(str(path)):
         load_state(network, state, str(path))
     return network
 
 
-def write_weights(run: Run, name: str, network: nn.Module) -> None:
-    """Write the weights and buffers of a network into a file of a run."""
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file, and the texts beside them."""
+    try:
+        files.require_regular(path)
+        with safetensors.safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except files.MissingError:
+        raise ArchgradError(f"{path}: no such weights file") from None
+    except (OSError, SafetensorError, *layout.STUMBLES) as error:
+        raise ArchgradError(f"{path}: not a readable safetensors file ({' '.join(str(error).split())})") from None
+
+
+def packed(network: nn.Module, metadata: Mapping[str, str] | None = None) -> bytes:
+    """The weights and buffers of a network as a safetensors file, with texts beside them."""
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    run.write_bytes(name, safetensors.torch.save(state))
+    return safetensors.torch.save(state, metadata=None if metadata is None else dict(metadata))
 
 
 @torch.no_grad()

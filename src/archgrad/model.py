@@ -7,17 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from archgrad import spaces, tasks
 from archgrad.data.preparation import Preparation
 from archgrad.errors import ArchgradError
-from archgrad.evaluation import WEIGHTS, load_state
-from archgrad.foreign import files, plain
+from archgrad.evaluation import WEIGHTS, load_state, packed, read_weights
+from archgrad.foreign import plain
 from archgrad.genotype import Genotype
 from archgrad.nested import called, leaves, mapped
 from archgrad.runs import atomic_write
@@ -71,7 +68,7 @@ class Model(nn.Module):
 
     def save(self, path: Path | str) -> Path:
         """Write weights and card as one safetensors file, which `archgrad.load` reads anywhere."""
-        atomic_write(path, packed(self.network, self.card))
+        atomic_write(path, with_card(self.network, self.card))
         return Path(path)
 
 
@@ -80,10 +77,9 @@ def card_of(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: config[name] for name in (*ARCHITECTURE, "inputs", "answers", "recipe", "seed") if name in config}
 
 
-def packed(network: nn.Module, card: Mapping[str, Any]) -> bytes:
+def with_card(network: nn.Module, card: Mapping[str, Any]) -> bytes:
     """The content of a weights file."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    return safetensors.torch.save(weights, metadata={CARD: json.dumps(dict(card))})
+    return packed(network, {CARD: json.dumps(dict(card))})
 
 
 def load_model(path: Path | str, network: Network | None = None) -> Model:
@@ -106,15 +102,7 @@ def load_model(path: Path | str, network: Network | None = None) -> Model:
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights of a file, and what it says of their network."""
-    try:
-        files.require_regular(path)
-        with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    except files.MissingError:
-        raise ArchgradError(f"{path}: no such weights file") from None
-    except (OSError, SafetensorError) as error:
-        raise ArchgradError(f"{path}: not a readable safetensors file ({' '.join(str(error).split())})") from None
+    state, metadata = read_weights(path)
     card = plain.json_object(metadata.get(CARD, "{}"), f"{path}: what it says of its network")
     return state, card
 

@@ -23,7 +23,7 @@ from archgrad.data.load import recorded
 from archgrad.decision import Decision, decision
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, require_whole, shown
-from archgrad.evaluation import INHERITED, evaluate_subset, in_type_of, load_shared, write_weights
+from archgrad.evaluation import INHERITED, evaluate_subset, in_type_of, load_shared, packed
 from archgrad.foreign import layout
 from archgrad.genotype import Genotype
 from archgrad.loop import Loop
@@ -466,7 +466,7 @@ class Search(Loop):
             self.run.write_json("result.json", self._summary(result, space))
             if space:
                 with suppress(ArchgradError):  # of a supernet that cannot be settled there are no such weights
-                    write_weights(self.run, INHERITED, self.supernet.settle(genotype, inherit=True))
+                    self.run.write_bytes(INHERITED, packed(self.supernet.settle(genotype, inherit=True)))
         return result
 
     def _decision(self) -> Decision | None:

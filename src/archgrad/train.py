@@ -36,7 +36,7 @@ from archgrad.evaluation import (
 from archgrad.identity import of_network
 from archgrad.loop import Loop
 from archgrad.method import describe
-from archgrad.model import card_of, packed
+from archgrad.model import card_of, with_card
 from archgrad.nested import called, leaves
 from archgrad.operations.drop_path import DropPath
 from archgrad.optim import clip, restore, set_lr
@@ -286,7 +286,7 @@ class _Training(Loop):
             directory=directory,
         )
         if self.run is not None:
-            self.run.write_bytes(WEIGHTS, packed(self.network, card_of(self.run.config)))
+            self.run.write_bytes(WEIGHTS, with_card(self.network, card_of(self.run.config)))
             self.run.write_json(
                 "result.json",
                 {
