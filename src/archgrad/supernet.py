@@ -181,9 +181,9 @@ class Supernet(nn.Module):
             weights[name] = row.expand(self.sites[name], -1, -1)
         return Mixture(weights)
 
-    def random(self, generator: torch.Generator) -> Genotype:
-        """A genotype drawn uniformly from all architectures."""
-        return genotypes.sample(self.groups, generator, self.space_name)
+    def random(self, generator: torch.Generator, candidates: Mapping[str, Tensor] | None = None) -> Genotype:
+        """A genotype drawn uniformly from all architectures, or from those of some candidates (`genotype.sample`)."""
+        return genotypes.sample(self.groups, generator, self.space_name, candidates)
 
     def settle(self, genotype: Genotype, inherit: bool = False, seed: int = 0) -> nn.Module:
         """The plain network in which every choice is replaced by what the genotype keeps.
