@@ -122,7 +122,7 @@ def test_bad_parquet_content_is_named(tmp_path: Path, images: list, labels: list
 def test_bad_parquet_files_are_named(tmp_path: Path):
     file = tmp_path / "train-0.parquet"
     file.write_bytes(b"PAR1 torn")
-    with pytest.raises(ArchgradError, match=r"train-0\.parquet: not a readable Parquet file"):
+    with pytest.raises(ArchgradError, match=r"train-0\.parquet: cannot be read as parquet"):
         data.load(tmp_path)
     pq.write_table(pa.table({"label": [1]}), file)
     with pytest.raises(ArchgradError, match="no image column"):
