@@ -554,6 +554,20 @@ def test_what_cannot_be_searched_is_one_line(network: Any, options: dict[str, An
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("executor", ["auto", "loop"])
+def test_cells_that_compute_again_find_the_same(executor: str) -> None:
+    x = torch.randn(32, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    images = data.from_tensors(x, torch.arange(32) % 2, x[:2], torch.tensor([0, 1]))
+    space, settings = spaces.get("nasbench201", channels=4, cells=1), {"batch_size": 8, "epochs": 2, "progress": False}
+    kept, again = (
+        run_search(space, "darts", images, executor=executor, checkpoint_cells=flag, **settings)
+        for flag in (False, True)
+    )
+    assert (kept.alphas["cell"] == again.alphas["cell"]).all()
+    for name, value in kept.supernet.state_dict().items():
+        assert torch.equal(again.supernet.state_dict()[name], value), name
+
+
 @pytest.mark.parametrize("first", ["plain", "loop", "batched"])
 def test_executors_may_change_in_mid_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str) -> None:
     """Bit for bit within one executor; another one continues from the same state and differs by rounding alone."""

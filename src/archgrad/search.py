@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,7 @@ def search(
     seed: int = 0,
     train_fraction: float = 0.5,
     executor: str = "auto",
+    checkpoint_cells: bool = False,
     graphs: bool = False,
     out: Path | str | None = None,
     device: str | torch.device | None = None,
@@ -94,6 +97,7 @@ def search(
     `archgrad.data.load`.
     ``train_fraction`` of the training set trains the weights, the rest the alphas; the split is stratified and follows
     from ``seed``.
+    ``checkpoint_cells``: keep little of a cell for backward and compute it again there; it changes no result.
     ``graphs``: on a GPU, record the passes of a step as CUDA graphs and launch each as a whole.
     ``diagnose``: look for signs of collapse every so many epochs, or as a given `Diagnose` says; 0 for never. It does
     not change the search.
@@ -111,11 +115,7 @@ def search(
     world = World.start(device, mixed_precision)
     dataset = in_type_of(network, load_shared(data, world, image_size=image_size, **reading))
 
-    def make(size: Mapping[str, int], epoch: int) -> Supernet:
-        with torch.random.fork_rng():
-            torch.manual_seed(derive(seed, "weights", *([epoch] if epoch else [])))
-            return _supernet(space or network, size, dataset, executor, seed)
-
+    make = partial(_made, space or network, dataset, executor, checkpoint_cells, seed)
     with torch.random.fork_rng():
         config = {
             "command": "search",
@@ -166,19 +166,43 @@ def _signs(diagnose: int | Diagnose) -> Diagnose | None:
     return Diagnose(diagnose) if diagnose else None
 
 
+def _made(
+    network: str | Space | Supernet | nn.Module,
+    dataset: Dataset,
+    executor: str,
+    checkpoint_cells: bool,
+    seed: int,
+    size: Mapping[str, int],
+    epoch: int,
+) -> Supernet:
+    """The supernet with its first weights of that epoch, in which a schedule asks for it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(seed, "weights", *([epoch] if epoch else [])))
+        return _supernet(network, size, dataset, executor, checkpoint_cells, seed)
+
+
 def _supernet(
-    network: str | Space | Supernet | nn.Module, size: Mapping[str, int], dataset: Dataset, executor: str, seed: int
+    network: str | Space | Supernet | nn.Module,
+    size: Mapping[str, int],
+    dataset: Dataset,
+    executor: str,
+    checkpoint_cells: bool,
+    seed: int,
 ) -> Supernet:
     """The supernet to be searched; ``size``: fields of the space that a schedule has changed."""
     if isinstance(network, Space):
         space = replace(network, **{key: value for key, value in size.items() if key in network.fields})
-        return space.supernet(**space.fitting(dataset), executor=executor, seed=seed)
+        how: dict[str, Any] = {"executor": executor}
+        if checkpoint_cells:  # only where asked for: the supernet of a space of your own may not have it
+            if "checkpoint_cells" not in inspect.signature(space.supernet).parameters:
+                raise ArchgradError(f"search: the supernets of {space.name} have no checkpoint_cells")
+            how["checkpoint_cells"] = True
+        return space.supernet(**space.fitting(dataset), **how, seed=seed)
     if any(key in Size._fields for key in size):
         raise ArchgradError("search: channels and cells are sizes of a space; a network of your own has its own size")
-    if executor != "auto":
-        raise ArchgradError(
-            f"search: executor {executor!r} is for spaces; a network of your own says how it is computed"
-        )
+    if executor != "auto" or checkpoint_cells:
+        what = f"executor {executor!r}" if executor != "auto" else "checkpoint_cells"
+        raise ArchgradError(f"search: {what} is for spaces; a network of your own says how it is computed")
     if isinstance(network, Supernet):
         return network
     if not isinstance(network, nn.Module):
