@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+import archgrad.bench.statistics.results  # noqa: F401  # for the first comparison, which then need not wait for it
 from archgrad.errors import ArchgradError
 from archgrad.follow import listing
 from archgrad.follow.serve import pages
@@ -29,7 +30,9 @@ LISTENERS = 64
 
 def application(directory: Path | str, host: str = "127.0.0.1", trainings: bool = False) -> Starlette:
     """The server's application, which listens on ``host``."""
-    site = Site(Board(directory, trainings))
+    board = Board(directory, trainings)
+    board.refresh()
+    site = Site(board)
     routes = [
         Route("/", site.index),
         Route("/charts", site.charts),
@@ -109,10 +112,10 @@ class Site:
     async def _stream(self, version: int, name: str | None) -> AsyncIterator[str]:
         self.listeners += 1
         try:
-            quiet = 0
+            quiet = -1  # the first line is sent at once
             while True:
                 now, news = await anyio.to_thread.run_sync(self._news, version, name)
-                quiet = 0 if news is not None else quiet + 1
+                quiet = -1 if news is not None else quiet + 1
                 if news is not None:
                     yield f"id: {now}\ndata: {json.dumps(news)}\n\n"
                 elif quiet % HEARTBEAT == 0:

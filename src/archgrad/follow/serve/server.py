@@ -44,6 +44,7 @@ def serve(
         say(f"whoever can reach {host} can see them")
     config = uvicorn.Config(
         app,
+        http="h11",
         log_level="warning",
         access_log=False,
         server_header=False,
