@@ -73,11 +73,11 @@ def _table(comparison: Comparison, link: Link) -> Markup:
     rows = [
         [
             _named(comparison, run, link),
+            str(run.score or ABSENT),
+            run.score.label if run.score else "",
             run.state,
             progress(run),
             run.method or run.kind,
-            str(run.score or ABSENT),
-            run.score.label if run.score else "",
             *([random.get(run.directory) or ABSENT] if with_random else []),
             count(run.parameters),
             count(run.flops),
@@ -85,8 +85,8 @@ def _table(comparison: Comparison, link: Link) -> Markup:
         ]
         for run in comparison.runs
     ]
-    header = ["Run", "State", "Done", "Method", "Score", "of", *(["Random networks"] if with_random else [])]
-    return table([*header, "Parameters", "FLOPs", "Time"], rows, numeric=[2, 4, *range(len(header), len(header) + 3)])
+    header = ["Run", "Score", "of", "State", "Done", "Method", *(["Random networks"] if with_random else [])]
+    return table([*header, "Parameters", "FLOPs", "Time"], rows, numeric=[1, 4, *range(len(header), len(header) + 3)])
 
 
 def random_networks(data: RunData) -> str:
@@ -133,6 +133,7 @@ def _front(data: str, of: str, runs: Sequence[Summary], label: Callable[[Summary
         x_name="parameters",
         y_name=f"{of}{', %' if share else ''}",
         shown=lambda value: count(value).replace(" ", ""),
+        size=(440, 320),
         higher_is_better=higher,
     )
     return element("figure", element("figcaption", caption), drawing)

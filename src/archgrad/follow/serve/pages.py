@@ -118,9 +118,10 @@ def _state(run: Summary) -> Markup:
 
 def run(entry: Entry) -> str:
     """The page of a run."""
-    about = " · ".join(filter(None, [entry.run.kind, entry.run.space, entry.run.method, Path(entry.run.data).name]))
+    about = " · ".join(filter(None, [entry.run.space, entry.run.method, Path(entry.run.data).name]))
     body = [element("div", Markup(inside_of_run(entry)), id="part")]
-    return _frame(entry.name, "Run", about, body, data_version=entry.version, data_page="run", data_run=entry.name)
+    data = {"data_version": entry.version, "data_page": "run", "data_run": entry.name}
+    return _frame(entry.name, entry.run.kind or "run", about, body, **data)
 
 
 def inside_of_run(entry: Entry) -> str:
@@ -178,13 +179,13 @@ def compare(entries: Sequence[Entry]) -> str:
     """The page that compares runs."""
     if not entries:
         text = note("Choose runs on the page of all runs, and press Compare.")
-        return _frame("Comparison", "Runs", "", [text], data_page="compare")
+        return _frame("Comparison", "comparison", "", [text], data_page="compare")
     names = {entry.run.directory: entry.name for entry in entries}
     comparison = Comparison([entry.run for entry in entries])
     found = sections(comparison, lambda run: address(names[run.directory]))
     links = [element("a", section.title, href=f"#{_anchor(section)}") for section in found]
     body = [element("nav", links, aria_label="Sections"), [_section(section) for section in found]]
-    return _frame(f"Comparison of {len(entries):,} runs", "Runs", "", body, data_page="compare")
+    return _frame(f"Comparison of {len(entries):,} runs", "comparison", "", body, data_page="compare")
 
 
 # The frame
@@ -192,7 +193,7 @@ def compare(entries: Sequence[Entry]) -> str:
 
 def problem(text: str) -> str:
     """A page that says what is wrong."""
-    return _frame("Not here", "Runs", "", [note(text)])
+    return _frame("Not here", "", "", [note(text)])
 
 
 def _frame(title: str, kind: str, about: str, body: Child, **attributes: object) -> str:
