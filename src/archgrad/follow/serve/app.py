@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,10 @@ def application(directory: Path | str, host: str = "127.0.0.1", trainings: bool 
     return Starlette(routes=routes, middleware=[Middleware(Guard, names=names_of(host))])
 
 
+def _event(mark: str, news: dict[str, Any]) -> str:
+    return f"id: {mark}\ndata: {json.dumps(news)}\n\n"
+
+
 class Site:
     """The answers; each looks at the disk first, in a thread of its own."""
 
@@ -66,8 +71,10 @@ class Site:
         name, part = request.path_params["name"], "part" in request.query_params
 
         def page() -> str | None:
-            entry = self.board.entry(name)
-            return None if entry is None else (pages.inside_of_run if part else pages.run)(entry)
+            mark, entry = self.board.mark, self.board.entry(name)
+            if entry is None:
+                return None
+            return pages.inside_of_run(entry) if part else pages.run(entry, mark)
 
         return await self._page(page)
 
@@ -94,7 +101,8 @@ class Site:
         """All runs as JSON."""
 
         def records() -> list[dict[str, Any]]:
-            self.board.refresh()
+            with suppress(ArchgradError):
+                self.board.refresh()
             return [{**entry.run.record(), "run": entry.name} for entry in self.board.entries()]
 
         return JSONResponse(await anyio.to_thread.run_sync(records))
@@ -103,33 +111,38 @@ class Site:
         """What happens from now on: of all runs, or of one."""
         if self.listeners >= LISTENERS:
             return PlainTextResponse("Too many pages are open.\n", 503)
-        before, name = request.query_params.get("version", ""), request.query_params.get("run")
-        before = request.headers.get("last-event-id", before)
-        version = int(before) if before.isdecimal() and len(before) < 10 else 0
-        stream = self._stream(version, name)
-        return StreamingResponse(stream, media_type="text/event-stream")
+        name = request.query_params.get("run")
+        mark = request.headers.get("last-event-id", request.query_params.get("version", ""))
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
+        return StreamingResponse(self._stream(mark, name), media_type="text/event-stream")
 
-    async def _stream(self, version: int, name: str | None) -> AsyncIterator[str]:
+    async def _stream(self, mark: str, name: str | None) -> AsyncIterator[str]:
         self.listeners += 1
         try:
-            quiet = -1  # the first line is sent at once
+            boot, _, before = mark.partition(".")
+            if mark and (boot != self.board.boot or not before.isdecimal() or len(before) > 9):
+                yield _event(self.board.mark, {"again": True})  # the page is one of a server that was here before
+                return
+            version, quiet = (
+                int(before or 0),
+                -1,
+            )  # something is sent at once, so that the browser sees that we are here
             while True:
-                now, news = await anyio.to_thread.run_sync(self._news, version, name)
+                version, news = await anyio.to_thread.run_sync(self._news, version, name)
                 quiet = -1 if news is not None else quiet + 1
                 if news is not None:
-                    yield f"id: {now}\ndata: {json.dumps(news)}\n\n"
+                    yield _event(f"{boot or self.board.boot}.{version}", news)
                 elif quiet % HEARTBEAT == 0:
                     yield ":\n\n"
-                version = now
                 await anyio.sleep(INTERVAL)
         finally:
             self.listeners -= 1
 
     def _news(self, version: int, name: str | None) -> tuple[int, dict[str, Any] | None]:
-        self.board.refresh()
+        with suppress(ArchgradError):  # a directory that is gone for a moment
+            self.board.refresh()
         now, changed, gone = self.board.since(version)
-        if now < version:  # the server has been started again since
-            return now, {"again": True}
         if name is not None:
             touched = name in gone or any(entry.name == name for entry in changed)
             return now, {"changed": True} if touched else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 import time
 from collections import Counter
@@ -41,6 +42,8 @@ class Board:
             raise ArchgradError(f"{directory}: there is no such directory")
         self.directory, self.trainings = Path(directory), trainings
         self.version = 0
+        self.boot = secrets.token_hex(4)
+        """What tells the versions of this board from those of one before it."""
         self._entries: dict[str, Entry] = {}
         self._gone: dict[str, int] = {}
         self._looked = 0.0
@@ -77,6 +80,11 @@ class Board:
         with self._lock:
             entry = self._entries.get(name)
         return entry if entry is not None and entry.run.state else None
+
+    @property
+    def mark(self) -> str:
+        """The version, as a page remembers it."""
+        return f"{self.boot}.{self.version}"
 
     def since(self, version: int) -> tuple[int, list[Entry], list[str]]:
         """The version now, the runs that are new or have changed since another one, and the names that are gone."""

@@ -49,7 +49,7 @@ def address(name: str) -> str:
 
 def index(board: Board) -> str:
     """The page of all runs."""
-    version, entries = board.version, board.entries()
+    mark, entries = board.mark, board.entries()
     head = element(
         "tr",
         element("th", element("input", type="checkbox", id="all", aria_label="Select all that are shown")),
@@ -71,7 +71,7 @@ def index(board: Board) -> str:
         element("form", tools, element("div", listing, class_="scroll"), action="/compare", method="get"),
         element("div", empty, id="empty", hidden="" if entries else None),
     ]
-    return _frame("Runs", "", "", body, data_version=version, data_page="index")
+    return _frame("Runs", "", "", body, data_version=mark, data_page="index")
 
 
 def charts(entries: Sequence[Entry]) -> str:
@@ -116,11 +116,11 @@ def _state(run: Summary) -> Markup:
 # One run
 
 
-def run(entry: Entry) -> str:
-    """The page of a run."""
+def run(entry: Entry, mark: str) -> str:
+    """The page of a run; ``mark``: the board's, when the run was looked up."""
     about = " · ".join(filter(None, [entry.run.space, entry.run.method, Path(entry.run.data).name]))
     body = [element("div", Markup(inside_of_run(entry)), id="part")]
-    data = {"data_version": entry.version, "data_page": "run", "data_run": entry.name}
+    data = {"data_version": mark, "data_page": "run", "data_run": entry.name}
     return _frame(entry.name, entry.run.kind or "run", about, body, **data)
 
 
