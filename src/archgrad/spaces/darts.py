@@ -405,11 +405,11 @@ class Darts(Space):
     @property
     def notations(self) -> dict[str, Notation]:
         """As `format`, and as other programs read these cells."""
-        writers = {
-            name: Notation(lambda genotype, write=write: write(self._cells(genotype)))
-            for name, write in notation.WRITERS.items()
-        }
-        return {**writers, **super().notations}
+
+        def writer(write: Callable[[Mapping[str, notation.Nodes]], str]) -> Notation:
+            return Notation(lambda genotype: write(self._cells(genotype)))
+
+        return {**{name: writer(write) for name, write in notation.WRITERS.items()}, **super().notations}
 
     def _cells(self, genotype: Genotype) -> dict[str, notation.Nodes]:
         """The cells of a genotype, node by node."""
