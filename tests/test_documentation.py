@@ -26,7 +26,9 @@ def python_blocks(page: str) -> str:
     return re.sub(r"epochs=\d+", "epochs=1", "\n".join(blocks))
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/components.md", "docs/engine.md", "docs/networks.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/components.md", "docs/engine.md", "docs/networks.md", "docs/tracking.md"]
+)
 def test_python_examples_run(page: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     program = tmp_path / "example.py"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+LOGGER = logging.getLogger(__name__)
 SOURCES = Path(__file__).parent / "csrc"
 COMPILERS = ("g++", "clang++", "c++")
 FLAGS = (
@@ -124,7 +125,7 @@ def _key(compiler: str, flags: Sequence[str]) -> str:
 
 def _compile(compiler: str, flags: Sequence[str], path: Path) -> None:
     """Into a file of its own, which then takes the place: nobody loads half a library."""
-    print(f"archgrad: compiling its kernels with {compiler}, once", file=sys.stderr, flush=True)
+    LOGGER.info("compiling its kernels with %s, once", compiler)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     command = [compiler, *flags, "-shared", "-fPIC", str(SOURCES / "cell.cpp"), "-o", str(unfinished)]
     try:
