@@ -27,7 +27,15 @@ def python_blocks(page: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/components.md", "docs/engine.md", "docs/networks.md", "docs/runs.md"]
+    "page",
+    [
+        "README.md",
+        "docs/components.md",
+        "docs/engine.md",
+        "docs/networks.md",
+        "docs/runs.md",
+        "docs/tracking.md",
+    ],
 )
 def test_python_examples_run(page: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)

@@ -47,6 +47,8 @@ class Group:
     ``keep``: edges that stay per target state, None for all of them (DARTS: 2).
     ``excluded``: candidates of the mixture that never enter a genotype (DARTS: ``none``).
     ``select``: candidates that stay per edge (an `InputChoice` may read several inputs).
+    ``repeats``: whether a genotype may keep the same candidate of an edge twice, as published cells of NASNet do; none
+    that is drawn does.
 
     ``operations``: the candidates of all edges, in order of first appearance: the columns of alphas and mixtures.
     ``incoming``: target state → the numbers of the edges that end there.
@@ -58,6 +60,7 @@ class Group:
     keep: int | None = None
     excluded: frozenset[str] = frozenset()
     select: int = 1
+    repeats: bool = False
     operations: tuple[str, ...] = field(init=False, repr=False, compare=False)
     incoming: dict[int, tuple[int, ...]] = field(init=False, repr=False, compare=False)
 
@@ -175,6 +178,22 @@ class Genotype:
             lines.append(f"  {group}: {shown or 'nothing'}")
         return "\n".join(lines)
 
+    def told(self, edges: Mapping[str, Sequence[tuple[int, int]]]) -> str:
+        """For people: what stays on every edge; ``edges``: those of every group, as (source, target).
+
+        >>> print(Genotype.of({"cell": [["skip"], [], ["conv", "pool"]]}).told({"cell": [(0, 1), (0, 2), (1, 2)]}))
+        Genotype
+          cell: 0→1 skip, 1→2 conv + pool
+        """
+        lines = [f"Genotype {self.space}".rstrip()]
+        for group, kept in self.items:
+            places = edges.get(group, ())
+            several = len(kept) > 1 and len(places) == len(kept)
+            names = [f"{s}→{t} " for s, t in places] if several else [""] * len(kept)
+            shown = [f"{place}{' + '.join(names)}" for place, names in zip(names, kept, strict=True) if names]
+            lines.append(f"  {group}: {', '.join(shown) or 'nothing'}")
+        return "\n".join(lines)
+
 
 def _names(kept: Any) -> Any:
     if isinstance(kept, str):
@@ -200,7 +219,7 @@ def check(genotype: Genotype, groups: Mapping[str, Group]) -> None:
             for candidate in names:
                 if candidate not in edge.candidates:
                     raise unknown(f"operation at {place}", candidate, edge.candidates)
-                if names.count(candidate) > 1:
+                if names.count(candidate) > 1 and not group.repeats:
                     raise ArchgradError(f"genotype: {place} keeps {candidate!r} more than once")
 
 
