@@ -126,14 +126,14 @@ class Choice(Site):
         group: str = "",
         channels: int | None = None,
     ):
-        made = not isinstance(candidates, Mapping | nn.Module) and callable(candidates)
-        if made:
+        make = None if isinstance(candidates, Mapping | nn.Module) or not callable(candidates) else candidates
+        if make is not None:
             require_whole(f"choice {group!r}: candidates made by a function", 1, channels=channels)
         elif channels is not None:
             raise ArchgradError(f"choice {group!r}: channels are for candidates that a function of them makes")
-        found = _checked(candidates(channels) if made else candidates, group)  # type: ignore[operator]
+        found = _checked(candidates if make is None else make(channels or 0), group)
         super().__init__(Group(group, (Edge(0, 1, tuple(found)),)))
-        self.make: Callable[[int], Candidates] | None = candidates if made else None  # type: ignore[assignment]
+        self.make = make
         self.channels, self.share, self.random_channels = channels or 0, 1, False
         self.candidates = nn.ModuleDict(dict(found))
         self.extras: nn.ModuleDict | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from archgrad.choice import Choice
+from archgrad.engine import Cell
 from archgrad.engine.candidates import cells_of, choices_of, lacking
 from archgrad.errors import require_positive
 from archgrad.roles import Modifier
@@ -36,7 +38,10 @@ class PartialChannels(Modifier):
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
         network = supernet.network
-        sites = [*cells_of(network), *(choice for choice in choices_of(network) if choice.make is not None)]
+        sites: list[Cell | Choice] = [
+            *cells_of(network),
+            *(choice for choice in choices_of(network) if choice.make is not None),
+        ]
         if not sites:
             raise lacking(self)
         for site in sites:
