@@ -533,7 +533,7 @@ def test_extra_evaluations_within_a_step_disturb_nothing():
     ("network", "options", "message"),
     [
         (nn.Linear(4, 2), {}, "Linear has no open choice"),
-        (small(), {"method": DEEPER}, "a network of your own has its own size"),
+        (small(), {"method": DEEPER}, "ProgressiveDepth needs a space, .*: a network of your own is as it is"),
         ("nasbench", {}, "unknown space 'nasbench': did you mean 'nasbench201'"),
         (7, {}, "expected a space, its name or a torch.nn.Module, got int"),
         (small(), {"method": "dart"}, "unknown method 'dart': did you mean 'darts'"),

@@ -155,11 +155,22 @@ def _method(method: str | Method, space: Space | None, epochs: int | None, batch
         raise ArchgradError(f"search: method must be a Method or the name of one, got {shown(method)}")
     if isinstance(method, str):
         method = methods.get(method, space.name if space else "")
+    _require_space(method, space)
     return replace(
         method,
         epochs=method.epochs if epochs is None else epochs,
         batch_size=method.batch_size if batch_size is None else batch_size,
     )
+
+
+def _require_space(method: Method, space: Space | None) -> None:
+    """Refuse schedules that have the supernet built anew where there is nothing but a network to search."""
+    for schedule in method.schedules:
+        if space is None and schedule.needs:
+            raise ArchgradError(
+                f"{type(schedule).__name__} needs {schedule.needs}: a network of your own is as it is "
+                "(docs/tutorial-space.md makes a space of one)"
+            )
 
 
 def _signs(diagnose: int | Diagnose) -> Diagnose | None:

@@ -189,10 +189,17 @@ class Supernet(nn.Module):
         """The plain network in which every choice is replaced by what the genotype keeps.
 
         The supernet is left untouched. With ``inherit`` the network starts from copies of the supernet's weights;
-        otherwise every module is initialised afresh by its ``reset_parameters()`` from ``seed``.
+        otherwise every module is initialised afresh by its ``reset_parameters()`` from ``seed``, and sees all channels
+        whatever the candidates of the supernet saw.
         """
         genotypes.check(genotype, self.groups)
-        network = _settled(copy.deepcopy(self.network), genotype.choices)
+        network = copy.deepcopy(self.network)
+        if not inherit:
+            with isolated(seed, "settle"):
+                for module in list(network.modules()):
+                    if isinstance(module, Site):
+                        module.widen()
+        network = _settled(network, genotype.choices)
         if not inherit:
             with isolated(seed, "settle"):
                 _reset(network)
