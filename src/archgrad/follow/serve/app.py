@@ -44,7 +44,12 @@ def application(directory: Path | str, host: str = "127.0.0.1", trainings: bool 
         Route("/style.css", lambda _: Response(pages.style(), media_type="text/css")),
         Route("/page.js", lambda _: Response(pages.script(), media_type="text/javascript")),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, names=names_of(host))])
+    guard = Middleware(Guard, names=names_of(host))
+    return Starlette(routes=routes, middleware=[guard], exception_handlers={404: _no_such_page})
+
+
+async def _no_such_page(_: Request, __: Exception) -> Response:
+    return HTMLResponse(pages.problem("There is no such page here."), 404)
 
 
 def _event(mark: str, news: dict[str, Any]) -> str:
