@@ -60,7 +60,7 @@ def test_orders(place: Path, sort: str, reverse: bool, names: str) -> None:
     assert "".join(run.directory.name for run in runs("runs", sort=sort, reverse=reverse)) == names
 
 
-def test_a_table_and_lines_of_json(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_and_json(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "runs" / "b" / "result.json").write_text("{")
     main(["runs", "runs"])
     lines = capsys.readouterr().out.splitlines()
@@ -71,7 +71,7 @@ def test_a_table_and_lines_of_json(place: Path, capsys: pytest.CaptureFixture[st
     assert lines[2].startswith("runs/b  damaged")
     assert "result.json: not JSON" in lines[2]
     main(["runs", "runs", "--sort", "score", "--json"])
-    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    records = json.loads(capsys.readouterr().out)["runs"]
     assert [record["run"] for record in records] == ["runs/d", "runs/a", "runs/c", "runs/b"]
     assert records[1]["score"] == 0.8
     assert (records[1]["metric"], records[1]["on"], records[1]["unit"]) == ("accuracy", "test", "epochs")

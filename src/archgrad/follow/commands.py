@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from archgrad.errors import ArchgradError
@@ -15,7 +14,6 @@ def runs(
     sort: str = "run",
     reverse: bool = False,
     trainings: bool = False,
-    json_: bool = False,
 ) -> None:
     """List the runs below a directory: their state, method, data, score and time.
 
@@ -27,40 +25,38 @@ def runs(
             changed
         reverse: the other way round
         trainings: also list the trainings within searches
-        json_: one line of JSON per run instead of a table
     """
-    from archgrad.console import print_table
+    from archgrad.console import give, print_table, say
     from archgrad.follow import listing
 
     found = listing.runs(directory, filter=filter, sort=sort, reverse=reverse, trainings=trainings)
-    if json_:
-        for run in found:
-            print(json.dumps(run.record()))
-        return
-    if not found:
-        print(f"no runs{' of that kind' if filter else ''} below {directory}")
-        return
-    print_table(*listing.table(found))
+    give(runs=[run.record() for run in found])
+    if found:
+        print_table(*listing.table(found))
+    else:
+        say(f"no runs{' of that kind' if filter else ''} below {directory}")
 
 
-def compare(runs: list[str], *, json_: bool = False, html: str | None = None) -> None:
+def compare(runs: list[str], *, html: str | None = None) -> None:
     """Compare runs: settings that differ, scores, curves, what was found, and tests where seeds were repeated.
 
     Args:
         runs: run directories, or directories of runs
-        json_: JSON instead of text
         html: also write a page with charts and cells into this file
     """
+    from archgrad.console import give, say
     from archgrad.follow import terminal
     from archgrad.follow.comparing import Comparison
 
     comparison = Comparison.of(runs)
-    print(json.dumps(comparison.record())) if json_ else terminal.print_comparison(comparison)
+    give(**comparison.record())
+    terminal.print_comparison(comparison)
     if html is not None:
         from archgrad.follow import sections
 
         page = sections.write(comparison, html)
-        print(f"page: {page}", file=sys.stderr if json_ else sys.stdout)
+        give(page=page)
+        say(f"page: {page}")
 
 
 def watch(run: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archgrad.console import print_table, sparkline
+from archgrad.console import print_table, say, sparkline
 from archgrad.figures.numbers import count, duration
 from archgrad.follow.comparing import ABSENT, Comparison
 from archgrad.follow.listing import progress
@@ -20,7 +20,7 @@ def print_comparison(comparison: Comparison) -> None:
     _found(comparison)
     _repetitions(comparison)
     for remark in comparison.remarks:
-        print(remark)
+        say(remark)
 
 
 def _runs(comparison: Comparison) -> None:
@@ -48,12 +48,12 @@ def _runs(comparison: Comparison) -> None:
         [[row[i] for i in kept] for row in rows],
         left=[i for i, k in enumerate(kept) if header[k] in ("run", "state", "of", "random networks")],
     )
-    print()
+    say("")
 
 
 def _settings(comparison: Comparison) -> None:
     if not comparison.settings:
-        print("no setting differs\n")
+        say("no setting differs", "")
         return
     if len(comparison.runs) <= FEW:
         header = ["setting", *map(comparison.label, comparison.runs)]
@@ -61,7 +61,7 @@ def _settings(comparison: Comparison) -> None:
     else:
         rows = [[name, frequent(values)] for name, values in comparison.settings.items()]
         print_table(["setting", "values"], rows, left=(0, 1))
-    print()
+    say("")
 
 
 def _curves(comparison: Comparison) -> None:
@@ -77,14 +77,14 @@ def _curves(comparison: Comparison) -> None:
     ]
     if rows:
         print_table(["run", "curve", "", "last"], rows, left=(0, 1, 2))
-        print()
+        say("")
 
 
 def _found(comparison: Comparison) -> None:
     rows = [[comparison.label(run), data.text] for run, data in zip(comparison.shown, comparison.details, strict=True)]
     if any(text for _, text in rows):
         print_table(["run", "found"], [[name, text or ABSENT] for name, text in rows], left=(0, 1))
-        print()
+        say("")
 
 
 def _repetitions(comparison: Comparison) -> None:
@@ -92,7 +92,7 @@ def _repetitions(comparison: Comparison) -> None:
         return
     rows = [[group.name, str(len(group.scores)), comparison.mean_of(group)] for group in comparison.repeated]
     print_table(["repeated runs", "repetitions", comparison.kind.label], rows)
-    print()
+    say("")
     if comparison.pairs:
         tests = [
             [
@@ -106,4 +106,4 @@ def _repetitions(comparison: Comparison) -> None:
             for pair in comparison.pairs
         ]
         print_table(["pair", "difference", "95 % interval", "p (Holm)", "P(better)", "Hedges' g"], tests)
-        print()
+        say("")
