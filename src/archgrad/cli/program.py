@@ -99,9 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
             )
     except ArchgradError as error:
         _fail(str(error))
-    except BrokenPipeError:  # whoever reads has seen enough, as in `archgrad runs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes at its end
-        sys.exit(141)
+    except BrokenPipeError:
+        _seen_enough()
     except OSError as error:  # a name that no file can have, a disk that is full, a directory that may not be read
         _fail(f"{error.filename or command}: {error.strerror or error}")
     except (MemoryError, RuntimeError) as error:
@@ -193,6 +192,12 @@ def _fail(message: str) -> NoReturn:
     if first_of_machine():
         print(f"archgrad: {ArchgradError(message)}", file=sys.stderr)
     sys.exit(2)
+
+
+def _seen_enough() -> NoReturn:
+    """End because whoever reads has gone, as in ``archgrad runs | head``."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes at its end
+    sys.exit(141)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
