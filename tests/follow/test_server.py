@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import planted_runs as plant
 import pytest
-from conftest import Server
+from serving import Server
 
 from archgrad.cli import main
 from archgrad.errors import ArchgradError
