@@ -13,7 +13,7 @@ class Server:
     def __init__(self, directory: Path):
         self.directory = directory
         command = [sys.executable, "-m", "archgrad", "serve", str(directory), "--port", "0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.said = self.process.stdout.readline()
         self.address = self.said.split("/ ")[0]
@@ -22,6 +22,4 @@ class Server:
     def close(self) -> None:
         """End it."""
         self.process.terminate()
-        self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self.process.communicate()
