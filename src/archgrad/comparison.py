@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from archgrad import data as datasets
-from archgrad import spaces
+from archgrad import hub, spaces
 from archgrad.data import Dataset
 from archgrad.data.load import recorded
 from archgrad.errors import ArchgradError, require_whole
@@ -172,8 +172,11 @@ def load(run: Path | str, network: Network | None = None) -> Model:
     """The trained network of a training run, or of the found genotype of a search run, in evaluation mode.
 
     ``run``: its directory, wherever it was copied to, or a weights file alone. ``network``: the class, function or
-    module that was searched, where it is a user's own. Raises ArchgradError if nothing has been trained yet.
+    module that was searched, where it is a user's own. ``hf:user/name`` is a repository of the Hugging Face Hub.
+    Raises ArchgradError if nothing has been trained yet.
     """
+    if str(run).startswith(hub.PREFIX):
+        return hub.load(str(run), network)
     directory = Path(run)
     if not directory.is_file() and not (directory / WEIGHTS).exists():
         found = directory / "train" / FOUND

@@ -6,8 +6,7 @@ Start with `torchrun --nproc_per_node N -m archgrad …` or `accelerate launch`;
 
 from __future__ import annotations
 
-import os
-import sys
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -20,7 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from archgrad.errors import ArchgradError, reason, unknown
+from archgrad.ranks import first_of_machine
 
+LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
 PRECISIONS = ("no", "bf16")
 
@@ -35,19 +36,11 @@ def require_precision(name: str) -> None:
         raise unknown("mixed precision", name, PRECISIONS)
 
 
-def first_of_machine() -> bool:
-    """Whether this process reports problems: one per machine, since what is missing may be missing on one of them.
-
-    A problem may come before the processes have joined, so it is torchrun's environment that tells.
-    """
-    return os.environ.get("LOCAL_RANK", "0") == "0"
-
-
 @lru_cache
 def note(text: str) -> None:
-    """Say a line on standard error, once per machine, and only once."""
+    """Log a warning, once per machine, and only once."""
     if first_of_machine():
-        print(f"archgrad: {text}", file=sys.stderr)
+        LOGGER.warning(text)
 
 
 @dataclass(frozen=True)
@@ -88,6 +81,10 @@ class World:
     def main(self) -> bool:
         """Whether this is the process that writes files and shows progress."""
         return self.rank == 0
+
+    def settings(self) -> dict[str, Any]:
+        """What a run records of its processes."""
+        return {"mixed_precision": self.mixed_precision, "processes": self.size}
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context for forward passes in the chosen precision."""

@@ -21,6 +21,7 @@ from archgrad.distributed import World
 from archgrad.errors import ArchgradError, reason
 from archgrad.foreign import files, layout
 from archgrad.nested import any_nan, called, leaves, mapped
+from archgrad.progress import Progress
 from archgrad.tasks import Task
 
 WEIGHTS = "weights.safetensors"
@@ -84,15 +85,19 @@ def evaluate(
     device: str | torch.device | None = None,
     mixed_precision: str = "no",
     batch_size: int = 512,
+    progress: bool = False,
 ) -> Evaluation:
     """Loss and metrics of a network on the training or the test part of a dataset, without augmentation.
 
-    The network is moved to the device and keeps its mode. Raises ArchgradError if it does not fit the data.
+    The network is moved to the device and keeps its mode. ``progress``: show it, as searches do. Raises ArchgradError
+    if it does not fit the data.
     """
     world = World.start(device, mixed_precision)
     dataset = in_type_of(network, load_shared(data, world))
     require_fitting(network, dataset)
-    return evaluate_subset(network.to(world.device), dataset.subset(split), dataset.task, world, batch_size)
+    subset, show = dataset.subset(split), progress and world.main
+    with Progress(f"evaluate {split}", 1, -(-len(subset) // batch_size), show, unit="batches") as bar:
+        return evaluate_subset(network.to(world.device), subset, dataset.task, world, batch_size, bar)
 
 
 def load_weights(network: nn.Module, path: Path | str) -> nn.Module:
@@ -128,16 +133,20 @@ def packed(network: nn.Module, metadata: Mapping[str, str] | None = None) -> byt
 
 
 @torch.no_grad()
-def evaluate_subset(network: nn.Module, subset: Subset, task: Task, world: World, batch_size: int = 512) -> Evaluation:
+def evaluate_subset(
+    network: nn.Module, subset: Subset, task: Task, world: World, batch_size: int = 512, bar: Progress | None = None
+) -> Evaluation:
     """Loss and metrics on a subset, computed by all processes together; the network keeps its mode."""
     training = network.training
     network.eval()
     batches = Batches(subset, -(-batch_size // world.size), device=world.device, rank=world.rank, world=world.size)
     accumulator = Accumulator(task, world)
-    for x, y in batches.epoch():
+    for number, (x, y) in enumerate(batches.epoch(), start=1):
         with world.autocast():
             outputs = called(network, x)
         accumulator.add(outputs, y)
+        if bar is not None:
+            bar.at(0, number)
     network.train(training)
     return accumulator.evaluation()
 

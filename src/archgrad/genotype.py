@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -47,6 +47,8 @@ class Group:
     ``keep``: edges that stay per target state, None for all of them (DARTS: 2).
     ``excluded``: candidates of the mixture that never enter a genotype (DARTS: ``none``).
     ``select``: candidates that stay per edge (an `InputChoice` may read several inputs).
+    ``repeats``: whether a genotype may keep the same candidate of an edge twice, as published cells of NASNet do; none
+    that is drawn does.
 
     ``operations``: the candidates of all edges, in order of first appearance: the columns of alphas and mixtures.
     ``incoming``: target state → the numbers of the edges that end there.
@@ -58,6 +60,7 @@ class Group:
     keep: int | None = None
     excluded: frozenset[str] = frozenset()
     select: int = 1
+    repeats: bool = False
     operations: tuple[str, ...] = field(init=False, repr=False, compare=False)
     incoming: dict[int, tuple[int, ...]] = field(init=False, repr=False, compare=False)
 
@@ -175,6 +178,22 @@ class Genotype:
             lines.append(f"  {group}: {shown or 'nothing'}")
         return "\n".join(lines)
 
+    def told(self, edges: Mapping[str, Sequence[tuple[int, int]]]) -> str:
+        """For people: what stays on every edge; ``edges``: those of every group, as (source, target).
+
+        >>> print(Genotype.of({"cell": [["skip"], [], ["conv", "pool"]]}).told({"cell": [(0, 1), (0, 2), (1, 2)]}))
+        Genotype
+          cell: 0→1 skip, 1→2 conv + pool
+        """
+        lines = [f"Genotype {self.space}".rstrip()]
+        for group, kept in self.items:
+            places = edges.get(group, ())
+            several = len(kept) > 1 and len(places) == len(kept)
+            names = [f"{s}→{t} " for s, t in places] if several else [""] * len(kept)
+            shown = [f"{place}{' + '.join(names)}" for place, names in zip(names, kept, strict=True) if names]
+            lines.append(f"  {group}: {', '.join(shown) or 'nothing'}")
+        return "\n".join(lines)
+
 
 def _names(kept: Any) -> Any:
     if isinstance(kept, str):
@@ -200,7 +219,7 @@ def check(genotype: Genotype, groups: Mapping[str, Group]) -> None:
             for candidate in names:
                 if candidate not in edge.candidates:
                     raise unknown(f"operation at {place}", candidate, edge.candidates)
-                if names.count(candidate) > 1:
+                if names.count(candidate) > 1 and not group.repeats:
                     raise ArchgradError(f"genotype: {place} keeps {candidate!r} more than once")
 
 
@@ -235,13 +254,32 @@ def count(groups: Mapping[str, Group]) -> int:
     return product
 
 
-def sample(groups: Mapping[str, Group], generator: torch.Generator, space: str = "") -> Genotype:
-    """A genotype drawn uniformly from all architectures."""
+def sample(
+    groups: Mapping[str, Group],
+    generator: torch.Generator,
+    space: str = "",
+    candidates: Mapping[str, Tensor] | None = None,
+) -> Genotype:
+    """A genotype drawn uniformly from all architectures.
 
-    def draw(slot: Slot) -> Setting:
-        return slot.settings[int(torch.randint(len(slot.settings), (), generator=generator))]
+    ``candidates``: group → ``[edges, ops]`` on the host, True for those that may be drawn; all others by default.
+    """
 
-    return settle_slots({name: [draw(slot) for slot in group.slots] for name, group in groups.items()}, groups, space)
+    def draw(group: Group, slot: Slot) -> Setting:
+        left = slot.settings if candidates is None else _settings(group, slot, candidates[group.name])
+        return left[int(torch.randint(len(left), (), generator=generator))]
+
+    drawn = {name: [draw(group, slot) for slot in group.slots] for name, group in groups.items()}
+    return settle_slots(drawn, groups, space)
+
+
+def _settings(group: Group, slot: Slot, candidates: Bool[Tensor, "edges ops"]) -> Sequence[Setting]:
+    """The settings of a slot that keep candidates only."""
+    names = [{op for op, there in zip(group.operations, row, strict=True) if there} for row in candidates.tolist()]
+    left = [setting for setting in slot.settings if all(name in names[edge] for edge, name in setting)]
+    if not left:
+        raise ArchgradError(f"group {group.name!r}: no genotype is left to be drawn")
+    return left
 
 
 def slot_distance(a: Setting, b: Setting) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 import time
 import warnings
@@ -14,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archgrad.callbacks import Callback, Started
+from archgrad.callbacks import followed as following
 from archgrad.data import Batches
 from archgrad.distributed import World
 from archgrad.engine.usage import Usage, recorded
@@ -26,6 +29,7 @@ from archgrad.progress import Progress
 from archgrad.runs import Run
 from archgrad.tasks import Task
 
+LOGGER = logging.getLogger(__name__)
 CHECK_EVERY = 100  # steps between two looks at whether the weights are still finite; each waits for the device
 
 
@@ -52,6 +56,8 @@ class Loop(ABC):
         """Whether the run goes on beyond its former end, which all processes know."""
         self.epoch = self.step = 0
         self.seconds = self.seconds_before = 0.0
+        self.callbacks: tuple[Callback, ...] = ()
+        """Of the main process, while the run is followed."""
         self.parts = tuple(parts)
         self.averages = {part: Averages() for part in parts}
 
@@ -135,10 +141,20 @@ class Loop(ABC):
         with self.run or nullcontext(), recorded(self.usage):
             yield self.run
 
+    @contextmanager
+    def followed(self, callbacks: Sequence[Callback], config: Mapping[str, Any]) -> Iterator[None]:
+        """A context in which callbacks are told of the run, whose settings these are."""
+        directory = self.run.directory if self.run else None
+        started = Started(self.title, dict(config), directory, self.epochs, self.steps, tuple(map(dict, self.history)))
+        with following(callbacks if self.world.main else (), started) as self.callbacks:
+            yield
+        self.callbacks = ()
+
     def fit(self, progress: bool, checkpoint_seconds: float) -> None:
         """Run the epochs that are left."""
         show, written = progress and self.world.main, self.task.written
-        with Progress(self.title, self.epochs, self.steps, show, written=written) as bar:
+        done = self.epoch * self.steps + self.step
+        with Progress(self.title, self.epochs, self.steps, show, written=written, done=done) as bar:
             while self.epoch < self.epochs and self.stop is None:
                 self.start_epoch()
                 started = saved = time.monotonic()
@@ -165,9 +181,13 @@ class Loop(ABC):
         self.end_epoch(record)
         if self.run is not None:
             self.run.log(record)
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in record.items() if isinstance(value, float))
+        LOGGER.debug("%s: epoch %d: %s", self.title, self.epoch, numbers)
         self.epoch, self.step, self.seconds_before = self.epoch + 1, 0, self.seconds
         self.averages = {part: Averages() for part in self.parts}
         self.save()
+        for callback in self.callbacks:
+            callback.on_epoch_end(dict(record))
 
     @contextmanager
     def _several_values(self) -> Iterator[None]:
@@ -221,6 +241,7 @@ class Loop(ABC):
             "payload": self.payload(),
         }
         self.run.save_checkpoint(payload, self.epoch * self.steps + self.step)
+        LOGGER.debug("%s: checkpoint in epoch %d, step %d", self.run.directory, self.epoch, self.step)
 
     @property
     def may_stop_within_epochs(self) -> bool:

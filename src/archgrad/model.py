@@ -18,7 +18,7 @@ from archgrad.foreign import plain
 from archgrad.genotype import Genotype
 from archgrad.nested import called, leaves, mapped
 from archgrad.runs import atomic_write
-from archgrad.spaces import Space
+from archgrad.spaces import Space, zoo
 from archgrad.supernet import Supernet
 from archgrad.tasks import Prediction, Task
 
@@ -70,6 +70,29 @@ class Model(nn.Module):
         """Write weights and card as one safetensors file, which `archgrad.load` reads anywhere."""
         atomic_write(path, with_card(self.network, self.card))
         return Path(path)
+
+
+def create_model(
+    name: str, *, classes: int | None = None, in_channels: int = 3, auxiliary: bool = False, **fields: Any
+) -> nn.Module:
+    """The network of a published genotype, freshly initialised from torch's global generator.
+
+    ``name``: see `archgrad list models` and `archgrad.spaces.zoo`. ``classes``: 10, and 1000 for networks of ImageNet,
+    unless given. ``auxiliary``: with the auxiliary head, which training mode then returns the outputs of as well.
+    ``fields``: of the space, first of all its size; the published one by default.
+
+    >>> network = create_model("pdarts", channels=8, cells=2)
+    >>> sum(parameter.numel() for parameter in network.parameters())
+    23298
+    """
+    found = zoo.get(name)
+    space = spaces.get(found.space, **{**found.fields, **fields})
+    return space.network(
+        space.parse(found.genotype),
+        classes=found.classes if classes is None else classes,
+        in_channels=in_channels,
+        auxiliary=auxiliary,
+    )
 
 
 def card_of(config: Mapping[str, Any]) -> dict[str, Any]:

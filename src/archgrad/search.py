@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -18,6 +18,7 @@ from archgrad import data as datasets
 from archgrad import methods, spaces
 from archgrad.alpha_lr import AlphaLr, auto
 from archgrad.bilevel import Bilevel, MakeSupernet
+from archgrad.callbacks import Callback
 from archgrad.context import Clock, Context
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.data.fingerprint import fingerprint
@@ -34,12 +35,14 @@ from archgrad.nested import leaves
 from archgrad.objective import Objective
 from archgrad.optim import cosine, set_lr
 from archgrad.randomness import derive
+from archgrad.regularisers.cost import Cost, latency
 from archgrad.schedules import Diagnose
 from archgrad.spaces import Space
 from archgrad.spaces.space import Size
 from archgrad.state import SearchStep, State
 from archgrad.supernet import Mixed, Supernet
 from archgrad.supernet_score import SupernetScore
+from archgrad.tracking import callbacks as followers
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ def search(
     extend: bool = False,
     progress: bool = True,
     checkpoint_seconds: float = 60.0,
+    track: str | None = None,
+    callbacks: Sequence[Callback] = (),
     **reading: Any,
 ) -> SearchResult:
     """Search an architecture.
@@ -106,38 +111,37 @@ def search(
     candidates or shapes of a network of your own, it is refused, unless ``changed`` is ``"accept"``. ``numbered``:
     where another run is there, the directory with the next number is taken, as in ``runs/x-2``. ``extend``: the search
     there had fewer epochs, and goes on as one of so many does from there: a learning rate that had fallen rises again.
-    A search whose schedules have pruned, rebuilt or stopped it cannot be extended.
+    A search whose schedules have pruned, rebuilt or stopped it cannot be extended. ``track``: an experiment tracker
+    that is told of the search, ``tensorboard``, ``wandb``, ``mlflow`` or ``trackio``; ``callbacks``: others that are.
 
     Raises ArchgradError for unusable settings, and when the loss stops being finite; the last good checkpoint stays.
     """
     space = spaces.get(network) if isinstance(network, str) else network if isinstance(network, Space) else None
-    method = _method(method, space, epochs, batch_size)
+    method, following = _method(method, space, epochs, batch_size), followers(callbacks, track)
     world = World.start(device, mixed_precision)
     dataset = in_type_of(network, load_shared(data, world, image_size=image_size, **reading))
 
     make = partial(_made, space or network, dataset, executor, checkpoint_cells, seed)
     with torch.random.fork_rng():
-        config = {
-            "command": "search",
-            **_subject(space or network, method, data, dataset),
-            **recorded({"image_size": image_size, **reading}),
-            "seed": seed,
-            "train_fraction": train_fraction,
-            "mixed_precision": mixed_precision,
-            "processes": world.size,
-        }
+        config = (
+            _subject(space or network, method, data, dataset)
+            | recorded({"image_size": image_size, **reading})
+            | {"seed": seed, "train_fraction": train_fraction, **world.settings()}
+        )
         # Before the run directory is claimed: settings that cannot work leave nothing behind.
         loop = Search(make, method, dataset, world, seed, train_fraction, _signs(diagnose), space, graphs)
         with loop.started(out, config, resume, loop.inputs, changed, extend=extend, numbered=numbered):
             loop.begin()
-            loop.fit(progress, checkpoint_seconds)
-            return loop.finish(space)
+            with loop.followed(following, config):
+                loop.fit(progress, checkpoint_seconds)
+                return loop.finish(space)
 
 
 def _subject(network: Any, method: Method, data: str | Path | Dataset, dataset: Dataset) -> dict[str, Any]:
     """What is searched, how, and on which data, as a run records it."""
     own = {"space": type(getattr(network, "network", network)).__name__}
     return {
+        "command": "search",
         **(spaces.record(network) if isinstance(network, Space) else own),
         "data": str(data) if isinstance(data, str | Path) else dataset.name,
         "task": dataset.task.reading.record(),
@@ -151,11 +155,22 @@ def _method(method: str | Method, space: Space | None, epochs: int | None, batch
         raise ArchgradError(f"search: method must be a Method or the name of one, got {shown(method)}")
     if isinstance(method, str):
         method = methods.get(method, space.name if space else "")
+    _require_space(method, space)
     return replace(
         method,
         epochs=method.epochs if epochs is None else epochs,
         batch_size=method.batch_size if batch_size is None else batch_size,
     )
+
+
+def _require_space(method: Method, space: Space | None) -> None:
+    """Refuse schedules that have the supernet built anew where there is nothing but a network to search."""
+    for schedule in method.schedules:
+        if space is None and schedule.needs:
+            raise ArchgradError(
+                f"{type(schedule).__name__} needs {schedule.needs}: a network of your own is as it is "
+                "(docs/tutorial-space.md makes a space of one)"
+            )
 
 
 def _signs(diagnose: int | Diagnose) -> Diagnose | None:
@@ -484,13 +499,16 @@ class Search(Loop):
             decided,
             decided.text(self._suggested()) if decided else None,
         )
+        summary = self._summary(result, space) if self.run or self.callbacks else {}
         if self.run:
             self.run.write_arrays("alphas.npz", result.alphas)
             self.run.write_json("genotype.json", {**genotype.to_dict(), "text": self._text(genotype)})
-            self.run.write_json("result.json", self._summary(result, space))
+            self.run.write_json("result.json", summary)
             if space:
                 with suppress(ArchgradError):  # of a supernet that cannot be settled there are no such weights
                     self.run.write_bytes(INHERITED, packed(self.supernet.settle(genotype, inherit=True)))
+        for callback in self.callbacks:
+            callback.on_end(summary)
         return result
 
     def _decision(self) -> Decision | None:
@@ -533,6 +551,9 @@ class Search(Loop):
                 for name, group in self.supernet.groups.items()
             },
         }
+        if any(isinstance(term, Cost) and term.kind == "latency" for term in self.method.regularisers):
+            network = result.build().to(self.world.device)
+            summary |= {"latency_ms": latency(network, self.dataset.train), "device": str(self.world.device)}
         if space and self.dataset.image_size:
             summary["flops"] = space.as_searched().flops(
                 result.genotype,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from archgrad import data as datasets
 from archgrad.attacks import Attack
 from archgrad.attacks.victim import Victim
+from archgrad.callbacks import Callback
 from archgrad.data import Augmentation, Batches, Dataset, Subset
 from archgrad.data.fingerprint import fingerprint
 from archgrad.data.load import recorded
@@ -43,6 +44,7 @@ from archgrad.optim import clip, restore, set_lr
 from archgrad.randomness import derive, generator, isolated
 from archgrad.recipes import Recipe, recipe_of
 from archgrad.tasks import Classification
+from archgrad.tracking import callbacks as followers
 
 __all__ = ["Evaluation", "Recipe", "TrainResult", "evaluate", "load_weights", "train"]
 
@@ -69,7 +71,7 @@ def train(
     network: nn.Module,
     data: str | Path | Dataset = "digits",
     *,
-    recipe: str | Recipe = "darts",
+    recipe: str | Recipe = "quick",
     epochs: int | None = None,
     batch_size: int | None = None,
     seed: int = 0,
@@ -84,25 +86,29 @@ def train(
     checkpoint_seconds: float = 300.0,
     test_every: int = 0,
     settings: Mapping[str, Any] | None = None,
+    track: str | None = None,
+    callbacks: Sequence[Callback] = (),
     **reading: Any,
 ) -> TrainResult:
     """Train a network in place from the weights that it has, and test it at the end.
 
-    In training mode the network may return `(outputs, auxiliary outputs)`. `recipe`: `"darts"`, `"nasbench201"`,
-    `"quick"`, `"adversarial"` or a `Recipe`, of which `epochs` and `batch_size` change the values. `validation`: share
-    of the training set that is held out to choose the best epoch; with 0 the last epoch counts. The test set never
-    chooses anything; `test_every` reports the primary metric on it every so many epochs. An incomplete last batch of an
-    epoch is left out. `reading`: `limit`, `unreadable`, `label_column`, `class_weights` as `archgrad.data.load`.
+    In training mode the network may return `(outputs, auxiliary outputs)`. `recipe`: `"quick"`, `"darts"`,
+    `"nasbench201"`, `"adversarial"` or a `Recipe`, of which `epochs` and `batch_size` change the values. `validation`:
+    share of the training set that is held out to choose the best epoch; with 0 the last epoch counts. The test set
+    never chooses anything; `test_every` reports the primary metric on it every so many epochs. An incomplete last
+    batch of an epoch is left out. `reading`: `limit`, `unreadable`, `label_column`, `class_weights` as
+    `archgrad.data.load`.
 
     `out`: run directory, written and, with the same settings, resumed from its last checkpoint with the same result
     bit for bit; None writes nothing. Checkpoints come after every epoch and every `checkpoint_seconds`. `settings` are
     recorded with the others, such as the genotype. With other data or another network a run is not resumed, unless
     `changed` is `"accept"`. `extend`: the run there had fewer epochs, and goes on as one of so many does from there: a
-    learning rate that had fallen rises again. `device`, `mixed_precision` as `World.start`.
+    learning rate that had fallen rises again. `track`, `callbacks` as `archgrad.search`. `device`, `mixed_precision` as
+    `World.start`.
 
     Raises ArchgradError for unusable settings and data, and when the loss stops being finite.
     """
-    chosen = recipe_of(recipe, epochs, batch_size)
+    chosen, following = recipe_of(recipe, epochs, batch_size), followers(callbacks, track)
     world = World.start(device, mixed_precision)
     dataset = in_type_of(network, load_shared(data, world, **reading))
     require_fitting(network, dataset)
@@ -118,17 +124,17 @@ def train(
         "recipe": {**asdict(chosen), "adversarial": describe(chosen.adversarial)},
         "seed": seed,
         "validation": validation,
-        "mixed_precision": mixed_precision,
-        "processes": world.size,
+        **world.settings(),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
     training = _Training(network, dataset, chosen, seed, validation, test_every, world)
     with training.started(out, config, resume, training.inputs, changed, extend=extend):
         if not training.resume():
             training.save()
-        with isolated(seed, "train"):
-            training.fit(progress, checkpoint_seconds)
-        return training.finish(Path(out) if out is not None else None)
+        with training.followed(following, config):
+            with isolated(seed, "train"):
+                training.fit(progress, checkpoint_seconds)
+            return training.finish(Path(out) if out is not None else None)
 
 
 def _require_possible(recipe: Recipe, dataset: Dataset, world: World) -> None:
@@ -285,20 +291,20 @@ class _Training(Loop):
             history=self.history,
             directory=directory,
         )
+        record = {
+            "test": result.test.record(),
+            "validation": validation.record() if validation else None,
+            "epoch": result.epoch,
+            "epochs": self.recipe.epochs,
+            "parameters": result.parameters,
+            "seconds": result.seconds,
+            "executors": sorted(self.usage.executors),
+        }
         if self.run is not None:
             self.run.write_bytes(WEIGHTS, with_card(self.network, card_of(self.run.config)))
-            self.run.write_json(
-                "result.json",
-                {
-                    "test": result.test.record(),
-                    "validation": validation.record() if validation else None,
-                    "epoch": result.epoch,
-                    "epochs": self.recipe.epochs,
-                    "parameters": result.parameters,
-                    "seconds": result.seconds,
-                    "executors": sorted(self.usage.executors),
-                },
-            )
+            self.run.write_json("result.json", record)
+        for callback in self.callbacks:
+            callback.on_end(record)
         return result
 
 

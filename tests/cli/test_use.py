@@ -53,7 +53,7 @@ def test_images_are_answered_and_the_network_is_exported(
     np.save("several.npy", digits.test.inputs[:2, 0].numpy())
     capsys.readouterr()
     main(["predict", "run", "new", "several.npy", "--json", "--top", "2"])
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    found = json.loads(capsys.readouterr().out)["answers"]
     inputs = [str(Path("new") / f"{number}.png") for number in range(3)]
     assert [record["input"] for record in found] == [*inputs, "several.npy[0]", "several.npy[1]"]
     assert found[0]["probabilities"] == pytest.approx(found[3]["probabilities"], abs=1e-6)

@@ -142,12 +142,12 @@ def test_random_genotypes_keep_two_inputs_per_node_uniformly() -> None:
 
 
 def test_the_stack_doubles_channels_at_one_and_two_thirds() -> None:
-    plans = plan(20, 36, 4, "cifar")
+    plans = plan(20, 36, (4, 4), "cifar")
     assert [n for n, p in enumerate(plans) if p.reduction] == [6, 13]
     assert [p.channels for p in plans] == [36] * 6 + [72] * 7 + [144] * 7
     assert (plans[0].before_previous, plans[0].previous) == (108, 108)
     assert (plans[7].before_previous, plans[7].previous, plans[7].after_reduction) == (144, 288, True)
-    assert plan(14, 48, 4, "imagenet")[0][2:] == (48, 48, True)
+    assert plan(14, 48, (4, 4), "imagenet")[0][2:] == (48, 48, True, 192)
 
 
 def test_reduction_edges_from_the_inputs_carry_the_stride() -> None:

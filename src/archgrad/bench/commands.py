@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from archgrad import console
 from archgrad.bench.protocol import collect, driver
 from archgrad.bench.protocol import merge as merging
 from archgrad.bench.protocol import plan as planning
@@ -17,7 +18,9 @@ from archgrad.bench.protocol import workers as pools
 from archgrad.bench.protocol.campaign import Campaign
 from archgrad.bench.report.page import write
 from archgrad.bench.statistics.results import Results
+from archgrad.console import print_table
 from archgrad.errors import ArchgradError, require_whole
+from archgrad.figures.numbers import duration
 from archgrad.foreign import code
 from archgrad.options import require_absent
 
@@ -25,7 +28,7 @@ SHOWN = 20
 
 
 def plan(file: str, *, probe: bool = True, device: str | None = None, trust: bool = False) -> None:
-    """Count the units of a campaign and estimate the hours and the storage that they take; nothing is computed.
+    """Count the units of a campaign and estimate the time and the storage that they take; nothing is computed.
 
     Args:
         file: the campaign's YAML file, or its directory
@@ -42,26 +45,24 @@ def plan(file: str, *, probe: bool = True, device: str | None = None, trust: boo
 def _plan(campaign: Campaign, probe: bool, device: str | None) -> None:
     campaign.require_all()
     if probe and (strange := code.refused(campaign.code)):
-        print(f"hours are left out, for timing would import and run {', '.join(strange)}: see --trust")
+        console.say(f"times are left out, for timing would import and run {', '.join(strange)}: see --trust")
         probe = False
     found = planning.plan(campaign, probe, device)
     total = found.searches + found.trainings
-    print(f"{campaign.suite.about or campaign.suite.name}: {campaign.directory}")
-    print(
+    console.say(f"{campaign.suite.about or campaign.suite.name}: {campaign.directory}")
+    console.give(campaign=campaign.directory, units=total, probed=probe, total_hours=found.total, **asdict(found))
+    console.say(
         f"{total:,} units: {found.searches:,} searches and {found.trainings:,} trainings "
         f"({len(campaign.methods)} methods × {len(campaign.benchmarks)} benchmarks × {len(campaign.seeds)} seeds, "
         f"{_scored(campaign)}); {found.done:,} are complete"
     )
     if probe:
-        kind = "GPU-hours" if found.device.startswith("cuda") else f"hours of one worker on {found.device}"
-        table = Table("Benchmark", kind, box=None, header_style="bold")
-        for name, hours in found.hours.items():
-            table.add_row(name, f"{hours:,.2f}")
-        Console().print(table)
-        methods = ", ".join(f"{name} {hours:,.2f}" for name, hours in found.by_method.items())
-        print(f"searches by method: {methods}; all trainings: {found.training_hours:,.2f}")
-        print(f"about {found.total:,.1f} {kind} in all; the largest search step takes {_size(found.largest_step)}")
-    print(
+        kind = "time of one GPU" if found.device.startswith("cuda") else f"time of one worker on {found.device}"
+        print_table(["Benchmark", kind], [[name, _time(hours)] for name, hours in found.hours.items()])
+        methods = ", ".join(f"{name} {_time(hours)}" for name, hours in found.by_method.items())
+        console.say(f"searches by method: {methods or 'none is left'}; all trainings: {_time(found.training_hours)}")
+        console.say(f"about {_time(found.total)} in all; the largest search step takes {_size(found.largest_step)}")
+    console.say(
         f"storage: {_size(found.storage)} at the end (keep: {campaign.keep}), {_size(found.working)} per running unit"
     )
 
@@ -108,7 +109,8 @@ def run(
     if any(record.get("setting") or campaign.suite.table is not None for record in complete):
         collect.write_results(campaign)
     same = f", {tally.shared:,} more trainings are shared by searches that found the same" if tally.shared else ""
-    print(f"{tally.computed:,} units computed{same}; archgrad bench report {file}")
+    console.say(f"{tally.computed:,} units computed{same}; archgrad bench report {shlex.quote(file)}")
+    console.give(campaign=campaign.directory, **asdict(tally))
     if tally.problems:
         blocked = f", and {tally.blocked:,} wait for them" if tally.blocked else ""
         raise ArchgradError(
@@ -137,18 +139,21 @@ def status(file: str) -> None:
     for method in campaign.methods:
         cells = [found.cells[method, benchmark] for benchmark in campaign.benchmarks]
         table.add_row(method, *(f"{done}/{planned}" for done, planned in cells))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console.show(table, 200)
     done = sum(found.done.values())
     counts = [(found.done[kind], found.planned[kind], name) for kind, name in _KINDS.items()]
     kinds = ", ".join(f"{complete:,}/{planned:,} {name}" for complete, planned, name in counts if planned)
-    print(
+    console.say(
         f"{done:,} of {found.total:,} units complete ({kinds}); {len(found.running):,} running, "
-        f"{len(found.problems):,} failed; {found.seconds / 3600:,.2f} hours computed"
+        f"{len(found.problems):,} failed; {duration(found.seconds)} computed"
     )
+    units = [{"method": m, "benchmark": b, "done": d, "planned": p} for (m, b), (d, p) in found.cells.items()]
+    console.give(campaign=campaign.directory, done=found.done, planned=found.planned, cells=units)
+    console.give(running=found.running, problems=found.problems, seconds=found.seconds)
     for unit, problem in list(found.problems.items())[:SHOWN]:
-        print(f"{unit}: {_printable(problem)}")
+        console.say(f"{unit}: {_printable(problem)}")
     if len(found.problems) > SHOWN:
-        print(f"… and {len(found.problems) - SHOWN:,} more failed units")
+        console.say(f"… and {len(found.problems) - SHOWN:,} more failed units")
 
 
 _KINDS = {"search": "searches", "train": "trainings"}
@@ -181,7 +186,9 @@ def extend(
     larger = campaign.with_more(_listed(methods), _listed(benchmarks), seeds, _listed(settings))
     larger.require_all()
     larger.save()
-    print(f"{len(larger) - len(campaign):,} units more, {len(larger):,} in all; archgrad bench run {larger.directory}")
+    more, command = len(larger) - len(campaign), f"archgrad bench run {shlex.quote(str(larger.directory))}"
+    console.say(f"{more:,} units more, {len(larger):,} in all; {command}")
+    console.give(campaign=larger.directory, more=more, units=len(larger), next=[command])
 
 
 def merge(file: str, sources: str | list[str]) -> None:
@@ -193,20 +200,23 @@ def merge(file: str, sources: str | list[str]) -> None:
     """
     campaign = Campaign.load(file)
     problems: dict[str, str] = {}
+    told = {}
     for source in _listed(sources):
         found = merging.merge(campaign, source)
         campaign = Campaign.open(campaign.directory)
-        print(f"{source}: {found.added:,} units added, {found.unfinished:,} unfinished ones to go on with")
+        told[source] = found
+        console.give(campaign=campaign.directory, sources=told)
+        console.say(f"{source}: {found.added:,} units added, {found.unfinished:,} unfinished ones to go on with")
         if found.passed_over:
-            print(f"archgrad: {source}: {found.passed_over:,} lines are no records of units", file=sys.stderr)
+            console.LOGGER.warning(f"{source}: {found.passed_over:,} lines are no records of units")
         if found.differing:
-            print(
+            console.say(
                 f"{source}: {len(found.differing):,} units differ from those here, which stay: {found.differing[0]}"
                 + (", …" if len(found.differing) > 1 else "")
             )
         problems |= found.problems
     for unit, problem in list(problems.items())[:SHOWN]:
-        print(f"archgrad: {unit}: {_printable(problem)}", file=sys.stderr)
+        console.LOGGER.warning(f"{unit}: {_printable(problem)}")
     if problems:
         raise ArchgradError(f"{len(problems):,} units could not be copied; the same command tries them again")
 
@@ -226,6 +236,10 @@ def _scored(campaign: Campaign) -> str:
     if scores is None:
         return f"{len(campaign.settings)} training settings"
     return f"{len(scores.values)} scores of each from the table {scores.table.name}"
+
+
+def _time(hours: float) -> str:
+    return duration(3600 * hours)
 
 
 def _size(count: int) -> str:
@@ -266,8 +280,9 @@ def report(
         target = Path(out) if out else Path(f"{Path(str(from_)).stem}-report.html")
     require_whole("bench report", 1, resamples=resamples)
     page, tables = write(results, target, alpha=alpha, resamples=resamples, seed=seed)
-    print(f"report: {page}")
-    print(f"tables: {tables[0].parent} ({len(tables)} files, CSV and LaTeX)")
+    console.say(f"report: {page}")
+    console.say(f"tables: {tables[0].parent} ({len(tables)} files, CSV and LaTeX)")
+    console.give(report=page, tables=tables)
 
 
 def reported(file: str) -> tuple[Results, Path]:

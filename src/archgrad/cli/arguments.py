@@ -9,10 +9,19 @@ from typing import Any
 
 from archgrad.errors import ArchgradError
 from archgrad.foreign import code, plain
-from archgrad.method import ROLES
 
 FUNCTIONS = ("space", "data", "method")
 """Options that may be ``package.module:function``."""
+ROLES = (
+    "relaxation",
+    "architecture_gradient",
+    "weight_gradient",
+    "modifiers",
+    "regularisers",
+    "schedules",
+    "discretisation",
+)
+"""The names of `archgrad.method.ROLES`, which a command that needs no networks is not to import."""
 
 
 def named(arguments: Sequence[str], option: str) -> str | None:

@@ -6,17 +6,16 @@ import difflib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable
-from types import ModuleType, UnionType
+from collections.abc import Callable
+from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from archgrad.errors import shortened, shown, unknown
-from archgrad.method import ROLES
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
-def readable(text: str, command: str, function: Callable[..., Any] | None, components: Iterable[ModuleType]) -> str:
+def readable(text: str, command: str, function: Callable[..., Any] | None) -> str:
     """One line for a complaint of jsonargparse; its own words, on one line, where it is of an unknown kind."""
     text = " ".join(text.split())
     if found := re.search(r"unrecognized arguments: (.+)", text):
@@ -44,7 +43,7 @@ def readable(text: str, command: str, function: Callable[..., Any] | None, compo
     wanted = _kinds(hint)
     if words := [word for kind in wanted if (word := _words(kind))]:
         return f"--{option}: expected {' or '.join(words)}, got {value or 'a number of thousands of digits'}"
-    return f"--{option}: {_component(text, option, value or '', wanted, components)}"
+    return f"--{option}: {_component(text, option, value or '', wanted)}"
 
 
 def _kinds(hint: Any) -> list[Any]:
@@ -96,8 +95,11 @@ def _value(text: str) -> str | None:
     return None
 
 
-def _component(text: str, role: str, value: str, wanted: list[Any], components: Iterable[ModuleType]) -> str:
+def _component(text: str, role: str, value: str, wanted: list[Any]) -> str:
     """Why a component could not be made of what the user gave."""
+    from archgrad.cli.listing import COMPONENTS
+    from archgrad.method import ROLES
+
     if found := re.search(r"class_path '([^']*)': Option '([^']*)' is not accepted", text):
         module, _, name = found[1].rpartition(".")
         settings = inspect.signature(getattr(sys.modules[module], name)).parameters
@@ -107,7 +109,7 @@ def _component(text: str, role: str, value: str, wanted: list[Any], components: 
     value = value.strip("'\"")
     kind = (get_args(wanted[0]) or tuple(wanted))[0] if wanted else object
     several = get_origin(wanted[0]) is list if wanted else False
-    classes = [getattr(module, name) for module in components for name in module.__all__]
+    classes = [getattr(module, name) for module in COMPONENTS for name in module.__all__]
     known = [made.__name__ for made in classes if isinstance(kind, type) and issubclass(made, kind)]
     if value in known and several:
         return f"there may be several: write --{role}+={value}"

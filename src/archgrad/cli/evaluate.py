@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archgrad import comparison, evaluation
+from archgrad import comparison, console, evaluation
 from archgrad.distributed import World
 
 
@@ -13,6 +13,7 @@ def evaluate(
     image_size: int | None = None,
     split: str = "test",
     device: str | None = None,
+    progress: bool = True,
 ) -> None:
     """Evaluate a trained network.
 
@@ -22,8 +23,11 @@ def evaluate(
         image_size: bring the images to this many pixels first; as in the training by default
         split: test or train
         device: cpu, cuda, cuda:1, mps; the best there is by default
+        progress: show a progress bar on terminals, and a line a minute elsewhere
     """
     network = comparison.load(run)
-    found = evaluation.evaluate(network, comparison.dataset_of(run, data, image_size), split, device=device)
+    dataset = comparison.dataset_of(run, data, image_size)
+    found = evaluation.evaluate(network, dataset, split, device=device, progress=progress)
     if World.start(device).main:
-        print(f"{split}: {found}, {found.count:,} inputs")
+        console.say(f"{split}: {found}, {found.count:,} inputs")
+        console.give(run=run, split=split, **found.record())

@@ -52,14 +52,17 @@ def _fields(function: Callable[..., None], arguments: Sequence[str]) -> tuple[st
     parameters = inspect.signature(function).parameters
     if "space" not in parameters:
         return "", {"channels": None, "cells": None}, get_type_hints(Space)
-    directory = standing(arguments) if may_stand(function) else None
-    space = _space(directory, named(arguments, "space") or parameters["space"].default or spaces.USUAL)
+    stands = standing(arguments) if may_stand(function) else None
+    about = (
+        named(arguments, "genotype") if "genotype" in parameters and "genotype" not in may_stand(function) else stands
+    )
+    space = _space(stands, about or "", named(arguments, "space") or parameters["space"].default)
     return ("", {}, {}) if space is None else (space.name, space.fields, get_type_hints(type(space)))
 
 
-def _space(directory: str | None, name: str) -> Space | None:
-    """The space of a run directory, or the one of that name; None for a user's own network, which has no fields."""
+def _space(directory: str | None, genotype: str, name: str | None) -> Space | None:
+    """The space of a run directory or of a genotype; None for a user's own network, which has no fields."""
     if directory and os.path.isfile(os.path.join(directory, CONFIG)):
         config = Run.open(directory).config
         return spaces.recorded(config) if config.get("space") in spaces.SPACES else None
-    return None if ":" in name else spaces.get(name)
+    return None if name and ":" in name else spaces.of_genotype(genotype, name)

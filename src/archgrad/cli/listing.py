@@ -4,34 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from archgrad import console, discretise, gradient, methods, modifiers, regularisers, relaxation, schedules, spaces
 from archgrad import data as datasets
-from archgrad import discretise, gradient, methods, modifiers, regularisers, relaxation, schedules, spaces
 from archgrad.errors import ArchgradError, unknown
+from archgrad.spaces import zoo
 
-SECTIONS = ("spaces", "methods", "components", "datasets")
+SECTIONS = ("spaces", "methods", "models", "components", "datasets")
 COMPONENTS = (relaxation, gradient, modifiers, regularisers, schedules, discretise)
 """The packages whose public classes are the library's components."""
 
 
 def list_(section: str | None = None) -> None:
-    """List spaces, methods, components and datasets.
+    """List spaces, methods, published models, components and datasets.
 
     Args:
         section: one of them; all by default
     """
     if section is not None and section not in SECTIONS:
         raise unknown("section", section, SECTIONS)
-    console = Console()
     for name in [section] if section else SECTIONS:
         table = Table(name.capitalize(), "", title_justify="left", box=None, header_style="bold", pad_edge=False)
-        for entry, text in _entries(name):
+        entries = _entries(name)
+        for entry, text in entries:
             table.add_row(entry, escape(text))
-        console.print(table)
-        console.print()
+        console.show(table)
+        console.say("")
+        console.give(**{name: zoo.published() if name == "models" else dict(entries)})
 
 
 def _entries(section: str) -> list[tuple[str, str]]:
@@ -39,6 +40,8 @@ def _entries(section: str) -> list[tuple[str, str]]:
         return [(name, f"{_first_line(made)} {_count(spaces.get(name).count)}") for name, made in spaces.SPACES.items()]
     if section == "methods":
         return [(name, _about_method(name)) for name in methods.names()]
+    if section == "models":
+        return [(name, _about_model(found)) for name, found in zoo.published().items()]
     if section == "datasets":
         paths = "an image folder, or a directory of train-*.parquet and test-*.parquet files"
         return [*datasets.NAMES.items(), ("PATH", paths)]
@@ -50,9 +53,17 @@ def _count(genotypes: int) -> str:
     return f"{genotypes:,} genotypes." if genotypes < 10**7 else f"{genotypes:.3e} genotypes."
 
 
+def _about_model(found: zoo.Published) -> str:
+    """Its origin in a line, and what was measured with it."""
+    lines = [f"{found.title}, arXiv {found.paper}; {found.source}", *map(str, found.results)]
+    return "\n".join(lines)
+
+
 def _about_method(name: str) -> str:
+    """What it is, and what it takes of a network of one's own where not any will do."""
     try:
-        return _first_line(methods.function(name))
+        needs = methods.get(name, space="").needs
+        return " ".join([_first_line(methods.function(name)), *(f"Needs {text}." for text in needs)])
     except ArchgradError as error:  # a broken plug-in must not hide the other methods
         return str(error)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from archgrad import comparison
+from archgrad import comparison, console
 from archgrad.cli import own
 from archgrad.data.preparation import images_in
 from archgrad.distributed import World
@@ -22,28 +21,27 @@ def predict(
     files: list[str],
     *,
     space: str | None = None,
-    json_: bool = False,
     top: int = 3,
     device: str | None = None,
 ) -> None:
     """Let a trained network answer.
 
     Args:
-        run: run directory of a training, or of a search whose found network has been trained; or a weights file
+        run: run directory of a training, or of a search whose found network has been trained; a weights file;
+            or hf:user/name, a repository of the Hugging Face Hub
         files: images, folders of images, or `.npy` files of arrays
         space: `package.module:function` where a network of your own was searched
-        json_: one line of JSON per input instead of text
         top: how many of the likeliest answers are shown
         device: cpu, cuda, cuda:1, mps; the best there is by default
     """
     model = comparison.load(run, own.network(space) if space else None).to(World.start(device).device)
     paths = [path for file in files for path in (images_in(Path(file)) if Path(file).is_dir() else [Path(file)])]
+    records = []
     for start in range(0, len(paths), TOGETHER):
         for name, found in _answers(model, paths[start : start + TOGETHER]):
-            if json_:
-                print(json.dumps({"input": name, **found.record(top)}), flush=True)
-            else:
-                print(f"{name}: {_told(found, top)}", flush=True)
+            console.say(f"{name}: {_told(found, top)}")
+            records.append({"input": name, **found.record(top)} if console.reads_json() else {})
+    console.give(run=run, answers=records)
 
 
 def _answers(model: Model, paths: Sequence[Path]) -> list[tuple[str, Prediction]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from archgrad import console
+
 
 def report(run: str) -> None:
     """Write the report of a run and print its path.
@@ -11,4 +13,6 @@ def report(run: str) -> None:
     """
     from archgrad import report as reports
 
-    print(reports.write(run))
+    page = reports.write(run)
+    console.say(page)
+    console.give(run=run, report=page)

@@ -30,7 +30,7 @@ KINDS: dict[str, Any] = {
 
 
 @gathers(
-    settings=options_of(archgrad.search, leaving_out=("out", "numbered", "resume", "checkpoint_seconds"))
+    settings=options_of(archgrad.search, leaving_out=("out", "numbered", "resume", "checkpoint_seconds", "callbacks"))
     | some_of(datasets.load, READING),
     changes={name: option(name, kind | None) for name, kind in KINDS.items()},
 )
@@ -71,7 +71,8 @@ def search(
         diagnose: every how many epochs signs of collapse are looked for; 0 never
         changed: refuse to continue a run with other data or another network, or accept them
         extend: the search has been there with fewer epochs, and goes on as one of so many does from there
-        progress: show a progress bar on terminals
+        progress: show a progress bar on terminals, and a line a minute elsewhere
+        track: tell an experiment tracker of it: tensorboard, wandb (offline), mlflow or trackio
         alpha_lr: learning rate of alphas; the method's by default; auto lets alphas of a short search travel as far
             as in the published one
         weight_lr: first learning rate of the weights; the method's by default
@@ -95,10 +96,8 @@ def search(
 
         assert result.directory is not None
         page = report.write(result.directory)
-        print(result.genotype)
-        print(f"run: {result.directory}   report: {page}")
-        if result.undecided:
-            print(result.undecided)
+        trust = ":" in data and not data.startswith("folder:")
+        report.tell(result.directory, page, space if ":" in space else None, trust)
 
 
 def _method(

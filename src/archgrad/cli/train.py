@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 import archgrad
-from archgrad import comparison, spaces
+from archgrad import comparison, console, spaces
 from archgrad import data as datasets
 from archgrad.cli import own
 from archgrad.data.load import READING
@@ -18,7 +20,9 @@ from archgrad.genotype import Genotype
 from archgrad.options import gathers, options_of, require_absent, some_of
 from archgrad.train import TrainResult
 
-LEFT_OUT = ("recipe", "out", "resume", "checkpoint_seconds", "test_every", "settings")
+AFTERWARDS = {"predict": " FILES", "export": ""}
+"""Commands for a trained network, and what follows on its directory."""
+LEFT_OUT = ("recipe", "out", "resume", "checkpoint_seconds", "test_every", "settings", "callbacks")
 
 
 @gathers(settings=options_of(archgrad.train, LEFT_OUT) | some_of(datasets.load, READING))
@@ -40,9 +44,10 @@ def train(
 
     Args:
         run: run directory of a search, whose space is that of the genotype; results go to RUN/train/
-        genotype: a genotype in the space's notation, instead of a run
-        space: the space of a genotype, nasbench201 by default; `package.module:function` where a network of your own
-            was searched
+        genotype: instead of a run, a genotype in the space's notation, or the name of a published one, as pdarts (see
+            `archgrad list models`)
+        space: the space of a genotype, nasbench201 by default, or that of a published one; `package.module:function`
+            where a network of your own was searched
         data: a dataset; that of the search by default
         image_size: bring the images to this many pixels first; as in the search by default
         random: how many random genotypes are trained the same way, beside what a run found
@@ -61,7 +66,8 @@ def train(
         device: cpu, cuda, cuda:1, mps; the best there is by default
         mixed_precision: no or bf16
         extend: the training has been there with fewer epochs, and goes on as one of so many does from there
-        progress: show a progress bar on terminals
+        progress: show a progress bar on terminals, and a line a minute elsewhere
+        track: tell an experiment tracker of it: tensorboard, wandb (offline), mlflow or trackio
     """
     if (run is None) == (genotype is None):
         raise ArchgradError("train: give either the run directory of a search, or --genotype with its --space")
@@ -80,12 +86,25 @@ def train(
     if not World.start(settings["device"]).main:
         return
     if run is None:
-        print(_told(results[0]))
-        return
-    _compare(*results)
-    from archgrad import report
+        console.say(_told(results[0]))
+        console.give(**_record(results[0]))
+    else:
+        from archgrad import report
 
-    print(f"report: {report.write(run)}")
+        _compare(*results)
+        page = report.write(run)
+        console.say(f"report: {page}")
+        console.give(run=run, report=page)
+    if (trained := results[0].directory) is not None:
+        _next(Path(run) if run else trained, space if network is not None else None)
+
+
+def _next(run: Path, own: str | None) -> None:
+    """What can be done with the trained network."""
+    options = f" --space {shlex.quote(own)}" if own else ""
+    commands = [f"archgrad {command} {shlex.quote(str(run))}{rest}{options}" for command, rest in AFTERWARDS.items()]
+    console.say(f"next: {'; '.join(commands)}")
+    console.give(next=commands)
 
 
 def _train_genotype(
@@ -94,11 +113,12 @@ def _train_genotype(
     """Train a genotype of a space, or of a network of the user's own."""
     if network is not None:
         return comparison.train_own(network, Genotype.from_json(genotype), data, **options)
-    return comparison.train_genotype(spaces.get(space or spaces.USUAL, **fields), genotype, data, **options)
+    return comparison.train_genotype(spaces.of_genotype(genotype, space, **fields), genotype, data, **options)
 
 
 def _compare(found: TrainResult, *others: TrainResult) -> None:
-    print(f"found: {_told(found)}")
+    console.say(f"found: {_told(found)}")
+    console.give(found=_record(found), random=[_record(other) for other in others])
     if not others:
         return
     task = found.test.task
@@ -106,11 +126,19 @@ def _compare(found: TrainResult, *others: TrainResult) -> None:
     spread = f" ± {task.written(task.primary, float(scores.std()))}" if len(others) > 1 else ""
     best = max(others, key=lambda other: other.test.merit).test
     better = sum(other.test.merit > found.test.merit for other in others)
-    print(
+    console.give(better=better)
+    console.say(
         f"{len(others)} random genotype{'s' if len(others) > 1 else ''}: "
         f"{task.written(task.primary, float(scores.mean()))}{spread}, "
         f"best {task.written(task.primary, best.score)}; {better} better than the found one"
     )
+
+
+def _record(result: TrainResult) -> dict[str, Any]:
+    """A training for programs."""
+    validation = result.validation.record() if result.validation else None
+    numbers = {"parameters": result.parameters, "seconds": result.seconds, "epoch": result.epoch}
+    return {"directory": result.directory, "test": result.test.record(), "validation": validation, **numbers}
 
 
 def _told(result: TrainResult) -> str:

@@ -102,6 +102,10 @@ class Cell(Site):
         self.share, self.random_channels = share, random
         self._build()
 
+    def widen(self) -> None:
+        if self.share > 1:
+            self.narrow(1)
+
     def beside(self, name: str, operation: str, stays: bool = False) -> None:
         """Compute an operation beside the candidates of every edge; its weight is ``mixture.extras[name]``, or 1."""
         if name in self.extras:

@@ -33,6 +33,8 @@ def duration(seconds: float | None) -> str:
     """A time in its two largest units, e.g. ``3 min 20 s``."""
     if seconds is None:
         return "–"
+    if seconds < 0.05:
+        return "< 0.1 s" if seconds > 0 else "0 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from archgrad import landscape, tables
+from archgrad import console, landscape, tables
 from archgrad.console import print_table
 from archgrad.errors import ArchgradError, require_whole
 from archgrad.landscape.surface import METRIC
@@ -60,6 +60,7 @@ def neighbourhood(
         [name, *(f"{s[key]:,.0f}" for key in ("radius", "cells", "neighbours")), *(f"{s[key]:.2f}" for key in numbers)]
         for name, s in summaries
     ]
+    console.give(table=table, metric=metric, around=[{"around": name, **s} for name, s in summaries])
     header = ["around", "radius", "cells", "neighbours", "own mean", *numbers[1:]]
     print_table(header, rows)
     _draw(out, lambda: landscape.neighbour_histogram(around, loaded, metric=metric, above=above))
@@ -91,11 +92,15 @@ def path(
     else:
         ends = _published(landscape.ENDPOINTS, metric, "both ends")
     paths = {name: landscape.shortest_paths(loaded, *pair, metric=metric) for name, pair in ends.items()}
+    given: dict[str, Any] = {}
     for name, found in paths.items():
-        print(f"{name}: {len(found.steps)} shortest paths of {found.distance} edits, barrier {found.barrier:.2f}")
+        console.say(f"{name}: {len(found.steps)} shortest paths of {found.distance} edits, barrier {found.barrier:.2f}")
+        given[name] = {"distance": found.distance, "barrier": found.barrier, "paths": len(found.steps)}
+        given[name] |= {"mean": found.mean, "std": found.std}
         steps = zip(found.mean, found.std, found.accuracies.min(0), found.accuracies.max(0), strict=True)
         rows = [[str(step), *(f"{value:.2f}" for value in values)] for step, values in enumerate(steps)]
         print_table(["edits", "mean", "std", "min", "max"], rows, left=())
+    console.give(table=table, metric=metric, paths=given)
     _draw(out, lambda: landscape.path_profiles(paths, ylabel=metric))
 
 
@@ -126,15 +131,18 @@ def optima(
     loaded = tables.load(table)
     found = landscape.local_optima(loaded, metric=metric, merge=merge)
     s = found.summary()
-    print(
+    console.say(
         f"{s['optima']:,} local optima of {s['architectures']:,} architectures; climbing ends at "
         f"{s['mean_after_climbing']:.2f} on average, at the best from {s['best_basin'] / s['architectures']:.1%}"
     )
     entries = zip(found.index[:count].tolist(), found.accuracy, found.basin, strict=False)
-    rows = [[str(i), f"{accuracy:.2f}", f"{basin:,}", loaded.text(loaded.row(i))] for i, accuracy, basin in entries]
+    listed = [{"index": i, "value": v, "basin": b, "architecture": loaded.text(loaded.row(i))} for i, v, b in entries]
+    rows = [[str(o["index"]), f"{o['value']:.2f}", f"{o['basin']:,}", o["architecture"]] for o in listed]
+    console.give(table=table, metric=metric, **s, listed=listed)
     print_table(["index", metric, "basin", "architecture"], rows, left=(3,))
     spread = landscape.clustering(loaded, top, metric=metric, merge=merge)
-    print(
+    console.give(best=spread)
+    console.say(
         f"best {spread.count:,}: from {spread.threshold:.2f} on, {spread.mean_distance:.2f} edits apart "
         f"(any two: {spread.expected_distance:.2f}), in {spread.components} pieces; a neighbour is one of them "
         f"{spread.concentration:.1f} times as often as by chance"
@@ -154,4 +162,6 @@ def _published(by_dataset: Mapping[str, T], metric: str, otherwise: str) -> T:
 
 def _draw(out: str | None, make: Callable[[], Any]) -> None:
     if out is not None:
-        print(f"figure: {landscape.save(make(), out)}")
+        figure = landscape.save(make(), out)
+        console.say(f"figure: {figure}")
+        console.give(figure=figure)

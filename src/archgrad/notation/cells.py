@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from archgrad.errors import ArchgradError, shown, unknown
-from archgrad.notation import nasbench301, naslib, nni
+from archgrad.notation import fairdarts, nasbench301, naslib, nni
 from archgrad.notation.text import Call
 
 SYNONYMS = {"reduction": "reduce", "reduction_concat": "reduce_concat"}
@@ -25,8 +25,8 @@ def cells(data: Any, kinds: Sequence[str], inputs: int = 2) -> dict[str, Nodes] 
 
     Known are calls and mappings with the fields normal, normal_concat, reduce and reduce_concat, or those of ``kinds``,
     by name or in this order; cells of pairs (operation, input),
-    also with a weight behind each, in a row or node by node; pairs of numbers, (input, operation), as in `naslib`; and
-    what NNI and NAS-Bench-301 write.
+    also with a weight behind each, in a row or node by node; pairs of numbers, (input, operation), as in `naslib`;
+    triples as in `fairdarts`; and what NNI and NAS-Bench-301 write.
     """
     if nni.is_early(data) or nni.is_late(data) or nasbench301.is_configuration(data):
         read = nni.early if nni.is_early(data) else nni.late if nni.is_late(data) else nasbench301.cells
@@ -38,7 +38,31 @@ def cells(data: Any, kinds: Sequence[str], inputs: int = 2) -> dict[str, Nodes] 
     for name in fields:
         if name not in known:
             raise unknown("field of a DARTS genotype", name, known)
-    return {kind: Nodes(_nodes(kind, fields[kind], inputs), _concat(kind, fields)) for kind in kinds if kind in fields}
+    found: dict[str, Nodes] = {}
+    for kind in (kind for kind in kinds if kind in fields):
+        cell, concat = fields[kind], _concat(kind, fields)
+        cell = fairdarts.nodes(cell, inputs, concat) if fairdarts.is_edges(cell) else cell
+        found[kind] = Nodes(_nodes(kind, cell, inputs), concat)
+    return found
+
+
+def called(name: str, cells: Mapping[str, Nodes], ranges: bool = True) -> str:
+    """``Genotype(normal=[('op', input), …], normal_concat=range(2, 6), …)``; ``ranges``: or a list of the states."""
+    row = {kind: [pair for node in cell.nodes for pair in node] for kind, cell in cells.items()}
+    return with_cells(name, row, cells, ranges)
+
+
+def with_cells(name: str, rows: Mapping[str, Any], cells: Mapping[str, Nodes], ranges: bool = True) -> str:
+    """The same with the cells written in a way of their own."""
+    shown = [
+        f"{kind}={rows[kind]!r}, {kind}_concat={_states(cell.concat or [], ranges)}" for kind, cell in cells.items()
+    ]
+    return f"{name}({', '.join(shown)})"
+
+
+def _states(states: Sequence[int], ranges: bool) -> str:
+    whole = range(states[0], states[-1] + 1) if states else range(0)
+    return repr(whole) if ranges and list(whole) == list(states) else repr(list(states))
 
 
 def _fields(data: Any, kinds: Sequence[str]) -> dict[str, Any] | None:

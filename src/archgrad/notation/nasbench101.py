@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from archgrad.errors import ArchgradError, shown
@@ -19,27 +20,36 @@ class Matrix(NamedTuple):
 
 
 def matrix(data: Any) -> Matrix | None:
-    """A cell from ``{"matrix": …, "ops": …}``, ``ModelSpec(matrix, ops)``, or NNI's ``{"op1": …, "input1": …}``.
+    """A cell from ``{"matrix": …, "ops": …}``, ``ModelSpec(matrix, ops)``, ``(matrix, ops)`` or NNI's ``{"op1": …}``.
 
     None where the data are nothing of the kind.
     """
     if isinstance(data, Call):
         data = {**dict(zip(("matrix", "ops"), data.arguments, strict=False)), **data.fields}
+    if isinstance(data, list) and len(data) == 2 and isinstance(data[1], list) and "output" in data[1]:
+        data = {"matrix": data[0], "ops": data[1]}  # as confopt prints it
     if not isinstance(data, dict):
         return None
     if {"matrix", "ops"} <= set(data):
         rows, labels = data["matrix"], data["ops"]
         if not _is_matrix(rows) or not (isinstance(labels, list) and all(isinstance(op, str) for op in labels)):
             raise ArchgradError('nasbench101: a cell is {"matrix": [[0, 1, …], …], "ops": ["input", …, "output"]}')
-        return Matrix(rows, labels)
+        return Matrix([[int(value) for value in row] for row in rows], labels)
     operations = {int(place[1]): value for key, value in data.items() if (place := OP.fullmatch(str(key)))}
     return _of_vertices(data, operations) if operations else None
 
 
 def _is_matrix(rows: Any) -> bool:
     return isinstance(rows, list) and all(
-        isinstance(row, list) and all(isinstance(value, int) for value in row) for row in rows
+        isinstance(row, list) and all(value in (0, 1) for value in row) for row in rows
     )
+
+
+def by_vertex(matrix: Sequence[Sequence[int]], ops: Sequence[str]) -> dict[str, Any]:
+    """``{"op1": …, "input1": […], …}`` as NNI writes it."""
+    last = len(ops) - 1
+    inputs = {f"input{v}": [source for source in range(v) if matrix[source][v]] for v in range(1, last + 1)}
+    return {**{f"op{v}": ops[v] for v in range(1, last)}, **inputs}
 
 
 def _of_vertices(data: dict[Any, Any], operations: dict[int, Any]) -> Matrix:

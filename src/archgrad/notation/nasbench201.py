@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from archgrad.errors import ArchgradError, shown
@@ -10,6 +12,32 @@ from archgrad.notation.text import Call
 
 TEXT = re.compile(r"\|[^|~'\"]+~\d\|(?:[^'\"()]*\|)?")
 KEY = re.compile(r"(?:.*/)?(\d)_(\d)")
+
+
+def of_nodes(text: str, space: str) -> dict[tuple[int, int], str]:
+    """(source, target) → operation, from ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, whatever stands around it."""
+    text = inside(text)
+    nodes = text.split("+")
+    if len(nodes) != 3:
+        raise ArchgradError(
+            f"{space}: {shown(text)} is neither six digits nor three nodes '|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'"
+        )
+    found: dict[tuple[int, int], str] = {}
+    for number, node in enumerate(nodes, start=1):
+        entries = node.strip().strip("|").split("|")
+        if len(entries) != number:
+            raise ArchgradError(f"{space}: node {number} in {text!r} needs {number} inputs, got {len(entries)}")
+        for source, entry in enumerate(entries):
+            name, _, state = entry.partition("~")
+            if state != str(source):
+                raise ArchgradError(f"{space}: {entry!r} in {text!r} should end with '~{source}'")
+            found[source, number] = name
+    return found
+
+
+def by_node_text(edges: Mapping[tuple[int, int], str]) -> str:
+    """The inverse of `of_nodes`."""
+    return "+".join(f"|{'|'.join(f'{name}~{source}' for name, source in node)}|" for node in by_node(edges))
 
 
 def inside(text: str) -> str:
@@ -41,6 +69,17 @@ def edges(data: Any) -> dict[tuple[int, int], str] | None:
     if not data or not all(isinstance(node, list) for node in data):
         return None
     return {(source, target): name for target, node in enumerate(data, 1) for name, source in map(_pair, node)}
+
+
+def by_node(edges: Mapping[tuple[int, int], str]) -> list[tuple[tuple[str, int], ...]]:
+    """Node by node the pairs (operation, source), from (source, target) → operation."""
+    targets = sorted({target for _, target in edges})
+    return [tuple((edges[source, target], source) for source in range(target)) for target in targets]
+
+
+def keyed(edges: Mapping[tuple[int, int], str], names: Mapping[str, str]) -> str:
+    """``{"0_1": op, …}`` as NNI writes it; ``names``: what it calls operations."""
+    return json.dumps({f"{s}_{t}": names.get(name, name) for (s, t), name in edges.items()})
 
 
 def _pair(pair: Any) -> tuple[str, int]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from archgrad.errors import ArchgradError, shown
 
 EDGE = re.compile(r"(?:.*:)?edge_(normal|reduce)_(\d+)")
 INPUTS = "inputs_node_{}_{}"
+PREFIX = "NetworkSelectorDatasetInfo:darts:"
 
 
 def is_configuration(data: Any) -> bool:
@@ -36,4 +38,17 @@ def cells(data: dict[str, Any]) -> dict[str, dict[int, list[Any]]]:
                     raise ArchgradError(f"genotype: {key!r} reads state {source}, but there is no {edge!r}")
                 found.setdefault(cell, {}).setdefault(node, []).append([short[edge], source])
             first += node
+    return found
+
+
+def written(cells: Mapping[str, list[list[tuple[str, int]]]]) -> dict[str, str]:
+    """The inverse of `cells`: the part of a configuration that says which cells."""
+    found: dict[str, str] = {}
+    for cell, nodes in cells.items():
+        first = 0
+        for number, node in enumerate(nodes, 2):
+            found |= {f"{PREFIX}edge_{cell}_{first + source}": name for name, source in node}
+            if number > 2:
+                found[PREFIX + INPUTS.format(cell, number)] = "_".join(str(s) for s in sorted(s for _, s in node))
+            first += number
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from archgrad.errors import ArchgradError, shown
@@ -51,6 +52,16 @@ def late(data: dict[str, Any]) -> dict[str, dict[int, list[Any]]]:
         if len(inputs) != 1 or not naslib.is_number(inputs[0]):
             raise ArchgradError(f"genotype: {other!r} must be the one input of {key!r}, got {shown(data.get(other))}")
         found.setdefault(place[1], {}).setdefault(int(place[3]), []).append([value, inputs[0]])
+    return found
+
+
+def written(cells: Mapping[str, list[list[tuple[str, int]]]], first: int) -> dict[str, Any]:
+    """What later versions export, from the nodes of every cell."""
+    found: dict[str, Any] = {}
+    for cell, nodes in cells.items():
+        for number, node in enumerate(nodes, first):
+            for place, (name, source) in enumerate(node):
+                found |= {f"{cell}/op_{number}_{place}": name, f"{cell}/input_{number}_{place}": source}
     return found
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from archgrad.anneal import Anneal
 from archgrad.choice import Site
 from archgrad.context import Alphas, Context
+from archgrad.data import Batches, Subset
 from archgrad.devices import placed
 from archgrad.engine import Cell
 from archgrad.engine.candidates import candidates
@@ -24,6 +25,7 @@ from archgrad.errors import ArchgradError, reason
 from archgrad.formulas.settling import inclusion, selectable
 from archgrad.genotype import Group
 from archgrad.mixture import Mixture
+from archgrad.nested import called, mapped
 from archgrad.objective import Objective
 from archgrad.randomness import derive
 from archgrad.roles import Regulariser
@@ -249,14 +251,24 @@ def _timed(traced: _Traced, supernet: Supernet) -> dict[str, Tensor]:
     return tables
 
 
-@torch.no_grad()
+def latency(network: nn.Module, subset: Subset) -> float:
+    """Milliseconds of a forward pass of a network per input of a data set, on the network's device."""
+    x, _ = next(Batches(subset.take(torch.arange(IMAGES) % len(subset)), IMAGES, workers=0).epoch())
+    device = next(network.parameters()).device
+    return _median(network, mapped(lambda tensor: tensor.to(device), x), device) / IMAGES
+
+
 def _time(module: nn.Module, shape: torch.Size, device: torch.device) -> float:
-    x = torch.rand(IMAGES, *shape[1:], device=device)
+    return _median(module, torch.rand(IMAGES, *shape[1:], device=device), device)
+
+
+@torch.no_grad()
+def _median(module: nn.Module, x: Any, device: torch.device) -> float:
     module = module.eval()
     times = []
     for _ in range(TIMED + 2):
         start = time.perf_counter()
-        module(x)
+        called(module, x)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(1000 * (time.perf_counter() - start))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,6 +44,23 @@ def in_table(data: RunData) -> Section | None:
         if row is not None:
             parts += [*_accuracy(known, row, data), *_robustness(known, row)]
     return Section("In the table", join(parts)) if parts else None
+
+
+def known_accuracy(text: str, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a table in the data directory knows of a cell: its test accuracy after 200 epochs, and its place by it.
+
+    On the data of the run where the table has them, else on CIFAR-10.
+    """
+    if config.get("space") != SPACE:
+        return None
+    for known in _tables():
+        columns = [f"{name}_test_200" for name in (str(config.get("data")), "cifar10")]
+        metric = next((column for column in columns if column in known.columns), None)
+        row = _cell(known, text)
+        if metric is not None and row is not None and _in_percent(known, [metric]):
+            standing = known.standing(int(known.index[row]), metric)
+            return {"table": known.name, "metric": metric, **standing._asdict()}
+    return None
 
 
 def _tables() -> Iterator[Table]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from archgrad import comparison
+from archgrad import comparison, console
 from archgrad.console import print_table
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError
@@ -72,7 +72,8 @@ def robustness(
         return
     _write(found, directory, {"data": data, "epsilons": radii, "images": images, "seed": seed})
     show(found)
-    print(f"written: {directory / RESULT}")
+    console.say(f"written: {directory / RESULT}")
+    console.give(**found.to_dict(), written=directory / RESULT)
 
 
 def _training(run: Path) -> Path:
@@ -95,7 +96,7 @@ def _write(found: Robustness, directory: Path, settings: dict[str, Any]) -> None
 
 def show(found: Robustness) -> None:
     """Print what was measured as tables."""
-    print(f"clean accuracy {found.clean:.2%} on {found.images:,} images")
+    console.say(f"clean accuracy {found.clean:.2%} on {found.images:,} images")
     for norm, (unit, title) in RADII.items():
         attacks = {label: one for label, one in found.attacks.items() if one.norm == norm}
         if not attacks:
@@ -113,7 +114,7 @@ def show(found: Robustness) -> None:
             for name, row in found.corruptions.items()
         ]
         print_table(["corruption", *map(str, found.severities), "mean"], rows)
-        print(f"mean corruption error {found.corruption_error:.2%}")
+        console.say(f"mean corruption error {found.corruption_error:.2%}")
 
 
 def _names(text: str) -> list[str]:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 
 from archgrad import data as datasets
@@ -24,6 +22,7 @@ from archgrad.distributed import World
 from archgrad.errors import ArchgradError, unknown
 from archgrad.evaluation import load_shared, require_fitting
 from archgrad.nested import any_nan, called
+from archgrad.progress import followed
 from archgrad.randomness import generator
 from archgrad.robustness.corruptions import CORRUPTIONS, GROUPS, SEVERITIES, corrupt
 
@@ -157,8 +156,7 @@ def robustness(
     if dataset.task.correctness is None:
         raise ArchgradError(f"robustness: {dataset.name} is for {dataset.task}, where no answer is right or wrong")
     require_fitting(network, dataset)
-    console = Console(stderr=True)
-    shown = partial(track, console=console, disable=not (progress and world.main and console.is_terminal))
+    shown = partial(followed, show=progress and world.main)
     with _evaluating(network, world.device):
         subset = _some(dataset.test, images, seed)
         measure = _Measure(Victim.of(network, dataset), subset, batch_size, seed, world.device)
@@ -166,8 +164,14 @@ def robustness(
         return Robustness(
             measure.clean,
             measure.count,
-            {attack.label: measure.attacked(attack, radii[attack.norm]) for attack in shown(chosen, "attacks")},
-            {name: tuple(measure.corrupted(name, s) for s in severities) for name in shown(wanted, "corruptions")},
+            {
+                attack.label: measure.attacked(attack, radii[attack.norm])
+                for attack in shown(chosen, "attacks", "attacks")
+            },
+            {
+                name: tuple(measure.corrupted(name, s) for s in severities)
+                for name in shown(wanted, "corruptions", "corruptions")
+            },
             tuple(severities),
         )
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table as Rich
 
-from archgrad import spaces, tables
+from archgrad import console, spaces, tables
 from archgrad.errors import ArchgradError, require_whole
 from archgrad.figures.files import save
 from archgrad.genotype import Genotype
@@ -62,11 +61,15 @@ def score(
     """
     table = scoring.score(spaces.get(space, **fields), proxy, data, count=sample, out=out, **settings)
     shown = Rich("Proxy", "least", "median", "most", "best architecture", box=None, header_style="bold", pad_edge=False)
+    summary = {}
     for name, values in table.columns.items():
         best = table.text(int(np.argmax(np.nan_to_num(values, nan=-np.inf))))
-        shown.add_row(name, *(f"{v:.4g}" for v in (values.min(), np.median(values), values.max())), best)
-    Console().print(shown)
-    print(f"{len(table):,} architectures: {out}")
+        numbers = {"least": values.min(), "median": np.median(values), "most": values.max()}
+        shown.add_row(name, *(f"{value:.4g}" for value in numbers.values()), best)
+        summary[name] = {**numbers, "best": best}
+    console.show(shown)
+    console.say(f"{len(table):,} architectures: {out}")
+    console.give(file=out, architectures=len(table), proxies=summary)
 
 
 def correlate(
@@ -126,12 +129,17 @@ def correlate(
     study = study_of(scored, measured, dataset=dataset, proxies=names, bootstrap=bootstrap, seed=seed)
     file = study.write(_made(directory) / "correlation.csv")
     picture = save(heat_map(study), directory / "correlation.png")
-    console = Console()
-    (console if console.is_terminal else Console(width=WIDTH)).print(_shown(study))
-    print(f"{study.cells:,} cells; all targets: {file}   figure: {picture}")
+    console.show(_shown(study), WIDTH)
+    console.say(f"{study.cells:,} cells; all targets: {file}   figure: {picture}")
+    console.give(cells=study.cells, file=file, figure=picture, targets=study.targets, proxies=study.proxies)
+    console.give(spearman=study.spearman, kendall=study.kendall, given_size=study.partial)
 
 
-@gathers(settings=options_of(searching.search, leaving_out=("strategy", "supernet", "out", "numbered", "resume")))
+@gathers(
+    settings=options_of(
+        searching.search, leaving_out=("strategy", "supernet", "out", "numbered", "resume", "callbacks")
+    )
+)
 def search(
     *,
     method: str = "croze",
@@ -158,7 +166,8 @@ def search(
         unreadable: refuse images that cannot be read, or skip them
         changed: refuse to continue a run with other data or another network, or accept them
         extend: the search has been there with a smaller budget, and goes on to this one
-        progress: show a progress bar on terminals
+        progress: show a progress bar on terminals, and a line a minute elsewhere
+        track: tell an experiment tracker of it: tensorboard, wandb (offline), mlflow or trackio
     """
     proxies, strategy = parse_method(method)
     directory = Path(out) if out else default_directory(space, method, data, settings["seed"])
@@ -169,11 +178,8 @@ def search(
 
     assert result.directory is not None
     page = report.write(result.directory)
-    print(result.genotype)
-    shown = ", ".join(f"{name} {value:.5g}" for name, value in result.scores.items())
-    front = f"; {len(result.front)} on the Pareto front" if strategy == "pareto" else ""
-    print(f"{shown}: best of {len(result.scored)} scored{front}")
-    print(f"run: {result.directory}   report: {page}")
+    trust = ":" in data and not data.startswith("folder:")
+    report.tell(result.directory, page, trust=trust, front=len(result.front) if strategy == "pareto" else None)
 
 
 def is_method(method: str) -> bool:

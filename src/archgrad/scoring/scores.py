@@ -90,7 +90,7 @@ def score(
     known = _known(path, source, names, coding)
     rows: dict[tuple[int, ...], dict[str, float]] = {}
     saved = time.monotonic()
-    with Progress(f"score {scorer.space.name}", 1, len(wanted), progress) as bar:
+    with Progress(f"score {scorer.space.name}", 1, len(wanted), progress, unit="architectures") as bar:
         for number, genotype in enumerate(wanted, start=1):
             code = coding.encode(genotype)
             rows[code] = known[code] if code in known else scorer(genotype)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from torch import nn
 
 from archgrad import spaces
+from archgrad.callbacks import Callback, Started, followed
 from archgrad.data import Dataset
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.foreign import layout
@@ -28,6 +30,7 @@ from archgrad.scoring.strategies.pareto import points
 from archgrad.scoring.strategies.strategy import finite
 from archgrad.spaces import Space
 from archgrad.supernet import Supernet
+from archgrad.tracking import callbacks as followers
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def search(
     changed: str = "refuse",
     extend: bool = False,
     progress: bool = True,
+    track: str | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> ProxySearchResult:
     """Search the architecture with the highest score of a proxy among ``budget`` that are scored.
 
@@ -75,9 +80,10 @@ def search(
     ``unreadable``: as `archgrad.data.load`. ``out``: run directory; a search that was interrupted there is continued
     exactly, with the same images and supernet, unless ``changed`` is ``"accept"``. None writes nothing. ``numbered``:
     where another run is there, the directory with the next number is taken. ``extend``: the search there had a smaller
-    budget, and goes on to this one.
+    budget, and goes on to this one. ``track``, ``callbacks`` as `archgrad.search`: every architecture is an epoch.
     """
     require_way(changed)
+    following = followers(callbacks, track)
     chosen = strategies.get(strategy) if isinstance(strategy, str) else strategy
     shown: Any = {"image_size": image_size, "batch_size": batch_size, "unreadable": unreadable}
     scorer = Scorer.of(space, proxy, data, seed=seed, supernet=supernet, **shown)
@@ -103,7 +109,10 @@ def search(
     with run or nullcontext():
         if run:
             run.bind(scorer.identity(), changed == "accept")
-        return _Search(scorer, chosen, run, {"parameters": max_parameters, "flops": max_flops}).go(budget, progress)
+        searching = _Search(scorer, chosen, run, {"parameters": max_parameters, "flops": max_flops})
+        started = Started(searching.title, config, run.directory if run else None, budget, 1, searching.records[:])
+        with followed(following, started) as searching.callbacks:
+            return searching.go(budget, progress)
 
 
 def _started(
@@ -123,7 +132,8 @@ class _Search:
 
     def __init__(self, scorer: Scorer, strategy: Strategy, run: Run | None, limits: Mapping[str, float | None]):
         self.scorer, self.strategy, self.run, self.limits = scorer, strategy, run, limits
-        self.space = scorer.space
+        self.space, self.title = scorer.space, f"search by {'+'.join(scorer.proxies)}"
+        self.callbacks: tuple[Callback, ...] = ()
         self.records: list[dict[str, Any]] = run.history() if run else []
         with layout.expected(str(run.directory / METRICS) if run else "records"):
             self.seen = [self._scored(record) for record in self.records]
@@ -140,7 +150,7 @@ class _Search:
             allowed=self._allowed,
             seen=tuple(seen),
         )
-        with Progress(f"search by {'+'.join(self.scorer.proxies)}", 1, budget, progress) as bar:
+        with Progress(self.title, 1, budget, progress, unit="architectures", done=len(seen)) as bar:
             for scored in new:
                 seen.append(scored)
                 bar.at(0, len(seen), lambda: {"best": strategies.best(seen).scores[0]})
@@ -164,6 +174,8 @@ class _Search:
         self.records.append(record)
         if self.run:
             self.run.log(record)
+        for callback in self.callbacks:
+            callback.on_epoch_end(dict(record))
         return self._scored(record).scores
 
     def _scored(self, record: Mapping[str, Any]) -> Scored:
@@ -195,27 +207,34 @@ class _Search:
             self.run.directory if self.run else None,
             lambda: self.scorer.network(found.genotype),
         )
+        summary = {
+            "genotype": record["genotype"],
+            "space": self.space.name,
+            "method": "+".join(self.scorer.proxies),
+            "parameters": record["parameters"],
+            "flops": record["flops"],
+            "scores": result.scores,
+            "scored": len(seen),
+            "ahead": None if isinstance(self.strategy, ParetoEvolution) else _ahead(found, seen),
+            "found_at": number + 1,
+            "seconds": self.seconds,
+        }
         if self.run:
             text = record["genotype"]
             front = [self.records[seen.index(one)] for one in chosen]
             self.run.write_json("front.json", front)
             self.run.write_json("genotype.json", {**found.genotype.to_dict(), "text": text})
-            self.run.write_json(
-                "result.json",
-                {
-                    "genotype": text,
-                    "space": self.space.name,
-                    "method": self.run.config["method"],
-                    "data": self.run.config["data"],
-                    "parameters": record["parameters"],
-                    "flops": record["flops"],
-                    "scores": result.scores,
-                    "scored": len(seen),
-                    "found_at": number + 1,
-                    "seconds": self.seconds,
-                },
-            )
+            self.run.write_json("result.json", {**summary, "data": self.run.config["data"]})
+        for callback in self.callbacks:
+            callback.on_end(summary)
         return result
+
+
+def _ahead(found: Scored, seen: list[Scored]) -> float | None:
+    """By how much the score exceeds that of the runner-up; None where there is none."""
+    others = [one.scores[0] for one in seen if one.genotype != found.genotype]
+    margin = found.scores[0] - max(others) if others else math.nan
+    return margin if math.isfinite(margin) else None
 
 
 def _best_mean_rank(values: np.ndarray[Any, Any]) -> int:

@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from archgrad.errors import ArchgradError, unknown
+from archgrad.spaces import zoo
 from archgrad.spaces.benchsuite import SPACES as BENCHSUITE
 from archgrad.spaces.darts import OPERATIONS as DARTS_OPERATIONS
 from archgrad.spaces.darts import Darts
 from archgrad.spaces.nasbench1shot1 import PARENTS, NASBench1Shot1
 from archgrad.spaces.nasbench201 import NASBench201
+from archgrad.spaces.nasnet import NASNet
 from archgrad.spaces.robust_darts import SUBSPACES, RobustDarts
-from archgrad.spaces.space import Size, Space, described
+from archgrad.spaces.space import Notation, Size, Space, described
 from archgrad.spaces.transnasbench101 import TransNASBench101
 
 
@@ -26,6 +28,7 @@ SPACES: dict[str, Callable[..., Space]] = {
     "darts": Darts,
     "darts_without_none": _darts_without_none,
     "nasbench201": NASBench201,
+    "nasnet": NASNet,
     "transnasbench101": TransNASBench101,
     **BENCHSUITE,
     **{
@@ -51,6 +54,16 @@ def get(name: str, **fields: Any) -> Space:
             raise unknown(f"field of the space {name!r}", field, space.fields)
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
     return replace(space, **given)  # type: ignore[no-any-return]
+
+
+def of_genotype(genotype: str, name: str | None = None, **fields: Any) -> Space:
+    """The space that a genotype is of: the one named, that of a published genotype by its name, or the usual one.
+
+    ``fields``: laid over those with which a published one was published.
+    """
+    if name is None and (found := zoo.named(genotype)) is not None:
+        return get(found.space, **{**found.fields, **fields})
+    return get(name or USUAL, **fields)
 
 
 def record(space: Space) -> dict[str, Any]:
@@ -80,11 +93,15 @@ __all__ = [
     "Darts",
     "NASBench1Shot1",
     "NASBench201",
+    "NASNet",
+    "Notation",
     "RobustDarts",
     "Size",
     "Space",
     "TransNASBench101",
     "get",
+    "of_genotype",
     "record",
     "recorded",
+    "zoo",
 ]

@@ -18,7 +18,7 @@ from archgrad.errors import ArchgradError, require_whole, shown, unknown
 from archgrad.genotype import Edge, Genotype, Group, Kept
 from archgrad.operations import cost
 from archgrad.operations.cost import Complexity, extent
-from archgrad.spaces.space import Size, Space
+from archgrad.spaces.space import Notation, Size, Space
 from archgrad.supernet import Supernet
 
 OPERATIONS = (
@@ -40,25 +40,30 @@ AUXILIARY = "auxiliary_skip"
 
 
 class CellPlan(NamedTuple):
-    """One cell of the stack: its kind and channels, and those of the two states that it reads."""
+    """One cell of the stack: its kind and channels, those of the two states that it reads, those that it returns."""
 
     reduction: bool
     channels: int
     before_previous: int
     previous: int
     after_reduction: bool
+    returned: int
 
 
-def plan(cells: int, channels: int, multiplier: int, stem: str) -> list[CellPlan]:
-    """The stack: reduction cells, which double the channels, stand at one third and two thirds of it."""
+def plan(cells: int, channels: int, concatenated: tuple[int, int], stem: str) -> list[CellPlan]:
+    """The stack: reduction cells, which double the channels, stand at one third and two thirds of it.
+
+    ``concatenated``: how many states a normal and a reduction cell concatenate.
+    """
     imagenet = stem == "imagenet"
     outputs = [channels if imagenet else STEM_MULTIPLIER * channels] * 2
     result, after_reduction = [], imagenet
     for number in range(cells):
         reduction = number in (cells // 3, 2 * cells // 3)
         channels = 2 * channels if reduction else channels
-        result.append(CellPlan(reduction, channels, outputs[-2], outputs[-1], after_reduction))
-        outputs.append(multiplier * channels)
+        returned = concatenated[reduction] * channels
+        result.append(CellPlan(reduction, channels, outputs[-2], outputs[-1], after_reduction, returned))
+        outputs.append(returned)
         after_reduction = reduction
     return result
 
@@ -122,17 +127,15 @@ class DartsNetwork(nn.Module):
         in_channels: int,
         stem: str,
         affine: bool,
-        multiplier: int,
         auxiliary: bool = False,
     ):
         super().__init__()
         self.stem = STEMS[stem](in_channels, plans[0])
         self.cells = nn.ModuleList(DartsCell(plan, make_graph(plan), affine) for plan in plans)
         self.auxiliary_at = 2 * len(plans) // 3
-        width = multiplier * plans[self.auxiliary_at].channels
-        self.auxiliary = AuxiliaryHead(width, classes) if auxiliary else None
+        self.auxiliary = AuxiliaryHead(plans[self.auxiliary_at].returned, classes) if auxiliary else None
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.classifier = nn.Linear(multiplier * plans[-1].channels, classes)
+        self.classifier = nn.Linear(plans[-1].returned, classes)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         before_previous, previous = self.stem(x)
@@ -183,6 +186,7 @@ class ImageNetStem(nn.Module):
         return quarter, self.eighth(quarter)
 
 
+CONCATS = ("last", "filled", "unread")
 STEMS: dict[str, Callable[[int, CellPlan], nn.Module]] = {"cifar": CifarStem, "imagenet": ImageNetStem}
 
 
@@ -195,7 +199,9 @@ class Darts(Space):
     ``kinds``: the kinds of cells that are searched, both or one of them; networks of one or two cells have reduction
     cells only. ``auxiliary_skip``: beside the candidates of every edge stands a skip connection of weight 1 that is no
     candidate, in the supernet, and in the settled network beside every edge that it keeps. ``stem``: ``cifar`` keeps
-    the size of the images, ``imagenet`` shrinks it to one eighth.
+    the size of the images, ``imagenet`` shrinks it to one eighth. ``concat``: which nodes leave settled cells: the
+    ``last`` ones; those that are ``filled``, where a threshold may leave some without inputs (FairDARTS); or those that
+    are ``unread`` by others, where a node may also read a state twice (NASNet).
 
     *Source:* Liu, Simonyan, Yang, DARTS, arXiv 1806.09055.
     """
@@ -207,6 +213,7 @@ class Darts(Space):
     kinds: tuple[str, ...] = GROUPS
     auxiliary_skip: bool = False
     stem: str = "cifar"
+    concat: str = "last"
 
     published_supernet = Size(16, 8)
     published_network = Size(36, 20)
@@ -217,6 +224,8 @@ class Darts(Space):
         require_whole(self.name, 1, self.steps, multiplier=self.multiplier)
         if self.stem not in STEMS:
             raise unknown("stem", self.stem, STEMS)
+        if self.concat not in CONCATS:
+            raise unknown("concat", self.concat, CONCATS)
         for name in self.candidates:
             if name not in operations.OPERATIONS:
                 raise unknown("operation", name, operations.OPERATIONS)
@@ -231,12 +240,22 @@ class Darts(Space):
         """``normal``, ``reduce`` or both: edges (source, target) with all sources below the target."""
         targets = range(INPUTS, INPUTS + self.steps)
         edges = tuple(Edge(source, target, self.candidates) for target in targets for source in range(target))
-        return {name: Group(name, edges, keep=2, excluded=frozenset({"none"})) for name in self.kinds}
+        twice = self.concat == "unread"
+        return {name: Group(name, edges, 2, excluded=frozenset({"none"}), repeats=twice) for name in self.kinds}
 
     @property
     def outputs(self) -> range:
-        """The states that a cell concatenates."""
+        """The states that a cell of the supernet concatenates."""
         return range(INPUTS + self.steps - self.multiplier, INPUTS + self.steps)
+
+    def concatenated(self, kind: str, kept: Kept) -> tuple[int, ...]:
+        """The states that a settled cell concatenates."""
+        used = [edge for edge, names in zip(self.groups[kind].edges, kept, strict=True) if names]
+        if self.concat == "filled":
+            return tuple(state for state in self.outputs if any(edge.target == state for edge in used))
+        if self.concat == "unread":
+            return tuple(state for state in self.outputs if all(edge.source != state for edge in used))
+        return tuple(self.outputs)
 
     def _strides(self, reduction: bool) -> list[int]:
         edges = self.groups[self.kinds[0]].edges
@@ -257,7 +276,7 @@ class Darts(Space):
 
         ``checkpoint_cells``: keep no activations inside cells but compute them again in backward.
         """
-        plans = self._plan(self.supernet_size)
+        plans = self._plan(self.supernet_size, {})
         make = Standard(affine, track, pool_norm=True)
 
         def make_graph(plan: CellPlan) -> Cell:
@@ -275,7 +294,6 @@ class Darts(Space):
             in_channels=in_channels,
             stem=self.stem,
             affine=affine,
-            multiplier=self.multiplier,
         )
         return Supernet(network, space=self, seed=seed)
 
@@ -289,16 +307,16 @@ class Darts(Space):
         unreached: bool = False,
     ) -> nn.Module:
         """The settled network: affine BN, no BN behind pooling, drop-path behind everything but identities."""
-        self.check(genotype)
-        plans = self._plan(self.network_size)
+        outputs = self._outputs(genotype)
+        plans = self._plan(self.network_size, outputs)
 
         def make_graph(plan: CellPlan) -> SettledCell:
             group, strides = self.groups[GROUPS[plan.reduction]], self._strides(plan.reduction)
-            pairs = self._terms(group, genotype.choices[group.name], unreached)
+            pairs = self._terms(group, genotype.choices[group.name], outputs[group.name], unreached)
             terms = [
                 (e, _with_drop_path(operations.build(n, operations.Spec(plan.channels, strides[e])))) for e, n in pairs
             ]
-            return SettledCell(group, INPUTS, self.outputs, strides, terms)
+            return SettledCell(group, INPUTS, outputs[group.name], strides, terms)
 
         return DartsNetwork(
             plans,
@@ -307,12 +325,21 @@ class Darts(Space):
             in_channels=in_channels,
             stem=self.stem,
             affine=True,
-            multiplier=self.multiplier,
             auxiliary=auxiliary,
         )
 
-    def _plan(self, size: Size) -> list[CellPlan]:
-        plans = plan(size.cells, size.channels, self.multiplier, self.stem)
+    def _outputs(self, genotype: Genotype) -> dict[str, tuple[int, ...]]:
+        """The states that the cells of a genotype concatenate, by their kind."""
+        choices = self.check(genotype).choices
+        found = {kind: self.concatenated(kind, choices[kind]) for kind in self.kinds}
+        for kind, states in found.items():
+            if not states:
+                raise ArchgradError(f"{self.name}: no node of the {kind} cell is left to leave it")
+        return found
+
+    def _plan(self, size: Size, outputs: Mapping[str, Sequence[int]]) -> list[CellPlan]:
+        normal, reduce = (len(outputs.get(kind, self.outputs)) for kind in GROUPS)
+        plans = plan(size.cells, size.channels, (normal, reduce), self.stem)
         for kind in sorted({GROUPS[cell.reduction] for cell in plans}):
             if kind not in self.kinds:
                 raise ArchgradError(
@@ -321,9 +348,9 @@ class Darts(Space):
                 )
         return plans
 
-    def _terms(self, group: Group, kept: Kept, unreached: bool) -> list[tuple[int, str]]:
+    def _terms(self, group: Group, kept: Kept, outputs: Sequence[int], unreached: bool) -> list[tuple[int, str]]:
         """(edge, operation) of a settled cell, the auxiliary skip connections included."""
-        pairs = list(reached(group, kept, INPUTS, self.outputs, everything=unreached))
+        pairs = list(reached(group, kept, INPUTS, outputs, everything=unreached))
         if self.auxiliary_skip:
             pairs += [(number, "skip_connect") for number in dict.fromkeys(number for number, _ in pairs)]
         return pairs
@@ -338,8 +365,8 @@ class Darts(Space):
         unreached: bool = False,
     ) -> Complexity:
         """Parameters and FLOPs without the auxiliary head, which is not part of the network that is used."""
-        self.check(genotype)
-        plans, size = self._plan(self.network_size), extent(image_size)
+        outputs = self._outputs(genotype)
+        plans, size = self._plan(self.network_size, outputs), extent(image_size)
         first = plans[0].previous
         if self.stem == "cifar":
             sizes = [size, size]
@@ -359,30 +386,45 @@ class Darts(Space):
             size = sizes[-1]
             inner = cost.half(size) if cell.reduction else size
             parts += [cost.conv_bn(width, cell.channels, 1, size) for width in (cell.before_previous, cell.previous)]
-            for number, name in self._terms(group, genotype.choices[group.name], unreached):
+            for number, name in self._terms(group, genotype.choices[group.name], outputs[group.name], unreached):
                 source = size if group.edges[number].source < INPUTS else inner
                 parts.append(cost.operation(name, cell.channels, strides[number], source))
             sizes.append(inner)
-        return cost.total(*parts, cost.linear(self.multiplier * plans[-1].channels, classes))
+        return cost.total(*parts, cost.linear(plans[-1].returned, classes))
 
     def format(self, genotype: Genotype) -> str:
         """``Genotype(normal=[('op', input), …], normal_concat=range(2, 6), reduce=…, reduce_concat=…)``.
 
         A genotype that keeps more or fewer than two operations at a node, which that notation cannot say, as JSON.
         """
-        self.check(genotype)
-        outputs = f"range({self.outputs.start}, {self.outputs.stop})"
-        shown = []
-        for name in self.kinds:
-            group, kept = self.groups[name], genotype.choices[name]
-            pairs = []
-            for incoming in group.incoming.values():
-                node = [(op, group.edges[e].source) for e in incoming for op in kept[e]]
-                if len(node) != 2:
-                    return genotype.to_json()
-                pairs += node
-            shown.append(f"{name}={pairs!r}, {name}_concat={outputs}")
-        return f"Genotype({', '.join(shown)})"
+        cells = self._cells(self.check(genotype))
+        if any(len(node) != 2 for cell in cells.values() for node in cell.nodes):
+            return genotype.to_json()
+        return notation.called("Genotype", cells)
+
+    @property
+    def notations(self) -> dict[str, Notation]:
+        """As `format`, and as other programs read these cells."""
+
+        def writer(write: Callable[[Mapping[str, notation.Nodes]], str]) -> Notation:
+            return Notation(lambda genotype: write(self._cells(genotype)))
+
+        return {**{name: writer(write) for name, write in notation.WRITERS.items()}, **super().notations}
+
+    def _cells(self, genotype: Genotype) -> dict[str, notation.Nodes]:
+        """The cells of a genotype, node by node."""
+        found: dict[str, notation.Nodes] = {}
+        for kind in self.kinds:
+            group, kept = self.groups[kind], genotype.choices[kind]
+            nodes = [
+                [(op, group.edges[e].source) for e in edges for op in kept[e]] for edges in group.incoming.values()
+            ]
+            found[kind] = notation.Nodes(nodes, list(self._leaving(kind, kept)))
+        return found
+
+    def _leaving(self, kind: str, kept: Kept) -> Sequence[int]:
+        """The states that the notation says leave a cell; FairDARTS names those without inputs, too."""
+        return self.outputs if self.concat == "filled" else self.concatenated(kind, kept)
 
     def _parse(self, text: str) -> Genotype:
         """From ``Genotype(normal=[('op', input), …], normal_concat=range(2, 6), …)`` and what says the same."""
@@ -401,11 +443,6 @@ class Darts(Space):
 
     def _kept(self, kind: str, cell: notation.Nodes) -> Kept:
         group, targets = self.groups[kind], list(self.groups[kind].incoming)
-        if cell.concat is not None and sorted(cell.concat) != list(self.outputs):
-            raise ArchgradError(
-                f"darts: {kind}_concat is {shown(cell.concat)}, but cells of this space concatenate "
-                f"{list(self.outputs)}"
-            )
         if len(cell.nodes) != len(targets):
             raise ArchgradError(f"darts: {kind} needs {len(targets)} nodes, got {len(cell.nodes)}")
         kept: list[list[str]] = [[] for _ in group.edges]
@@ -419,10 +456,16 @@ class Darts(Space):
                 candidate = notation.candidate(operation, group.selectable(edge))
                 if candidate not in group.selectable(edge):
                     raise unknown(f"operation at node {target} of {kind}", operation, group.selectable(edge))
-                if kept[edge]:
+                if kept[edge] and not group.repeats:
                     raise ArchgradError(f"darts: node {target} of {kind} reads state {source} a second time")
                 kept[edge].append(candidate)
-        return tuple(map(tuple, kept))
+        found = tuple(map(tuple, kept))
+        leaving = list(self._leaving(kind, found))
+        if cell.concat is not None and sorted(cell.concat) != leaving:
+            raise ArchgradError(
+                f"darts: {kind}_concat is {shown(cell.concat)}, but cells of this space concatenate {leaving}"
+            )
+        return found
 
 
 def _with_drop_path(operation: nn.Module) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,7 @@ from archgrad.choice import InputChoice, Site
 from archgrad.engine import Cell
 from archgrad.errors import ArchgradError, shown, unknown
 from archgrad.genotype import Edge, Genotype, Group, Kept
+from archgrad.notation import naslib
 from archgrad.operations.cost import Complexity
 from archgrad.spaces.nasbench101 import (
     INPUT,
@@ -28,7 +30,7 @@ from archgrad.spaces.nasbench101 import (
     network_cost,
     stack_widths,
 )
-from archgrad.spaces.space import Size, Space
+from archgrad.spaces.space import Notation, Size, Space
 from archgrad.supernet import Supernet
 
 PARENTS = {1: (1, 2, 2, 2, 2), 2: (1, 1, 2, 2, 3), 3: (1, 1, 1, 2, 2, 2)}
@@ -238,6 +240,26 @@ class NASBench1Shot1(Space):
         parents = self._parents(genotype)
         labels = [*self._operations(genotype), OUTPUT]
         return "|".join(f"{op}~{','.join(map(str, of))}" for op, of in zip(labels, parents, strict=True))
+
+    @property
+    def notations(self) -> dict[str, Notation]:
+        """As `format`, and the cell of NAS-Bench-101 as other programs read it."""
+
+        def cell(genotype: Genotype) -> tuple[list[list[int]], list[str]]:
+            matrix, ops = self.to_nasbench101(genotype)
+            return [list(row) for row in matrix], list(ops)
+
+        return {
+            "nasbench1shot1": Notation(self.format),
+            "nasbench101": Notation(lambda genotype: "ModelSpec(matrix={!r}, ops={!r})".format(*cell(genotype))),
+            "confopt": Notation(lambda genotype: "({!r},{!r})".format(*cell(genotype))),
+            "naslib": Notation(
+                lambda genotype: naslib.of_vertices(*cell(genotype)),
+                lambda data: self.from_nasbench101(**naslib.vertices(data)),
+            ),
+            "nni": Notation(lambda genotype: json.dumps(notation.by_vertex(*cell(genotype)))),
+            **super().notations,
+        }
 
     def _parse(self, text: str) -> Genotype:
         """From this space's notation, or a NAS-Bench-101 cell ``{"matrix": [[…], …], "ops": [...]}``."""

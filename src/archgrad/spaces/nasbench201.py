@@ -13,9 +13,10 @@ from archgrad.engine import Cell, SettledCell, Standard
 from archgrad.engine.graph import reached
 from archgrad.errors import ArchgradError, shown, unknown
 from archgrad.genotype import Edge, Genotype, Group
+from archgrad.notation import naslib
 from archgrad.operations import cost
 from archgrad.operations.cost import Complexity, extent
-from archgrad.spaces.space import Size, Space
+from archgrad.spaces.space import Notation, Size, Space
 from archgrad.supernet import Supernet
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -23,6 +24,9 @@ OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_
 
 PAIRS = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(source, target) of the six edges, in the order of the digits."""
+
+NNI = {"nor_conv_1x1": "conv_1x1", "nor_conv_3x3": "conv_3x3"}
+"""What NNI calls operations otherwise."""
 
 GROUP = "cell"
 GROUPS = {GROUP: Group(GROUP, tuple(Edge(s, t, OPERATIONS) for s, t in PAIRS))}
@@ -113,24 +117,7 @@ class NASBench201(Space):
             return Genotype.of({GROUP: [[OPERATIONS[int(digit)]] for digit in text]}, self.name)
         if "~" not in text and (edges := notation.edges(notation.read(text))) is not None:
             return self._of(edges)
-        text = notation.inside(text)
-        nodes = text.split("+")
-        if len(nodes) != 3:
-            raise ArchgradError(
-                f"nasbench201: {shown(text)} is neither six digits nor three nodes "
-                "'|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'"
-            )
-        found: dict[tuple[int, int], str] = {}
-        for number, node in enumerate(nodes, start=1):
-            entries = node.strip().strip("|").split("|")
-            if len(entries) != number:
-                raise ArchgradError(f"nasbench201: node {number} in {text!r} needs {number} inputs, got {len(entries)}")
-            for source, entry in enumerate(entries):
-                name, _, state = entry.partition("~")
-                if state != str(source):
-                    raise ArchgradError(f"nasbench201: {entry!r} in {text!r} should end with '~{source}'")
-                found[source, number] = name
-        return self._of(found)
+        return self._of(notation.of_nodes(text, self.name))
 
     def _of(self, edges: Mapping[tuple[int, int], str]) -> Genotype:
         """The genotype with an operation on every edge (source, target)."""
@@ -147,9 +134,25 @@ class NASBench201(Space):
 
     def format(self, genotype: Genotype) -> str:
         """``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
-        names = self._single(genotype, GROUP)
-        entries = [f"{name}~{source}" for name, (source, _) in zip(names, PAIRS, strict=True)]
-        return "+".join(f"|{'|'.join(entries[a:b])}|" for a, b in ((0, 1), (1, 3), (3, 6)))
+        return notation.by_node_text(dict(zip(PAIRS, self._single(genotype, GROUP), strict=True)))
+
+    @property
+    def notations(self) -> dict[str, Notation]:
+        """As `format`, in digits, and as other programs read these cells."""
+
+        def edges(genotype: Genotype) -> dict[tuple[int, int], str]:
+            return dict(zip(PAIRS, self._single(genotype, GROUP), strict=True))
+
+        return {
+            "nasbench201": Notation(self.format),
+            "digits": Notation(self.digits),
+            "confopt": Notation(lambda genotype: f"Structure({notation.by_node(edges(genotype))!r})"),
+            "naslib": Notation(
+                lambda genotype: naslib.of_six(edges(genotype)), lambda data: self._of(naslib.six(data))
+            ),
+            "nni": Notation(lambda genotype: notation.keyed(edges(genotype), NNI)),
+            **super().notations,
+        }
 
     def digits(self, genotype: Genotype) -> str:
         """Six digits, one operation per edge, as in ``333133``."""

@@ -13,13 +13,14 @@ import torch
 from torch import nn
 
 from archgrad import genotype as genotypes
-from archgrad import notation
+from archgrad import notation as notations
 from archgrad.data import Dataset
 from archgrad.data.dataset import shape_text
 from archgrad.engine.trace import complexity
-from archgrad.errors import ArchgradError, require_whole, shown
+from archgrad.errors import ArchgradError, require_whole, shown, unknown
 from archgrad.genotype import Edge, Genotype, Group
 from archgrad.operations.cost import Complexity, extent
+from archgrad.spaces import zoo
 from archgrad.supernet import Supernet
 
 LARGEST = 10_000
@@ -31,6 +32,14 @@ class Size(NamedTuple):
 
     channels: int
     cells: int
+
+
+class Notation(NamedTuple):
+    """A way to write a genotype, and to read it where the text alone does not say which notation it is."""
+
+    write: Callable[[Genotype], str]
+    read: Callable[[Any], Genotype] | None = None
+    """From the plain data in the text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,14 +153,35 @@ class Space(ABC):
 
     # Notation
 
-    def parse(self, text: str) -> Genotype:
+    @property
+    def notations(self) -> dict[str, Notation]:
+        """The notations in which genotypes of this space can be written, by name."""
+        return {"json": Notation(Genotype.to_json)}
+
+    def written(self, genotype: Genotype, notation: str) -> str:
+        """The genotype in a notation by name; refuses notations of other spaces, and what a notation cannot say."""
+        if notation not in self.notations:
+            raise unknown(f"notation of {self.name}", notation, self.notations)
+        return self.notations[notation].write(self.check(genotype))
+
+    def parse(self, text: str, notation: str | None = None) -> Genotype:
         """A genotype from JSON, or from a notation of this space, however it was pasted; nothing in it is evaluated.
 
-        Refuses bad text with the reason.
+        It may also be the name of a published one, as `pdarts`: see `archgrad.spaces.zoo`. ``notation``: which one it
+        is, where the text does not say that, as of the six numbers of NASLib. Refuses bad text with the reason.
         """
-        text = notation.unwrapped(notation.cleaned(text))
+        if notation is not None and notation not in self.notations:
+            raise unknown(f"notation of {self.name}", notation, self.notations)
+        read = self.notations[notation].read if notation else None
+        text = notations.unwrapped(notations.cleaned(text))
+        if read is not None:
+            return self.check(read(notations.read(text)))
+        return self._read(zoo.notation(text))
+
+    def _read(self, text: str) -> Genotype:
+        """From JSON, or from a notation that says which one it is."""
         if text.startswith("{"):
-            data = notation.read(text)
+            data = notations.read(text)
             if data is None:
                 return Genotype.from_json(text)  # which says what is wrong
             if "choices" in data:

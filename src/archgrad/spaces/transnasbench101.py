@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from archgrad import operations
+from archgrad import notation, operations
 from archgrad.engine import Cell, SettledCell
 from archgrad.engine.graph import reached
 from archgrad.errors import ArchgradError, shown, unknown
 from archgrad.genotype import Edge, Genotype, Group
+from archgrad.notation import naslib
 from archgrad.operations import cost
 from archgrad.operations.cost import Complexity, extent
-from archgrad.spaces.space import Size, Space
+from archgrad.spaces.space import Notation, Size, Space
 from archgrad.supernet import Supernet
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
@@ -155,6 +156,12 @@ class TransNASBench101(Space):
         return GROUPS
 
     def _parse(self, text: str) -> Genotype:
+        if "~" in text:
+            edges = notation.of_nodes(text, self.name)
+            for name in edges.values():
+                if name not in OPERATIONS:
+                    raise unknown("operation", name, OPERATIONS)
+            return self._of(edges)
         entry = re.fullmatch(r"\(([0-3](?:, ?[0-3]){5})\)", text)
         digits = re.sub(r"\D", "", entry[1]) if entry else text
         prefix, dash, code = digits.rpartition("-")
@@ -175,6 +182,28 @@ class TransNASBench101(Space):
         """``64-41414-a_bc_def``: the operations into the second, third and fourth state."""
         digits = self.digits(genotype)
         return f"{PREFIX}-{digits[0]}_{digits[1:3]}_{digits[3:]}"
+
+    @property
+    def notations(self) -> dict[str, Notation]:
+        """As `format`, in digits, and as other programs read these cells."""
+
+        def edges(genotype: Genotype) -> dict[tuple[int, int], str]:
+            return dict(zip(PAIRS, self._single(genotype, GROUP), strict=True))
+
+        return {
+            "transnasbench101": Notation(self.format),
+            "digits": Notation(self.digits),
+            "confopt": Notation(lambda genotype: notation.by_node_text(edges(genotype))),
+            "naslib": Notation(
+                lambda genotype: naslib.of_six(edges(genotype), naslib.ON_EDGES[:4]),
+                lambda data: self._of(naslib.six(data, naslib.ON_EDGES[:4])),
+            ),
+            **super().notations,
+        }
+
+    def _of(self, edges: Mapping[tuple[int, int], str]) -> Genotype:
+        """The genotype with an operation on every edge (source, target)."""
+        return Genotype.of({GROUP: [[edges[pair]] for pair in PAIRS]}, self.name)
 
     def digits(self, genotype: Genotype) -> str:
         """Six digits, one operation per edge, as in ``102333``."""

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Callable
 from typing import Any
 
-from archgrad import tables
+from archgrad import console, tables
 from archgrad.console import print_table
 from archgrad.errors import require_whole, unknown
 
@@ -34,8 +34,11 @@ def import_(
         trust: the file is its authors', so that what is pickled in it may be opened
     """
     table = tables.import_table(source, name, space=space, scale=scale, key=key, trust=trust)
-    print(f"table {table.name}: {len(table):,} architectures of {table.space.name}, {len(table.columns)} columns")
-    print(f"kept in {tables.directory() / 'tables'}")
+    kept = tables.directory() / "tables"
+    console.say(f"table {table.name}: {len(table):,} architectures of {table.space.name}, {len(table.columns)} columns")
+    console.say(f"kept in {kept}")
+    console.give(table=table.name, architectures=len(table), space=table.space.name, directory=kept)
+    console.give(columns=list(table.columns))
 
 
 def show(architecture: str, *, table: str = TABLE, metrics: str = "*") -> None:
@@ -51,8 +54,10 @@ def show(architecture: str, *, table: str = TABLE, metrics: str = "*") -> None:
     if not chosen:
         raise unknown(f"metric of the table {loaded.name!r}", metrics, list(loaded.columns)[:12])
     row = loaded.row(architecture)
-    print(f"{loaded.index[row]}  {loaded.text(row)}")
+    console.say(f"{loaded.index[row]}  {loaded.text(row)}")
     found = loaded.show(int(loaded.index[row]), chosen)
+    values = {name: standing._asdict() for name, standing in found.items()}
+    console.give(table=loaded.name, index=loaded.index[row], architecture=loaded.text(row), values=values)
     rows = [[m, f"{s.value:.2f}", f"{s.rank:,} of {s.of:,}", f"{s.percentile:.1f}"] for m, s in found.items()]
     print_table(["metric", "value", "rank", "percentile"], rows)
 
@@ -68,6 +73,7 @@ def best(*, metric: str = METRIC, table: str = TABLE, count: int = 10, lowest: b
     """
     require_whole("table best", 1, count=count)
     entries = tables.load(table).best(metric, count, lowest=lowest)
+    console.give(table=table, metric=metric, best=entries)
     rows = [[str(e.index), f"{e.value:.2f}", e.architecture] for e in entries]
     print_table(["index", metric, "architecture"], rows, left=(2,))
 

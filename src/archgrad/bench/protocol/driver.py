@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-import sys
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -18,8 +18,10 @@ from archgrad.bench.protocol.store import Driver
 from archgrad.bench.protocol.unit import Record, Trial, Unit, completed
 from archgrad.bench.protocol.workers import Job, Outcome, Workers
 from archgrad.errors import ArchgradError
+from archgrad.figures.numbers import duration
 from archgrad.foreign import code
 
+LOGGER = logging.getLogger(__name__)
 POLL = 2.0  # seconds between two looks at what other drivers have done
 LINES = 30  # problems that are printed; all of them are recorded
 
@@ -53,7 +55,7 @@ def run(
     ``retry``: try units again that failed in an earlier run.
     """
     campaign.save()
-    say = say or (lambda text: print(f"archgrad: {text}", file=sys.stderr))
+    say = say or LOGGER.warning
     with Driver(campaign.store) as driver, _Meter(campaign, progress) as meter:
         return _Run(campaign, workers, driver, device, deaths, retry, meter, say).go()
 
@@ -224,6 +226,8 @@ class _Meter:
     def start(self) -> None:
         """From here on time is measured; what was done before took none."""
         self.first = self.done
+        if self.wanted and self.bar.disable:
+            LOGGER.info("%s units, %s of them done", f"{self.total:,}", f"{self.done:,}")
 
     def advance(self) -> None:
         self.done += 1
@@ -235,8 +239,8 @@ class _Meter:
         if self.wanted and self.bar.disable and now - self.last > self.EVERY and self.done > self.first:
             self.last = now
             left = (now - self.began) / (self.done - self.first) * (self.total - self.done)
-            print(
-                f"archgrad: {self.done:,} of {self.total:,} units, {running} running, {problems} failed, "
-                f"about {left / 3600:.1f} h left",
-                file=sys.stderr,
+            LOGGER.info(
+                "%s of %s units, %s running, %s failed, about %s left",
+                *(f"{count:,}" for count in (self.done, self.total, running, problems)),
+                duration(left),
             )

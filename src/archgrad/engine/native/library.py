@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import platform
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +17,7 @@ import torch
 from archgrad.engine.native import compiler
 from archgrad.engine.native.compiler import UnavailableError
 
+LOGGER = logging.getLogger(__name__)
 PREBUILT = Path(__file__).parent / "prebuilt"
 """Where wheels that are made for a processor have their libraries."""
 NEEDS = {"x86-64-v4": ("AVX512",), "x86-64-v3": ("AVX512", "AVX2")}
@@ -124,7 +125,7 @@ def _directories() -> Iterator[Path]:
 
 def _compile(command: str, flags: list[str], path: Path) -> None:
     """Into a file of its own, which then takes the place: nobody loads half a library."""
-    print(f"archgrad: compiling its kernels with {command}, once", file=sys.stderr, flush=True)
+    LOGGER.info("compiling its kernels with %s, once", command)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         compiler.compile(command, flags, unfinished)
