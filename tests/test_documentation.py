@@ -72,6 +72,11 @@ def test_the_tests_of_the_other_pages_are_there() -> None:
         assert (ROOT / test).exists()
 
 
+def test_the_pages_of_examples_show_the_examples() -> None:
+    for example in (ROOT / "examples/tasks").glob("*.py"):
+        assert example.read_text().strip() in text_of(f"docs/tasks/{example.stem}.md")
+
+
 @pytest.mark.slow
 def test_the_tutorial_runs_as_it_is_written(tmp_path: Path) -> None:
     """Python and commands in turn, each in a process of its own, in one directory."""
