@@ -253,3 +253,11 @@ def test_a_file_of_more_values_than_any_set_has_is_refused(tmp_path: Path, monke
     monkeypatch.setattr(columns, "CELLS", 20)
     with pytest.raises(ArchgradError, match=r"train-0\.parquet: 12 rows of 2 columns are more than 20 values"):
         data.load(write(tmp_path / "train-0.parquet", label=LABELS).parent)
+
+
+@pytest.mark.parametrize("names", [["image", "image"], ["label", "label"], ["image", "label", "label"]])
+def test_two_columns_of_a_name_are_refused(tmp_path: Path, names: list[str]) -> None:
+    values = [pa.array(IMAGES), pa.array(LABELS), pa.array(LABELS)][: len(names)]
+    pq.write_table(pa.table(values, names=names), tmp_path / "train-0.parquet")
+    with pytest.raises(ArchgradError, match=f"train-0\\.parquet: two of its columns are called '{names[-1]}'"):
+        data.load(tmp_path)

@@ -164,6 +164,8 @@ def _read(files: Sequence[Path], label_column: str | None) -> tuple[ImageColumn,
     for file in files:
         try:
             schema = pq.read_schema(file)
+            if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
+                raise ArchgradError(f"{file}: two of its columns are called {twice[0]!r}")
             image, label = _columns(schema, label_column, file)
             leaf = f"{image}.bytes" if pa.types.is_struct(schema.field(image).type) else image
             table = columns.read_parquet(file, columns=[image, label], read_dictionary=[leaf])
