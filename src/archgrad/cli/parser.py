@@ -36,7 +36,9 @@ class Parser(jsonargparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
-    def parse_args(self, args: Sequence[str] | None = None, *others: Any, **kwargs: Any) -> Any:
+    def parse_args(  # type: ignore[override]  # argparse's overloads say no more than this
+        self, args: Sequence[str] | None = None, *others: Any, **kwargs: Any
+    ) -> Any:
         """Parse; what follows ``--json`` is its value only if it is one, so that ``compare --json RUN`` names a run."""
         switches = [action for action in self._actions if action.nargs == "?" and action.const is True]
         names = {name for action in switches for name in action.option_strings}
