@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 # A test process per core, of one thread each.
 TEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-data test-all bench lint types format docs clean
+.PHONY: demo test test-data test-all test-matrix bench lint types format docs dist clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -48,9 +48,27 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/installed
+$(VENV)/documented: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
-	$(BIN)/mkdocs build --strict
+	touch $@
+
+# The site needs no network once its tools are there.
+docs: $(VENV)/documented
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# Wheel and sdist, checked: what they hold, how the README renders, and in a fresh environment (several GB) whether they
+# work beside popular libraries.
+dist: $(VENV)/installed
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet build twine
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python packaging/check.py dist --install
+
+# Every supported Python on this machine, with the oldest and the newest torch (several GB each).
+test-matrix: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet nox
+	$(BIN)/python -m nox
 
 clean:
-	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site dist .nox .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,11 +8,13 @@ Everything is measured against ``plain`` in the same process, rounds alternating
 * ``exact``: loss and gradients of every executor against float64 on the CPU, with TF32 off;
 * ``step``: a first-order step of DARTS (batch 64 and 256) and NAS-Bench-201 (64) in float32 and bf16, eager and as CUDA
   graphs of its two passes: seconds, the most memory, and in an eager step the kernels and the synchronisations;
-* ``compiled``: the same steps of ``batched`` by ``torch.compile(mode="reduce-overhead")``;
+* ``compiled``: steps of ``batched`` by ``torch.compile(mode="reduce-overhead")``, NAS-Bench-201 first; on a CPU by its
+  backend ``aot_eager``, which captures the same graphs and compiles no code;
 * ``pointwise``: a grouped 1×1 convolution as torch has it, against a batch of matrix products, in both layouts;
 * ``search``: seconds of a whole short search with and without ``graphs``.
 
-What cannot be done is a row with its reason. After ``--seconds`` nothing new is begun; parts left out are rows as well.
+What cannot be done is a row with its reason. After ``--seconds`` nothing new is begun, and what is being compiled is
+given up; parts left out are rows as well.
 This program has been tried on CPUs only so far.
 """
 
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import time
 import warnings
@@ -39,7 +42,10 @@ from archgrad.kernels import grouped_pointwise
 from archgrad.supernet import Supernet
 
 EXECUTORS = ("plain", "loop", "batched")
-STEPS = (("darts", 64), ("darts", 256), ("nasbench201", 64))
+STEPS = {
+    "step": (("darts", 64), ("darts", 256), ("nasbench201", 64)),
+    "compiled": (("nasbench201", 64), ("darts", 64)),
+}
 WAYS = {
     "step": [(executor, mode) for mode in ("eager", "graphs") for executor in ("plain", "batched")],
     "compiled": [("plain", "eager"), ("batched", "compiled")],  # at the end, since compiling takes minutes
@@ -57,7 +63,8 @@ class Timed:
         self.inner = Step(space, executor, batch, size, False, device, **build)
         self.device, self.precision, self.mode = device, precision, mode
         if mode == "compiled":
-            self.inner.net.compile(mode="reduce-overhead")
+            how = {"mode": "reduce-overhead"} if device == "cuda" else {"backend": "aot_eager"}
+            self.inner.net.compile(**how)  # type: ignore[arg-type]
         self.launches: list[Callable[[], None]] = []
         if mode == "graphs":
             if device != "cuda":
@@ -92,6 +99,22 @@ def _recorded(half: Callable[[], None]) -> Callable[[], None]:
     with torch.cuda.graph(graph):
         half()
     return graph.replay
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Give up what takes longer, as compiling may: a TimeoutError in its midst."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"given up after {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.01))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def wait(device: str) -> None:
@@ -171,19 +194,20 @@ def exact(device: str, small: bool) -> Iterator[Row]:
             yield {"part": "exact", "space": name, "executor": executor, "error": max(errors), "right": right}
 
 
-def steps(part: str, device: str, small: bool, rounds: int) -> Iterator[Row]:
-    """Steps of each space, batch and precision, in the modes of a part."""
-    for space, batch in STEPS:
+def steps(part: str, device: str, small: bool, rounds: int, until: float) -> Iterator[Row]:
+    """Steps of each space, batch and precision, in the modes of a part; ``until``: of `time.perf_counter`."""
+    for space, batch in STEPS[part][: 1 if small and part == "compiled" else None]:
         build = {"channels": 4, "cells": 3 if space == "darts" else 1} if small else {}
         batch, size = (batch // 32, 8) if small else (batch, 32)
-        for precision in ("float32", "bf16"):
+        for precision in ("float32",) if small and part == "compiled" else ("float32", "bf16"):
             about = {"part": part, "space": space, "batch": batch, "precision": precision}
             ready: dict[str, Timed] = {}
             for executor, mode in WAYS[part]:
                 try:
-                    step = Timed(space, executor, batch, size, precision, mode, device, **build)
-                    step()
-                    wait(device)
+                    with limited(until - time.perf_counter()):
+                        step = Timed(space, executor, batch, size, precision, mode, device, **build)
+                        step()
+                        wait(device)
                     ready[f"{executor} {mode}"] = step
                 except Exception as error:  # the reason is the row
                     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -249,6 +273,16 @@ def searches(device: str, small: bool) -> Iterator[Row]:
         yield {**row, "seconds": time.perf_counter() - start}
 
 
+def until_late(rows: Iterator[Row], part: str, until: float) -> Iterator[Row]:
+    """The rows of a part; instead of those that it is too late for, one that says so."""
+    while time.perf_counter() < until:
+        try:
+            yield next(rows)
+        except StopIteration:
+            return
+    yield {"part": part, "reason": "left out: it was too late"}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
@@ -260,27 +294,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     if chosen.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("gpu.py: no CUDA device here; try the program with --device cpu --small")
+    start = time.perf_counter()
+    common = chosen.device, chosen.small, chosen.rounds
     parts = {
         "exact": exact(chosen.device, chosen.small),
-        "step": steps("step", chosen.device, chosen.small, chosen.rounds),
-        "pointwise": pointwise(chosen.device, chosen.small, chosen.rounds),
+        "step": steps("step", *common, start + chosen.seconds),
+        "pointwise": pointwise(*common),
         "search": searches(chosen.device, chosen.small),
-        "compiled": steps("compiled", chosen.device, chosen.small, chosen.rounds),
+        "compiled": steps("compiled", *common, start + chosen.seconds),
     }
     name = torch.cuda.get_device_name() if chosen.device == "cuda" else "cpu"
     rows: list[Row] = [{"part": "machine", "device": name, "torch": torch.__version__}]
-    start = time.perf_counter()
     for part in chosen.part:
-        for row in parts[part]:
+        for row in until_late(parts[part], part, start + chosen.seconds):
             rows.append(row)
             print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
             if chosen.json:
                 chosen.json.write_text(json.dumps(rows, indent=1))
-            if time.perf_counter() - start > chosen.seconds:
-                rows.append({"part": part, "reason": f"left out after {chosen.seconds:g} s"})
-                break
-    if chosen.json:
-        chosen.json.write_text(json.dumps(rows, indent=1))
     if not all(row["right"] for row in rows if row["part"] == "exact" and "right" in row):
         raise SystemExit("an executor is further from float64 than single precision")
 

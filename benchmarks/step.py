@@ -72,11 +72,23 @@ class Row:
 class Step:
     """The two halves of a first-order step of one supernet on one batch."""
 
-    def __init__(self, space: str, executor: str, batch: int, size: int, sampled: bool, device: str, **build: int):
+    def __init__(
+        self,
+        space: str,
+        executor: str,
+        batch: int,
+        size: int,
+        sampled: bool,
+        device: str,
+        checkpoint: bool = False,
+        **build: int,
+    ):
         g = generator(0, "benchmark")
         torch.manual_seed(0)
         self.published = executor == BASELINE
-        self.net: Supernet = spaces.get(space, **build).supernet(executor="plain" if self.published else executor)
+        self.net: Supernet = spaces.get(space, **build).supernet(
+            executor="plain" if self.published else executor, checkpoint_cells=checkpoint
+        )
         self.x = torch.randn(batch, 3, size, size, generator=g)
         self.y = torch.randint(10, (batch,), generator=g)
         self.active = self.net.one_hot(self.net.random(g)).active if sampled else {}
@@ -260,6 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--mixture", choices=["full", "sampled"], default="full", help="sampled: one operation per edge"
     )
+    parser.add_argument("--checkpoint_cells", action="store_true", help="all but plain_nchw compute cells again")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, help="torch's threads; its own choice by default")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: also on a machine in use")
@@ -278,7 +291,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             def make(executor: str, batch: int, space: str = space) -> Step:
                 sampled = chosen.mixture == "sampled"
-                return Step(space, executor, batch, chosen.image_size, sampled, chosen.device, **build)
+                again = chosen.checkpoint_cells and executor != BASELINE
+                return Step(space, executor, batch, chosen.image_size, sampled, chosen.device, again, **build)
 
             for phase in chosen.phase:
                 rows += measure(make, chosen.executor, space, batch, phase, chosen.rounds, chosen.clock)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import ArchgradError, Choice, Method, data, methods, search, spaces
+from archgrad.choice import Partial
+from archgrad.cli.listing import _about_method
 from archgrad.discretise import BestOfRandom, Strongest
 from archgrad.gradient import FirstOrder, Fixed, Plain, Unrolled
 from archgrad.method import AlphaOptimiser, WeightOptimiser, describe
@@ -153,34 +157,74 @@ def test_every_method_is_described_as_plain_data_for_every_space(name: str, spac
     assert methods.get(name, space) == method, "a value, equal whenever it is made"
 
 
-OF_IMAGE_CELLS = {
-    "pc_darts": "the cells of a supernet",
-    "drnas": "the cells of a supernet",
-    "darts_minus": "the cells of a supernet",
-    "weight_entangled": "the cells of a supernet",
-    "attention_darts": "the cells of a supernet",
-    "p_darts": "no candidate of this network is one of",
-    "lora_darts": "no candidate of this network has an nn.Conv2d",
-    "robust_darts": "pixels lie outside",
+PARTICULAR = {
+    "pc_darts": "choices whose candidates are made by a function of the channels",
+    "darts_minus": "a choice with a skip connection among its candidates",
+    "weight_entangled": r"cells \(archgrad.engine.Cell\) with convolutions",
+    "attention_darts": r"cells \(archgrad.engine.Cell\)",
+    "p_darts": "a space, whose networks can be built in several depths",
+    "lora_darts": r"candidates with an nn.Conv2d",
+    "robust_darts": "a classification of images",
 }
-"""Methods that change cells, convolutions or images, and what they say where there are none."""
+"""The methods that not every network of a user's own will do for, and what they need, as `archgrad list` says."""
+
+SPACES_ONLY = ("weight_entangled", "attention_darts", "p_darts")
+
+
+def test_the_list_marks_every_method_that_needs_something():
+    for name in methods.names():
+        needs = methods.get(name, space="").needs
+        assert bool(needs) == (name in PARTICULAR), name
+        assert re.search(PARTICULAR.get(name, ""), " ".join(needs))
+        assert all(f"Needs {text}." in _about_method(name) for text in needs)
 
 
 @pytest.mark.parametrize("name", methods.names())
-def test_every_method_searches_a_users_network_or_says_why_not(name: str):
+def test_every_method_searches_any_network_or_says_what_it_needs(name: str):
     torch.manual_seed(0)
     x, y = torch.randn(16, 4), torch.arange(16) % 2
-    body = [Choice({"a": nn.Linear(4, 4), "b": nn.Tanh(), "c": nn.Identity()}, group="body") for _ in range(2)]
+    body = [Choice({"a": nn.Linear(4, 4), "b": nn.Tanh(), "c": nn.ReLU()}, group="body") for _ in range(2)]
     network = nn.Sequential(*body, nn.Linear(4, 2))
     epochs = min(2, methods.get(name).epochs)
     settings = {"epochs": epochs, "batch_size": 4, "device": "cpu", "progress": False}
-    if name in OF_IMAGE_CELLS:
-        with pytest.raises(ArchgradError, match=OF_IMAGE_CELLS[name]):
+    if name in PARTICULAR:
+        said = "pixels lie outside" if name == "robust_darts" else PARTICULAR[name]
+        with pytest.raises(ArchgradError, match=said):
             search(network, name, data.from_tensors(x, y, x, y), **settings)
         return
     result = search(network, name, data.from_tensors(x, y, x, y), **settings)
     assert len(result.history) == min(2, methods.get(name).epochs)
     assert result.alphas["body"].shape == (len(result.history) + 1, 1, 3)
+
+
+def candidates(channels: int) -> dict[str, nn.Module]:
+    return {"conv": nn.Conv2d(channels, channels, 3, padding=1), "bn": nn.BatchNorm2d(channels), "skip": nn.Identity()}
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_a_network_that_has_what_they_need_is_searched_and_resumed(name: str, tmp_path: Path):
+    """Images, convolutions, a skip connection and candidates in any width: all but those of spaces and cells work."""
+    x, y = torch.rand(16, 1, 6, 6), torch.arange(16) % 2
+
+    def network() -> nn.Module:
+        torch.manual_seed(0)
+        body = [Choice(candidates, "body", channels=8) for _ in range(2)]
+        return nn.Sequential(nn.Conv2d(1, 8, 3), *body, nn.Flatten(), nn.Linear(128, 2))
+
+    images = data.from_tensors(x, y, x, y)
+    epochs = min(2, methods.get(name).epochs)
+    settings = {"epochs": epochs, "batch_size": 4, "device": "cpu", "progress": False, "diagnose": 0}
+    if name in SPACES_ONLY:
+        with pytest.raises(ArchgradError, match=PARTICULAR[name]):
+            search(network(), name, images, **settings)
+        return
+    result = search(network(), name, images, out=tmp_path, **settings)
+    again = search(network(), name, images, out=tmp_path, **settings)
+    assert (result.alphas["body"] == again.alphas["body"]).all()
+    settled = result.build()
+    assert settled(x).shape == (16, 2)
+    assert not [module for module in settled.modules() if isinstance(module, Choice | Partial)]
+    assert {conv.in_channels for conv in settled.modules() if isinstance(conv, nn.Conv2d)} <= {1, 8}
 
 
 def test_unknown_names_and_options_are_one_line():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from archgrad.optim import Averages, clip, cosine, set_lr
+from archgrad.optim import Averages, clip, cosine, restore, set_lr
 
 
 def test_cosine_equals_torchs_schedule():
@@ -52,3 +52,14 @@ def test_one_non_finite_loss_shows_in_the_mean():
     for value in (1.0, float("inf"), float("-inf"), 2.0):
         averages.add(1, loss=torch.tensor(value))
     assert averages.means()["loss"] != averages.means()["loss"]
+
+
+@pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
+@pytest.mark.parametrize("value", [1e300, 10**400, float("inf"), float("nan"), "0.1", None])
+def test_a_state_whose_numbers_are_none_is_refused(name: str, value: object) -> None:
+    weight = torch.zeros(2, requires_grad=True)
+    optimiser = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+    state = optimiser.state_dict()
+    state["param_groups"][0][name] = value
+    with pytest.raises(ValueError, match=f"the optimiser's {name} is .*, not like"):
+        restore(torch.optim.SGD([weight], lr=0.1, momentum=0.9), state)

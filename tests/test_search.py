@@ -254,12 +254,12 @@ def written(directory: Path) -> dict[str, Any]:
     )
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("random_search", "darts_second_order")]
+MANY = [pytest.param(name, 20, marks=pytest.mark.slow) for name in ("darts", "random_search", "darts_second_order")]
 
 
-@pytest.mark.parametrize("method", ["darts", *SLOW])
-def test_twenty_kills_leave_no_trace(tmp_path: Path, method: str):
-    command = [sys.executable, HERE / "kill_search.py", tmp_path, method, "20"]
+@pytest.mark.parametrize(("method", "kills"), [("darts", 5), *MANY])
+def test_kills_leave_no_trace(tmp_path: Path, method: str, kills: int):
+    command = [sys.executable, HERE / "kill_search.py", tmp_path, method, str(kills)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     whole = written(tmp_path / "whole")
@@ -533,7 +533,7 @@ def test_extra_evaluations_within_a_step_disturb_nothing():
     ("network", "options", "message"),
     [
         (nn.Linear(4, 2), {}, "Linear has no open choice"),
-        (small(), {"method": DEEPER}, "a network of your own has its own size"),
+        (small(), {"method": DEEPER}, "ProgressiveDepth needs a space, .*: a network of your own is as it is"),
         ("nasbench", {}, "unknown space 'nasbench': did you mean 'nasbench201'"),
         (7, {}, "expected a space, its name or a torch.nn.Module, got int"),
         (small(), {"method": "dart"}, "unknown method 'dart': did you mean 'darts'"),
@@ -552,6 +552,20 @@ def test_what_cannot_be_searched_is_one_line(network: Any, options: dict[str, An
     with pytest.raises(ArchgradError, match=message) as error:
         find(network, **options)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("executor", ["auto", "loop"])
+def test_cells_that_compute_again_find_the_same(executor: str) -> None:
+    x = torch.randn(32, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    images = data.from_tensors(x, torch.arange(32) % 2, x[:2], torch.tensor([0, 1]))
+    space, settings = spaces.get("nasbench201", channels=4, cells=1), {"batch_size": 8, "epochs": 2, "progress": False}
+    kept, again = (
+        run_search(space, "darts", images, executor=executor, checkpoint_cells=flag, **settings)
+        for flag in (False, True)
+    )
+    assert (kept.alphas["cell"] == again.alphas["cell"]).all()
+    for name, value in kept.supernet.state_dict().items():
+        assert torch.equal(again.supernet.state_dict()[name], value), name
 
 
 @pytest.mark.parametrize("first", ["plain", "loop", "batched"])

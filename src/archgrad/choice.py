@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from archgrad.channels import partially
 from archgrad.devices import placed
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, require_whole
 from archgrad.genotype import Edge, Group, Kept
 
 
@@ -63,6 +65,9 @@ class Site(nn.Module, ABC):
     def settle(self, kept: Kept) -> nn.Module:
         """What stands here once the decisions are made; takes the same inputs and reuses this site's modules."""
 
+    def widen(self) -> None:
+        """Give the candidates all channels, built anew, where a modifier showed them some only."""
+
 
 class Sum(nn.Module):
     """The sum of several settled candidates."""
@@ -88,32 +93,96 @@ def check_name(owner: str, name: str) -> None:
         )
 
 
+class Partial(nn.Module):
+    """A settled candidate that still sees one in ``share`` channels."""
+
+    def __init__(self, inner: nn.Module, share: int):
+        super().__init__()
+        self.inner, self.share = inner, share
+
+    def forward(self, x: Tensor) -> Tensor:
+        return partially(self.inner, x, self.share)
+
+
+Candidates = Mapping[str, nn.Module]
+
+
 class Choice(Site):
     """One open decision among candidate modules that take the same inputs and return tensors of one shape.
 
     ``Choice({"conv3": …, "skip": nn.Identity()}, group="block")`` computes Σ_o w_o · candidate_o(inputs). Choices with
     the same ``group`` are decided together; without one, a choice is decided on its own and named after its place.
 
+    ``candidates`` may be a function of the number of ``channels`` that makes them. Methods that show candidates only
+    some of the channels, axis 1 of a single input whose shape they keep, then work here as in cells.
+
     >>> choice = Choice({"wide": nn.Linear(4, 4), "skip": nn.Identity()}, group="block")
+    >>> choice = Choice(lambda channels: {"wide": nn.Linear(channels, channels), "skip": nn.Identity()}, channels=4)
     """
 
-    def __init__(self, candidates: Mapping[str, nn.Module], group: str = ""):
-        if not isinstance(candidates, Mapping | nn.ModuleDict):
+    def __init__(
+        self,
+        candidates: Candidates | Callable[[int], Candidates],
+        group: str = "",
+        channels: int | None = None,
+    ):
+        make = None if isinstance(candidates, Mapping | nn.Module) or not callable(candidates) else candidates
+        if make is not None:
+            require_whole(f"choice {group!r}: candidates made by a function", 1, channels=channels)
+        elif channels is not None:
+            raise ArchgradError(f"choice {group!r}: channels are for candidates that a function of them makes")
+        found = _checked(candidates if make is None else make(channels or 0), group)
+        super().__init__(Group(group, (Edge(0, 1, tuple(found)),)))
+        self.make = make
+        self.channels, self.share, self.random_channels = channels or 0, 1, False
+        self.candidates = nn.ModuleDict(dict(found))
+        self.extras: nn.ModuleDict | None = None
+        """What is computed beside the candidates, by name, where anything is."""
+
+    def narrow(self, share: int, random: bool = False) -> None:
+        """Let candidates, built anew, see one in ``share`` channels, rounded down: the first, or ``random`` ones."""
+        name = self.group.name
+        if self.make is None:
+            raise ArchgradError(f"choice {name!r}: give a function of the channels that makes its candidates")
+        if not 1 <= share <= self.channels:
             raise ArchgradError(
-                f"choice {group!r}: candidates must be a dictionary, name → module, got {type(candidates).__name__}"
+                f"choice {name!r}: candidates cannot see one in {share} channels where there are {self.channels}: "
+                "take more channels"
             )
-        if not candidates:
-            raise ArchgradError(f"choice {group!r} has no candidates: give at least one")
-        for name, module in candidates.items():
-            check_name(f"choice {group!r}: candidate", name)
-            if not isinstance(module, nn.Module):
-                raise ArchgradError(
-                    f"choice {group!r}: candidate {name!r} must be a torch.nn.Module, got {type(module).__name__}"
-                )
-        super().__init__(Group(group, (Edge(0, 1, tuple(candidates)),)))
-        self.candidates = nn.ModuleDict(dict(candidates))
+        self.share, self.random_channels = share, random
+        found = _checked(self.make(self.channels // share), name)
+        if tuple(found) != self.group.operations:
+            raise ArchgradError(
+                f"choice {name!r}: its function makes {list(self.group.operations)} of {self.channels} channels, "
+                f"and {list(found)} of {self.channels // share}"
+            )
+        self.candidates = nn.ModuleDict(dict(found))
+
+    def widen(self) -> None:
+        if self.share > 1:
+            self.narrow(1)
+
+    def beside(self, name: str, candidate: str) -> None:
+        """Compute a copy of a candidate beside all of them; its weight is ``mixture.extras[name]``, or 1."""
+        if self.extras is not None and name in self.extras:
+            raise ArchgradError(f"choice {self.group.name!r}: there is already {name!r} beside its candidates")
+        copied = nn.ModuleDict({name: copy.deepcopy(self.candidates[candidate])})
+        self.extras = nn.ModuleDict({**(self.extras or {}), **copied})
 
     def forward(self, *args: object, **kwargs: object) -> Tensor:
+        if self.share == 1:
+            return self._mixed(*args, **kwargs)
+        if len(args) != 1 or kwargs or not isinstance(args[0], Tensor) or args[0].shape[1] != self.channels:
+            raise ArchgradError(
+                f"choice {self.group.name!r}: candidates that see one in {self.share} channels take one tensor "
+                f"[batch, {self.channels}, …]"
+            )
+        x, order = args[0], None
+        if self.random_channels and self.training:
+            order = placed(torch.randperm(self.channels), x.device)
+        return partially(self._mixed, x, self.share, order)
+
+    def _mixed(self, *args: object, **kwargs: object) -> Tensor:
         weights, active, *_ = self.row
         total: Tensor | None = None
         for column, (name, candidate) in enumerate(self.candidates.items()):
@@ -134,6 +203,8 @@ class Choice(Site):
             total = term if total is None else total + term
         if total is None:
             raise ArchgradError(f"choice {self.group.name!r}: the mixture computes none of its candidates")
+        for name, module in (self.extras or {}).items():
+            total = total + module(*args, **kwargs) * self.row.extras.get(name, 1.0)
         return total if self.row.added is None else total + self.row.added.to(total)
 
     def settle(self, kept: Kept) -> nn.Module:
@@ -141,7 +212,25 @@ class Choice(Site):
         modules = [self.candidates[name] for name in kept[0]]
         if not modules:
             raise ArchgradError(f"choice {self.group.name!r}: at least one candidate must be kept")
-        return modules[0] if len(modules) == 1 else Sum(modules)
+        settled = modules[0] if len(modules) == 1 else Sum(modules)
+        return settled if self.share == 1 else Partial(settled, self.share)
+
+
+def _checked(candidates: object, group: str) -> Candidates:
+    """The candidates of a choice, if they are that."""
+    if not isinstance(candidates, Mapping | nn.ModuleDict):
+        raise ArchgradError(
+            f"choice {group!r}: candidates must be a dictionary, name → module, got {type(candidates).__name__}"
+        )
+    if not candidates:
+        raise ArchgradError(f"choice {group!r} has no candidates: give at least one")
+    for name, module in candidates.items():
+        check_name(f"choice {group!r}: candidate", name)
+        if not isinstance(module, nn.Module):
+            raise ArchgradError(
+                f"choice {group!r}: candidate {name!r} must be a torch.nn.Module, got {type(module).__name__}"
+            )
+    return candidates  # type: ignore[return-value]
 
 
 class InputChoice(Site):

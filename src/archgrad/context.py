@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from archgrad.genotype import Genotype
 from archgrad.randomness import generator
 from archgrad.supernet import Supernet
 
@@ -53,6 +54,14 @@ class Context:
             return pruned
         existing = self.supernet.groups[group].mask
         return existing if pruned is None else existing & pruned
+
+    def random(self, generator: torch.Generator) -> Genotype:
+        """A genotype drawn uniformly from the candidates that have not been pruned; needs a supernet."""
+        assert self.supernet is not None
+        groups = self.supernet.groups
+        left = {name: group.mask & self.masks.get(name, group.mask) for name, group in groups.items()}
+        whole = all(torch.equal(left[name], group.mask) for name, group in groups.items())
+        return self.supernet.random(generator, None if whole else left)
 
     def generator(self, purpose: str = "") -> torch.Generator:
         """The same numbers whenever it is asked for within one step: evaluations of one step replay their draws."""

@@ -254,13 +254,32 @@ def count(groups: Mapping[str, Group]) -> int:
     return product
 
 
-def sample(groups: Mapping[str, Group], generator: torch.Generator, space: str = "") -> Genotype:
-    """A genotype drawn uniformly from all architectures."""
+def sample(
+    groups: Mapping[str, Group],
+    generator: torch.Generator,
+    space: str = "",
+    candidates: Mapping[str, Tensor] | None = None,
+) -> Genotype:
+    """A genotype drawn uniformly from all architectures.
 
-    def draw(slot: Slot) -> Setting:
-        return slot.settings[int(torch.randint(len(slot.settings), (), generator=generator))]
+    ``candidates``: group → ``[edges, ops]`` on the host, True for those that may be drawn; all others by default.
+    """
 
-    return settle_slots({name: [draw(slot) for slot in group.slots] for name, group in groups.items()}, groups, space)
+    def draw(group: Group, slot: Slot) -> Setting:
+        left = slot.settings if candidates is None else _settings(group, slot, candidates[group.name])
+        return left[int(torch.randint(len(left), (), generator=generator))]
+
+    drawn = {name: [draw(group, slot) for slot in group.slots] for name, group in groups.items()}
+    return settle_slots(drawn, groups, space)
+
+
+def _settings(group: Group, slot: Slot, candidates: Bool[Tensor, "edges ops"]) -> Sequence[Setting]:
+    """The settings of a slot that keep candidates only."""
+    names = [{op for op, there in zip(group.operations, row, strict=True) if there} for row in candidates.tolist()]
+    left = [setting for setting in slot.settings if all(name in names[edge] for edge, name in setting)]
+    if not left:
+        raise ArchgradError(f"group {group.name!r}: no genotype is left to be drawn")
+    return left
 
 
 def slot_distance(a: Setting, b: Setting) -> int:

@@ -159,6 +159,12 @@ class Method:
         require_whole(f"method {self.name!r}", 0, epochs=self.epochs)
         require_whole(f"method {self.name!r}", 1, batch_size=self.batch_size)
 
+    @property
+    def needs(self) -> list[str]:
+        """What its components need of a network of one's own that not every network has, in their words."""
+        found = [getattr(part, "needs", "") for role in ROLES for part in _parts(getattr(self, role))]
+        return [text for text in dict.fromkeys(found) if text]
+
     def mix(self, alphas: Alphas, context: Context) -> Mixture:
         """The mixture of this step, as relaxation and modifiers make it; the same for the same alphas."""
         assert context.supernet is not None

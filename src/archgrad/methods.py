@@ -54,6 +54,11 @@ BENCHMARK = WeightOptimiser(weight_decay=5e-4, nesterov=True)
 """The weights' optimiser of the searches of NAS-Bench-201 itself, arXiv 2001.00326."""
 
 
+def _no_space(space: str) -> bool:
+    """Whether that is a network of one's own: without a name in Python, ``module:name`` on the command line."""
+    return not space or ":" in space
+
+
 def _own(space: str, epochs: int = 100) -> Method:
     """DARTS as the programs of later methods run it on NAS-Bench-201: with the settings of the DARTS space."""
     return Method("darts", epochs=epochs) if space == "nasbench201" else darts(space)
@@ -254,6 +259,8 @@ def p_darts(space: str = "darts") -> Method:
 def drnas(space: str = "darts", shares: tuple[int, int] = (6, 4), anchor: Literal["l2", "kl"] = "l2") -> Method:
     """DrNAS: Dirichlet mixtures; in DARTS spaces half of the candidates are dropped half-way, on more channels then.
 
+    A network of one's own is searched as NAS-Bench-201 is, by Dirichlet mixtures alone.
+
     ``shares``: K of the partial channels before and after, published for 36 channels and 20 cells. ``anchor``: what
     holds the alphas near those of the uniform distribution; ``"l2"``: Adam's weight decay, as in the published
     commands; ``"kl"``: the divergence of the paper (`DirichletAnchor`), and no decay.
@@ -261,7 +268,7 @@ def drnas(space: str = "darts", shares: tuple[int, int] = (6, 4), anchor: Litera
     *Source:* arXiv 2006.10355: 97.46 ± 0.03 % on CIFAR-10; NAS-Bench-201: 94.36 ± 0.00 %. *Differs:* the paper has 6
     and 3 for K, its program 6 and 4.
     """
-    small = space == "nasbench201"
+    small = space == "nasbench201" or _no_space(space)
     optimiser = AlphaOptimiser(lr=3e-4 if small else 6e-4)
     base = replace(
         _own(space),

@@ -46,7 +46,7 @@ def restore(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
     optimiser.load_state_dict(dict(state))
     for group, usual in zip(optimiser.param_groups, own, strict=True):
         for name, value in usual.items():
-            if name not in group or (isinstance(value, float | int) and not isinstance(group[name], float | int)):
+            if name not in group or (isinstance(value, float | int) and not _is_single(group[name])):
                 raise ValueError(f"the optimiser's {name} is {group.get(name)!r}, not like {value!r}")
     needed: set[str] = {"step", "exp_avg", "exp_avg_sq"} if isinstance(optimiser, torch.optim.Adam) else set()
     for parameter, entries in optimiser.state.items():
@@ -55,6 +55,11 @@ def restore(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
         for name, value in entries.items():
             if not _fits(name, value, parameter):
                 raise ValueError(f"the optimiser's {name} does not fit the weight that it is of")
+
+
+def _is_single(value: Any) -> bool:
+    """Whether a number is one in single precision, too, in which it is multiplied with weights."""
+    return isinstance(value, float | int) and abs(value) <= torch.finfo(torch.float32).max
 
 
 def _fits(name: str, value: Any, parameter: Tensor) -> bool:

@@ -13,9 +13,7 @@ import json
 import math
 import os
 import re
-import sys
 import warnings
-import weakref
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,19 +27,15 @@ import yaml
 
 from archgrad.errors import ArchgradError, ArchgradWarning, is_number
 from archgrad.foreign import files, plain
+from archgrad.rundir import CHECKPOINTS as CHECKPOINTS
+from archgrad.rundir import CONFIG as CONFIG
+from archgrad.rundir import COPY, EXTENDED, FAILURE, INPUTS, digest, lock
+from archgrad.rundir import LOCK as LOCK
+from archgrad.rundir import METRICS as METRICS
 
-if sys.platform != "win32":
-    import fcntl
-
-CONFIG = "config.yaml"
-METRICS = "metrics.jsonl"
-INPUTS = "inputs.json"
 ACCEPTED = "accepted"
 """In the record of inputs: the changes that were accepted so far."""
 
-CHECKPOINTS = "checkpoints"
-EXTENDED = "extended.json"
-LOCK = ".lock"
 MAGIC = b"archgrad checkpoint 1\n"
 KEPT = 2
 PACKED = 100  # how many times their packed size arrays may have: ours are not packed at all
@@ -83,12 +77,12 @@ def atomic_write(path: Path | str, data: bytes) -> None:
 class Run:
     """One run directory, used by search and training alike: `start` writes it under a lock, `open` only reads it."""
 
-    def __init__(self, directory: Path, config: dict[str, Any], lock: BinaryIO | None) -> None:
+    def __init__(self, directory: Path, config: dict[str, Any], handle: BinaryIO | None) -> None:
         self.directory = directory
         self.config = config
         self.extension: dict[str, Change] = {}
         """What a longer run has that the one in the directory does not; `extended` puts it into the directory."""
-        self._lock = lock
+        self._lock = handle
 
     @classmethod
     def start(
@@ -120,8 +114,8 @@ class Run:
             _require_run_or_empty(directory)
             files.inside(directory, CHECKPOINTS)
             (directory / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-            lock = _lock(directory)
-        run = cls(directory, _plain(config, "config"), lock)
+            handle = lock(directory)
+        run = cls(directory, _plain(config, "config"), handle)
         try:
             run._begin(resume, longer)
         except BaseException:
@@ -151,6 +145,10 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception) and self._lock is not None:
+            reason = error if isinstance(error, ArchgradError) else f"{type(error).__name__}: {error}"
+            with suppress(ArchgradError):  # the disk may be what has failed
+                self.write_json(FAILURE, {"reason": str(ArchgradError(str(reason)))})
         self.close()
 
     def setting(self, name: str, kind: Any) -> Any:
@@ -321,7 +319,7 @@ class Run:
         if self.extension:
             before = self.read_json(EXTENDED) if self.has(EXTENDED) else []
             self.write_json(EXTENDED, [*before, {name: [c.old, c.new] for name, c in self.extension.items()}])
-            self.write_yaml(CONFIG, self.config)
+            self._write_config()
             self.extension = {}
 
     def _begin(self, resume: bool, longer: Collection[str]) -> None:
@@ -329,7 +327,7 @@ class Run:
             for leftover in folder.glob(".*.tmp"):  # a write that a kill cut short
                 leftover.unlink(missing_ok=True)
         if not os.path.lexists(self.directory / CONFIG):
-            self.write_yaml(CONFIG, self.config)
+            self._write_config()
             return
         if not resume:
             raise ArchgradError(f"{self.directory} already holds a run: choose another directory, or resume it")
@@ -345,7 +343,14 @@ class Run:
                 f"{self.directory} holds a run with other settings ({shown}): "
                 "choose another directory, or give the old settings to resume it"
             )
+        with _writing(self.directory / FAILURE):
+            (self.directory / FAILURE).unlink(missing_ok=True)
         self._rewrite_history(self.history())  # drops a torn last line, which the next record would otherwise join
+
+    def _write_config(self) -> None:
+        text = yaml.safe_dump(_plain(self.config, "config"), sort_keys=False).encode()
+        self._write(CONFIG, text)
+        self.write_json(COPY, {"of": digest(text), "config": self.config})
 
     def _rewrite_history(self, records: list[dict[str, Any]]) -> None:
         lines = "".join(json.dumps(record) + "\n" for record in records)
@@ -406,37 +411,6 @@ def _others(directory: Path) -> list[str]:
     """Files that are not what a start which was killed at once leaves behind."""
     ours = {LOCK, CHECKPOINTS}
     return sorted(entry.name for entry in directory.iterdir() if entry.name not in ours and entry.suffix != ".tmp")
-
-
-def _lock(directory: Path) -> BinaryIO:
-    """Hold the run's lock file; the system frees it when the process ends, however it ends.
-
-    Not by filelock, as elsewhere: its locks make a forked worker of a data loader an owner, too, which outlives a run
-    that is killed; and where a file system has no locks it raises, while a run goes on with a warning.
-    """
-    handle = files.appended(directory / LOCK)
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.close()
-            raise ArchgradError(f"{directory} is being written by another process: wait, or use another one") from None
-        except OSError as error:
-            warnings.warn(
-                f"{directory}: this file system has no locks ({_reason(error)}); do not start the same run twice",
-                ArchgradWarning,
-                stacklevel=4,
-            )
-        # A forked data-loader worker shares the lock and may outlive a killed run by seconds: it must not keep it.
-        reference = weakref.ref(handle)
-        os.register_at_fork(after_in_child=lambda: _close(reference))
-    return handle
-
-
-def _close(reference: weakref.ref[BinaryIO]) -> None:
-    handle = reference()
-    if handle is not None:
-        handle.close()
 
 
 def _sync_directory(directory: Path) -> None:

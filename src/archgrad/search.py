@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,7 @@ def search(
     seed: int = 0,
     train_fraction: float = 0.5,
     executor: str = "auto",
+    checkpoint_cells: bool = False,
     graphs: bool = False,
     out: Path | str | None = None,
     device: str | torch.device | None = None,
@@ -99,6 +102,7 @@ def search(
     `archgrad.data.load`.
     ``train_fraction`` of the training set trains the weights, the rest the alphas; the split is stratified and follows
     from ``seed``.
+    ``checkpoint_cells``: keep little of a cell for backward and compute it again there; it changes no result.
     ``graphs``: on a GPU, record the passes of a step as CUDA graphs and launch each as a whole.
     ``diagnose``: look for signs of collapse every so many epochs, or as a given `Diagnose` says; 0 for never. It does
     not change the search.
@@ -117,11 +121,7 @@ def search(
     world = World.start(device, mixed_precision)
     dataset = in_type_of(network, load_shared(data, world, image_size=image_size, **reading))
 
-    def make(size: Mapping[str, int], epoch: int) -> Supernet:
-        with torch.random.fork_rng():
-            torch.manual_seed(derive(seed, "weights", *([epoch] if epoch else [])))
-            return _supernet(space or network, size, dataset, executor, seed)
-
+    make = partial(_made, space or network, dataset, executor, checkpoint_cells, seed)
     with torch.random.fork_rng():
         config = (
             _subject(space or network, method, data, dataset)
@@ -155,11 +155,22 @@ def _method(method: str | Method, space: Space | None, epochs: int | None, batch
         raise ArchgradError(f"search: method must be a Method or the name of one, got {shown(method)}")
     if isinstance(method, str):
         method = methods.get(method, space.name if space else "")
+    _require_space(method, space)
     return replace(
         method,
         epochs=method.epochs if epochs is None else epochs,
         batch_size=method.batch_size if batch_size is None else batch_size,
     )
+
+
+def _require_space(method: Method, space: Space | None) -> None:
+    """Refuse schedules that have the supernet built anew where there is nothing but a network to search."""
+    for schedule in method.schedules:
+        if space is None and schedule.needs:
+            raise ArchgradError(
+                f"{type(schedule).__name__} needs {schedule.needs}: a network of your own is as it is "
+                "(docs/tutorial-space.md makes a space of one)"
+            )
 
 
 def _signs(diagnose: int | Diagnose) -> Diagnose | None:
@@ -170,19 +181,43 @@ def _signs(diagnose: int | Diagnose) -> Diagnose | None:
     return Diagnose(diagnose) if diagnose else None
 
 
+def _made(
+    network: str | Space | Supernet | nn.Module,
+    dataset: Dataset,
+    executor: str,
+    checkpoint_cells: bool,
+    seed: int,
+    size: Mapping[str, int],
+    epoch: int,
+) -> Supernet:
+    """The supernet with its first weights of that epoch, in which a schedule asks for it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(seed, "weights", *([epoch] if epoch else [])))
+        return _supernet(network, size, dataset, executor, checkpoint_cells, seed)
+
+
 def _supernet(
-    network: str | Space | Supernet | nn.Module, size: Mapping[str, int], dataset: Dataset, executor: str, seed: int
+    network: str | Space | Supernet | nn.Module,
+    size: Mapping[str, int],
+    dataset: Dataset,
+    executor: str,
+    checkpoint_cells: bool,
+    seed: int,
 ) -> Supernet:
     """The supernet to be searched; ``size``: fields of the space that a schedule has changed."""
     if isinstance(network, Space):
         space = replace(network, **{key: value for key, value in size.items() if key in network.fields})
-        return space.supernet(**space.fitting(dataset), executor=executor, seed=seed)
+        how: dict[str, Any] = {"executor": executor}
+        if checkpoint_cells:  # only where asked for: the supernet of a space of your own may not have it
+            if "checkpoint_cells" not in inspect.signature(space.supernet).parameters:
+                raise ArchgradError(f"search: the supernets of {space.name} have no checkpoint_cells")
+            how["checkpoint_cells"] = True
+        return space.supernet(**space.fitting(dataset), **how, seed=seed)
     if any(key in Size._fields for key in size):
         raise ArchgradError("search: channels and cells are sizes of a space; a network of your own has its own size")
-    if executor != "auto":
-        raise ArchgradError(
-            f"search: executor {executor!r} is for spaces; a network of your own says how it is computed"
-        )
+    if executor != "auto" or checkpoint_cells:
+        what = f"executor {executor!r}" if executor != "auto" else "checkpoint_cells"
+        raise ArchgradError(f"search: {what} is for spaces; a network of your own says how it is computed")
     if isinstance(network, Supernet):
         return network
     if not isinstance(network, nn.Module):

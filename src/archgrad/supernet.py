@@ -181,18 +181,25 @@ class Supernet(nn.Module):
             weights[name] = row.expand(self.sites[name], -1, -1)
         return Mixture(weights)
 
-    def random(self, generator: torch.Generator) -> Genotype:
-        """A genotype drawn uniformly from all architectures."""
-        return genotypes.sample(self.groups, generator, self.space_name)
+    def random(self, generator: torch.Generator, candidates: Mapping[str, Tensor] | None = None) -> Genotype:
+        """A genotype drawn uniformly from all architectures, or from those of some candidates (`genotype.sample`)."""
+        return genotypes.sample(self.groups, generator, self.space_name, candidates)
 
     def settle(self, genotype: Genotype, inherit: bool = False, seed: int = 0) -> nn.Module:
         """The plain network in which every choice is replaced by what the genotype keeps.
 
         The supernet is left untouched. With ``inherit`` the network starts from copies of the supernet's weights;
-        otherwise every module is initialised afresh by its ``reset_parameters()`` from ``seed``.
+        otherwise every module is initialised afresh by its ``reset_parameters()`` from ``seed``, and sees all channels
+        whatever the candidates of the supernet saw.
         """
         genotypes.check(genotype, self.groups)
-        network = _settled(copy.deepcopy(self.network), genotype.choices)
+        network = copy.deepcopy(self.network)
+        if not inherit:
+            with isolated(seed, "settle"):
+                for module in list(network.modules()):
+                    if isinstance(module, Site):
+                        module.widen()
+        network = _settled(network, genotype.choices)
         if not inherit:
             with isolated(seed, "settle"):
                 _reset(network)

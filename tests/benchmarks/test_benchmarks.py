@@ -8,13 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--channels", "4", "--cells", "3", "--size", "8", "--batch", "2", "--rounds", "1"]
 
 
 def run(script: str, *arguments: str) -> str:
     command = [sys.executable, str(ROOT / "benchmarks" / script), *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -66,3 +68,53 @@ def test_gpu_is_a_program_that_runs(tmp_path: Path) -> None:
     rows = json.loads(file.read_text())
     assert [row["right"] for row in rows if row["part"] == "exact"] == 6 * [True]
     assert sum(row["part"] == "pointwise" for row in rows) == 4
+
+
+@pytest.mark.slow
+def test_gpu_runs_to_its_end_where_there_is_no_gpu(tmp_path: Path) -> None:
+    """Every part: steps in both precisions, a whole search, a compiled step; only what needs a GPU says so."""
+    file = tmp_path / "rows.json"
+    run("gpu.py", "--device", "cpu", "--small", "--rounds", "1", "--json", str(file))
+    rows = json.loads(file.read_text())
+    assert {row["part"] for row in rows} == {"machine", "exact", "step", "pointwise", "search", "compiled"}
+    reasons = {(row["part"], row.get("mode"), row["reason"]) for row in rows if "reason" in row}
+    assert {(part, mode) for part, mode, _ in reasons} == {("step", "graphs"), ("search", None)}
+    assert all("GPU" in reason for *_, reason in reasons), reasons
+    steps = {(row["space"], row["precision"]) for row in rows if row["part"] == "step" and "seconds" in row}
+    assert steps == {(space, precision) for space in ("darts", "nasbench201") for precision in ("float32", "bf16")}
+    (compiled,) = (row for row in rows if row.get("mode") == "compiled")
+    assert compiled["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_gpu_gives_up_what_takes_too_long(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    options = ["--small", "--rounds", "1", "--part", "compiled", "--seconds", "2"]
+    run("gpu.py", "--device", "cpu", *options, "--json", str(file))
+    reasons = [row["reason"] for row in json.loads(file.read_text()) if "reason" in row]
+    assert any(reason.startswith("given up after") for reason in reasons)
+    assert reasons[-1] == "left out: it was too late"
+
+
+@pytest.mark.slow
+def test_goals_are_measured_in_one_go(tmp_path: Path) -> None:
+    """Every line of the goals of the engine, with JSON and Markdown; here on tiny networks."""
+    data, page = tmp_path / "goals.json", tmp_path / "goals.md"
+    run("goals.py", "--small", "--rounds", "1", "--json", str(data), "--markdown", str(page))
+    rows = json.loads(data.read_text())["rows"]
+    assert len({row["case"] for row in rows}) == 10
+    goals = [(row["what"], row["goal"]) for row in rows if row["goal"] is not None]
+    for goal in [
+        *[("speed against plain channels_last", value) for value in (3.5, 3.4, 1.6, 5, 3, 3, 3, 3)],
+        ("speed against plain NCHW", 7),
+        ("speed against plain NCHW", 1.8),
+        ("second core", 1.7),
+        ("kept, checkpoint_cells", 20),
+        ("limit", 3),
+        ("cost of LayerAlignment", 2.5),
+        ("cost of FlatMinima", 2.5),
+    ]:
+        goals.remove(goal)
+    assert not goals
+    assert {row["threads"] for row in rows} == {1, 2}
+    assert page.read_text().count("\n| ") == len(rows) + 1

@@ -92,6 +92,8 @@ def test_what_is_there_takes_no_options_of_loading(few: data.Dataset):
         search(SPACE, "darts", few, image_size=16, progress=False)
     with pytest.raises(ArchgradError, match="executor 'native' is for spaces"):
         search(torch.nn.Linear(2, 2), "darts", few, batch_size=16, executor="native", progress=False)
+    with pytest.raises(ArchgradError, match="checkpoint_cells is for spaces"):
+        search(torch.nn.Linear(2, 2), "darts", few, batch_size=16, checkpoint_cells=True, progress=False)
 
 
 def test_a_run_is_shown_in_its_own_size(capsys: pytest.CaptureFixture[str]):

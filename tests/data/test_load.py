@@ -122,7 +122,7 @@ def test_bad_parquet_content_is_named(tmp_path: Path, images: list, labels: list
 def test_bad_parquet_files_are_named(tmp_path: Path):
     file = tmp_path / "train-0.parquet"
     file.write_bytes(b"PAR1 torn")
-    with pytest.raises(ArchgradError, match=r"train-0\.parquet: not a readable Parquet file"):
+    with pytest.raises(ArchgradError, match=r"train-0\.parquet: cannot be read as parquet"):
         data.load(tmp_path)
     pq.write_table(pa.table({"label": [1]}), file)
     with pytest.raises(ArchgradError, match="no image column"):
@@ -258,8 +258,8 @@ def test_a_dataset_by_the_name_of_a_function(tmp_path: Path, monkeypatch: pytest
     assert data.load("own_data:points").name == "points"
     assert data.load("own_data:images", image_size=2).image_size == (2, 2)
     for name, options, message in (
-        ("own_data:lines", {}, "data own_data:lines: cannot be imported .*lines"),
-        ("own_daten:points", {}, "data own_daten:points: cannot be imported .*own_daten"),
+        ("own_data:lines", {}, "unknown name in own_data 'lines'"),
+        ("own_daten:points", {}, "data: own_daten:points cannot be imported .*own_daten"),
         ("own_data:nothing", {}, "data own_data:nothing: must return a Dataset, .* got NoneType"),
         ("own_data:points", {"image_size": 4}, "image_size and channels are for images of uint8"),
     ):

@@ -17,7 +17,9 @@ import torch
 from PIL import Image
 
 from archgrad import data
+from archgrad.data.parquet import read_parquet
 from archgrad.errors import ArchgradError
+from archgrad.foreign import columns
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 4, 4, 3), dtype=np.uint8)
 
@@ -231,3 +233,31 @@ def test_real_images_under_another_layout(tmp_path: Path, real_data: Callable[[s
     for name in ("train", "test"):
         assert torch.equal(dataset.subset(name).inputs, expected.subset(name).inputs)
         assert torch.equal(dataset.subset(name).targets, expected.subset(name).targets)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_image_of_many_rows_is_in_memory_once(tmp_path: Path, nested: bool) -> None:
+    padded = IMAGES[0] + bytes(1_000_000)  # decoders stop where the image ends
+    shared = pa.DictionaryArray.from_arrays(pa.array([0] * 2_000, pa.int32()), pa.array([padded]))
+    images = pa.StructArray.from_arrays([shared], ["bytes"]) if nested else shared
+    file = write(tmp_path / "train-0.parquet", images=images, label=[0, 1] * 1_000)
+    assert file.stat().st_size < 4_000_000
+    before = pa.total_allocated_bytes()
+    found = read_parquet(tmp_path, None)
+    assert pa.total_allocated_bytes() - before < 10_000_000  # 2 GB if every row held its own
+    assert len(found.parts[0].source) == 2_000
+    assert found.parts[0].source.read(1_999) == padded
+
+
+def test_a_file_of_more_values_than_any_set_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "CELLS", 20)
+    with pytest.raises(ArchgradError, match=r"train-0\.parquet: 12 rows of 2 columns are more than 20 values"):
+        data.load(write(tmp_path / "train-0.parquet", label=LABELS).parent)
+
+
+@pytest.mark.parametrize("names", [["image", "image"], ["label", "label"], ["image", "label", "label"]])
+def test_two_columns_of_a_name_are_refused(tmp_path: Path, names: list[str]) -> None:
+    values = [pa.array(IMAGES), pa.array(LABELS), pa.array(LABELS)][: len(names)]
+    pq.write_table(pa.table(values, names=names), tmp_path / "train-0.parquet")
+    with pytest.raises(ArchgradError, match=f"train-0\\.parquet: two of its columns are called '{names[-1]}'"):
+        data.load(tmp_path)

@@ -61,6 +61,16 @@ def test_backward_sees_the_weights_of_its_forward_pass(executor: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True) if a is not None)
 
 
+@pytest.mark.parametrize("executor", sorted(EXECUTORS))
+def test_several_backward_passes_may_go_through_one_graph(executor: str) -> None:
+    """As those of the diagnostics of a search do, which ask for the curvature of alphas."""
+    net = supernet(executor, True).float()
+    mixture = net.uniform().leaf()
+    loss = net(images().float(), mixture).square().sum()
+    first, second = (torch.autograd.grad(loss, list(mixture.values()), retain_graph=True) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
 def test_random_numbers_are_replayed() -> None:
     class Noisy(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archgrad.engine.graph import Graph, shuffled
+from archgrad.channels import shuffled
+from archgrad.engine.graph import Graph
 from archgrad.genotype import Edge, Group
 
 GROUP = Group("cell", (Edge(0, 1, ("skip_connect",)),))

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from archgrad import Choice, Supernet, spaces
+from archgrad import Choice, Genotype, Supernet, spaces
+from archgrad.channels import shuffled
 from archgrad.context import Clock, Context
 from archgrad.engine.cell import Cell
-from archgrad.engine.graph import shuffled
 from archgrad.errors import ArchgradError
 from archgrad.method import Method
 from archgrad.modifiers import (
@@ -281,11 +282,88 @@ class Own(nn.Module):
         return F.pad(self.choice(x).mean((2, 3)), (0, 6))
 
 
-def test_modifiers_of_cells_refuse_networks_without_cells() -> None:
-    for modifier in (PartialChannels(), AuxiliarySkip(), EdgeNormalisation()):
-        with pytest.raises(ArchgradError, match="has none"):
-            prepare(Supernet(Own()), modifier)
+class Plain(Own):
+    def __init__(self) -> None:
+        super().__init__()
+        self.choice = Choice({"a": nn.Conv2d(1, 4, 3), "b": nn.Conv2d(1, 4, 3)})
+
+
+@pytest.mark.parametrize(
+    "modifier", [PartialChannels(), AuxiliarySkip(), OperationDropout(), OperationAttention(), WeightEntanglement()]
+)
+def test_a_network_that_lacks_what_a_modifier_needs_is_refused_in_its_words(modifier: Modifier) -> None:
+    with pytest.raises(ArchgradError) as refused:
+        prepare(Supernet(Plain()), modifier)
+    assert str(refused.value) == f"{type(modifier).__name__} needs {modifier.needs}; this network has none"
+
+
+def test_on_choices_they_work_where_they_can() -> None:
     prepare(Supernet(Own()), OperationDropout())
+    prepare(Supernet(Own()), AuxiliarySkip())
+    supernet = Supernet(Own())
+    prepare(supernet, EdgeNormalisation())
+    assert list(supernet.alphas) == ["choice"], "the only edge into a node has all of it"
+
+
+def test_a_choice_shows_its_candidates_part_of_the_channels() -> None:
+    """shuffle(cat(Σ w·o(x[:C/K]), x[C/K:])) by hand, also settled with the weights; without them in full width."""
+    network = nn.Sequential(Choice(lambda c: {"a": nn.Conv2d(c, c, 1), "b": nn.Identity()}, channels=6))
+    supernet, x = Supernet(network), torch.randn(2, 6, 3, 3).double()
+    prepare(supernet, PartialChannels(3))
+    convolution = network[0].candidates["a"]
+    assert convolution.weight.shape == (2, 2, 1, 1)
+    mixed = 0.5 * convolution(x[:, :2]) + 0.5 * x[:, :2]
+    expected = torch.cat([mixed, x[:, 2:]], 1)[:, [0, 2, 4, 1, 3, 5]]
+    torch.testing.assert_close(supernet(x, supernet.uniform()), expected)
+    kept = Genotype.of({"0": [["a"]]})
+    alone = torch.cat([convolution(x[:, :2]), x[:, 2:]], 1)[:, [0, 2, 4, 1, 3, 5]]
+    torch.testing.assert_close(supernet.settle(kept, inherit=True)(x), alone)
+    assert supernet.settle(kept)[0].weight.shape == (6, 6, 1, 1)
+    assert network[0].share == 3, "the supernet is left as it is"
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "message"),
+    [
+        (lambda c: {"a": nn.Conv2d(c, c, 3)}, 4, "must keep the shape"),
+        (lambda c: {"a": nn.Conv2d(c, c, 1)}, 5, r"take one tensor \[batch, 4, …\]"),
+        (
+            lambda c: {"a": nn.Identity()} if c == 4 else {"b": nn.Identity()},
+            4,
+            "makes .'a'. of 4 channels",
+        ),
+        (lambda c: [nn.Identity()], 4, "candidates must be a dictionary"),
+    ],
+)
+def test_what_cannot_be_seen_in_part_is_refused(make: Any, given: int, message: str) -> None:
+    def seen_in_part() -> None:
+        supernet = Supernet(nn.Sequential(Choice(make, channels=4)))
+        prepare(supernet, PartialChannels(2))
+        supernet(torch.randn(2, given, 5, 5).double(), supernet.uniform())
+
+    with pytest.raises(ArchgradError, match=message):
+        seen_in_part()
+
+
+def test_there_must_be_channels_and_a_function_of_them() -> None:
+    for wrong in ({"candidates": {"a": nn.Identity()}, "channels": 4}, {"candidates": lambda c: {"a": nn.Identity()}}):
+        with pytest.raises(ArchgradError, match="channels"):
+            Choice(**wrong)  # type: ignore[arg-type]
+    supernet = Supernet(nn.Sequential(Choice(lambda c: {"a": nn.Identity()}, channels=3)))
+    with pytest.raises(ArchgradError, match="cannot see one in 4 channels where there are 3"):
+        prepare(supernet, PartialChannels(4))
+
+
+def test_a_choice_has_its_own_skip_connection_beside_it() -> None:
+    """Σ w·o(x) + (1 − epoch/epochs)·x, which a settled network does not have."""
+    network = nn.Sequential(Choice({"a": nn.Linear(4, 4), "b": nn.Identity()}), Choice({"a": nn.Tanh()}))
+    supernet, x = Supernet(network), torch.randn(2, 4).double()
+    prepare(supernet, AuxiliarySkip())
+    mixture = AuxiliarySkip().mix(supernet.uniform(), {}, Context(supernet, Clock(1, 4)))
+    first = network[0].candidates["a"](x)
+    torch.testing.assert_close(supernet(x, mixture), torch.tanh(0.5 * first + 0.5 * x + 0.75 * x))
+    settled = supernet.settle(Genotype.of({"0": [["a"]], "1": [["a"]]}), inherit=True)
+    torch.testing.assert_close(settled(x), torch.tanh(first))
 
 
 def test_a_search_with_all_of_them_resumes_exactly(tmp_path) -> None:

@@ -193,6 +193,12 @@ def test_only_columns_of_a_data_set_must_be_in_percent(tmp_path: Path):
     assert tables.import_table(path).value(0, "params") == 7e6  # the suite makes errors of our warnings
 
 
+@pytest.mark.parametrize("option", [{"scale": 100.0}, {"space": "darts"}, {"key": "uid"}])
+def test_options_of_other_layouts_are_refused(robustness_data: Path, option: dict[str, object]):
+    with pytest.raises(ArchgradError, match=f"--{next(iter(option))} is for Parquet and CSV files"):
+        tables.import_table(robustness_data, "robustness", **option)
+
+
 def test_unknown_layout(tmp_path: Path):
     with pytest.raises(ArchgradError, match="not a known layout"):
         tables.import_table(tmp_path)

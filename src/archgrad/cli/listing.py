@@ -60,8 +60,10 @@ def _about_model(found: zoo.Published) -> str:
 
 
 def _about_method(name: str) -> str:
+    """What it is, and what it takes of a network of one's own where not any will do."""
     try:
-        return _first_line(methods.function(name))
+        needs = methods.get(name, space="").needs
+        return " ".join([_first_line(methods.function(name)), *(f"Needs {text}." for text in needs)])
     except ArchgradError as error:  # a broken plug-in must not hide the other methods
         return str(error)
 

@@ -63,6 +63,8 @@ def search(
         seed: everything random follows from it
         train_fraction: share of the training set that trains weights; the rest trains alphas
         executor: how cells are computed; auto takes the fastest
+        checkpoint_cells: keep little of every cell for the backward pass and compute it again there: less memory, the
+            same numbers
         graphs: launch the passes of a step as CUDA graphs; needs a GPU
         device: cpu, cuda, cuda:1, mps; the best there is by default
         mixed_precision: no or bf16

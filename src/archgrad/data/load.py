@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -185,13 +184,8 @@ def _named(data: Any, root: Path, download: bool, options: DirectoryOptions) -> 
 
 def _called(name: str) -> Dataset:
     """The dataset that a user's function returns."""
-    module, function = name.split(":")
-    code.make_reachable(module)
-    try:
-        made = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ArchgradError(f"data {name}: cannot be imported ({error})") from None
-    dataset = made()
+    named = code.imported(name, "data")
+    dataset = named() if callable(named) else named
     if not isinstance(dataset, Dataset):
         raise ArchgradError(
             f"data {name}: must return a Dataset, as archgrad.data.from_tensors does, got {type(dataset).__name__}"

@@ -18,6 +18,7 @@ from archgrad.data.found import Found, Part
 from archgrad.data.labels import is_unlabelled
 from archgrad.data.splits import TEST, TRAIN, VALIDATION, choose, is_hidden, listing, role
 from archgrad.errors import ArchgradError
+from archgrad.foreign import columns
 
 LABELS = ("label", "labels", "fine_label", "target", "targets", "class", "classes", "category", "y")
 """What a column of labels is usually called, the likeliest first."""
@@ -35,34 +36,44 @@ _NO_LABEL = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class ImageColumn:
-    """A Parquet column of encoded images."""
+    """A Parquet column of encoded images: what each file holds of it, and the number of its first row.
 
-    values: pa.ChunkedArray
+    An image that a file holds once for many rows stays there once, so that a small file cannot fill the memory.
+    """
+
+    values: Sequence[pa.ChunkedArray]
     paths: Sequence[Path]
     starts: Sequence[int]
 
     def __len__(self) -> int:
-        return len(self.values)
+        return sum(map(len, self.values))
 
     def read(self, index: int) -> bytes:
         """The bytes of one row."""
-        content = self.values[index].as_py()
+        content = self._row(index)
         if not content:
             raise OSError(0, "the row holds no image")
-        return bytes(content)
+        return content
 
     def where(self, index: int) -> str:
         """File and row of an image."""
-        file = int(np.searchsorted(self.starts, index, side="right")) - 1
+        file = self._file(index)
         return f"{self.paths[file]} row {index - self.starts[file]}"
 
     def size(self, index: int) -> int:
         """The bytes of one row."""
-        return len(self.values[index].as_py() or b"")
+        return len(self._row(index))
 
     def files(self) -> Sequence[Path]:
         """The Parquet files."""
         return self.paths
+
+    def _file(self, index: int) -> int:
+        return int(np.searchsorted(self.starts, index, side="right")) - 1
+
+    def _row(self, index: int) -> bytes:
+        file = self._file(index)
+        return bytes(self.values[file][index - self.starts[file]].as_py() or b"")
 
 
 def parquet_files(path: Path) -> list[Path]:
@@ -146,20 +157,22 @@ def _ordered(named: Mapping[str, list[Path]], path: Path) -> list[str]:
 
 def _read(files: Sequence[Path], label_column: str | None) -> tuple[ImageColumn, list[Any], pa.Schema, str]:
     """Images, labels, the schema and the name of the column of labels."""
-    images: list[pa.Array] = []
+    images: list[pa.ChunkedArray] = []
     labels: list[Any] = []
     starts = [0]
     first: tuple[pa.Schema, str] | None = None
     for file in files:
         try:
             schema = pq.read_schema(file)
+            if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
+                raise ArchgradError(f"{file}: two of its columns are called {twice[0]!r}")
             image, label = _columns(schema, label_column, file)
-            table = pq.read_table(file, columns=[image, label], partitioning=None)
-            images += _bytes_of(table[image]).chunks
+            leaf = f"{image}.bytes" if pa.types.is_struct(schema.field(image).type) else image
+            table = columns.read_parquet(file, columns=[image, label], read_dictionary=[leaf])
+            images.append(_bytes_of(table[image]))
             labels += _plain(table[label]).to_pylist()
         except (pa.ArrowException, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise ArchgradError(f"{file}: not a readable Parquet file ({reason})") from None
+            raise columns.unreadable(file, error) from None
         starts.append(len(labels))
         first = first or (schema, label)
         if label_column is None and label != first[1]:
@@ -171,13 +184,11 @@ def _read(files: Sequence[Path], label_column: str | None) -> tuple[ImageColumn,
             f"{files[0]}: the column {first[1]!r} is different in every row and holds no classes: "
             f"name one by --label_column; there are {listing(first[0].names)}"
         )
-    return ImageColumn(pa.chunked_array(images, pa.large_binary()), files, starts[:-1]), labels, *first
+    return ImageColumn(images, files, starts[:-1]), labels, *first
 
 
 def _bytes_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_struct(column.type):
-        column = pc.struct_field(column, "bytes")
-    return _plain(column).cast(pa.large_binary())
+    return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -26,7 +26,9 @@ class EdgeNormalised(Groupwise):
     """
 
     def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
-        if not any(name + EDGES in alphas for name in self.supernet(context).groups):
+        groups = self.supernet(context).groups
+        several = any(len(edges) > 1 for group in groups.values() for edges in group.incoming.values())
+        if several and not any(name + EDGES in alphas for name in groups):
             raise ArchgradError(
                 "EdgeNormalised: the supernet has no edge parameters: add the modifier EdgeNormalisation, "
                 "or settle by Strongest"

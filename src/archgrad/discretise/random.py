@@ -14,7 +14,8 @@ from archgrad.roles import Discretisation, Score
 class BestOfRandom(Discretisation):
     """The best of ``candidates`` genotypes drawn uniformly, by validation score with the supernet's weights.
 
-    One candidate is a genotype drawn at random, and nothing is evaluated.
+    Pruned candidates, and those that the method goes without, are not drawn. One candidate is a genotype drawn at
+    random, and nothing is evaluated.
 
     *Source:* Li and Talwalkar, arXiv 1902.07638.
     """
@@ -30,6 +31,7 @@ class BestOfRandom(Discretisation):
         return self.candidates > 1
 
     def __call__(self, alphas: Alphas, context: Context, score: Score | None = None) -> Genotype:
-        supernet, generator = self.supernet(context), context.generator("candidates")
-        drawn = [supernet.random(generator) for _ in range(self.candidates)]
+        self.supernet(context)
+        generator = context.generator("candidates")
+        drawn = [context.random(generator) for _ in range(self.candidates)]
         return drawn[0] if score is None or self.candidates == 1 else max(drawn, key=score)

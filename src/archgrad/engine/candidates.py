@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -56,9 +57,19 @@ def cells_of(network: nn.Module) -> list[Cell]:
     return [module for module in network.modules() if isinstance(module, Cell)]
 
 
-def cells(owner: str, network: nn.Module) -> list[Cell]:
-    """All cells of a network; refused, in the name of who asks, where there are none."""
+def choices_of(network: nn.Module) -> list[Choice]:
+    """All choices among operations that a network has outside of cells."""
+    return [module for module in network.modules() if isinstance(module, Choice)]
+
+
+def lacking(component: Any) -> ArchgradError:
+    """The refusal of a network that has nothing which a component could work on."""
+    return ArchgradError(f"{type(component).__name__} needs {component.needs}; this network has none")
+
+
+def cells(component: Any, network: nn.Module) -> list[Cell]:
+    """All cells of a network; refused, in the words of the component that needs them, where there are none."""
     found = cells_of(network)
     if not found:
-        raise ArchgradError(f"{owner} changes the cells of a supernet (archgrad.engine.Cell), and this one has none")
+        raise lacking(component)
     return found

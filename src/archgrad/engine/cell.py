@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from archgrad import operations
 from archgrad.choice import Row, Site
 from archgrad.devices import placed
-from archgrad.engine.checkpoint import recomputed
 from archgrad.engine.executor import compute, executor_for
 from archgrad.engine.graph import Flow, Graph, computed, reached
 from archgrad.errors import ArchgradError
@@ -49,7 +48,7 @@ class Cell(Site):
     ``make`` builds the candidates for maps of ``channels``. Edges are listed by ascending target and never point
     backwards.
     ``executor``: how the sum is computed (see `archgrad.engine`); it changes the speed, never the result.
-    ``checkpoint``: keep the inputs only and compute everything again in backward.
+    ``checkpoint``: keep little for backward and compute it again there (see `compute`).
 
     Modifiers change cells by `narrow`, `beside` and by adding to ``rules``.
     """
@@ -103,6 +102,10 @@ class Cell(Site):
         self.share, self.random_channels = share, random
         self._build()
 
+    def widen(self) -> None:
+        if self.share > 1:
+            self.narrow(1)
+
     def beside(self, name: str, operation: str, stays: bool = False) -> None:
         """Compute an operation beside the candidates of every edge; its weight is ``mixture.extras[name]``, or 1."""
         if name in self.extras:
@@ -112,13 +115,11 @@ class Cell(Site):
             candidates[name] = self.make(operation, edge, stride, self.channels // self.share)  # type: ignore[operator]
 
     def forward(self, *inputs: Tensor) -> list[Tensor]:
-        executor, row = executor_for(self.executor, inputs[0]), self.row
-
-        def states(weights: Tensor, *inputs: Tensor) -> list[Tensor]:
-            found = compute(executor, self._graph(row._replace(weights=weights)), inputs)
-            return [found[state] for state in self.outputs]
-
-        return recomputed(self, states, (row.weights, *inputs)) if self.checkpoint else states(row.weights, *inputs)
+        checkpointed = self if self.checkpoint else None
+        states = compute(
+            executor_for(self.executor, inputs[0]), self._graph(self.row), inputs, checkpointed=checkpointed
+        )
+        return [states[state] for state in self.outputs]
 
     def _graph(self, row: Row) -> Graph:
         weights, active = row.weights, row.active

@@ -1,9 +1,10 @@
-"""Less memory for more time: a cell keeps its inputs only, and backward computes the rest again."""
+"""Less memory for more time: a cell keeps its inputs only, and torch computes the rest again in backward."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,27 +24,26 @@ def recomputed(module: nn.Module, function: Callable[..., list[Tensor]], tensors
     return found
 
 
-def as_now(module: nn.Module) -> AbstractContextManager[None]:
+class as_now(AbstractContextManager[None]):  # noqa: N801 - used like a function
     """A context in which the module has its present parameters, and copies of its present buffers.
 
     Forward passes inside it move the copies. Copies, rather than old values put back: a backward pass that follows
-    still finds the buffers it was built on.
+    still finds the buffers it was built on. It may be entered again: several backward passes may go through one graph.
     """
-    places = [(part, dict(part._parameters), _copied(part)) for part in module.modules()]
 
-    @contextmanager
-    def restored() -> Iterator[None]:
-        present = [(part._parameters, part._buffers) for part, _, _ in places]
-        for part, parameters, buffers in places:
+    def __init__(self, module: nn.Module):
+        self._then = [(part, dict(part._parameters), _copied(part._buffers)) for part in module.modules()]
+        self._present: list[list[tuple[Any, Any]]] = []
+
+    def __enter__(self) -> None:
+        self._present.append([(part._parameters, part._buffers) for part, _, _ in self._then])
+        for part, parameters, buffers in self._then:
+            part._parameters, part._buffers = parameters, _copied(buffers)
+
+    def __exit__(self, *_: object) -> None:
+        for (part, _, _), (parameters, buffers) in zip(self._then, self._present.pop(), strict=True):
             part._parameters, part._buffers = parameters, buffers
-        try:
-            yield
-        finally:
-            for (part, _, _), (parameters, buffers) in zip(places, present, strict=True):
-                part._parameters, part._buffers = parameters, buffers
-
-    return restored()
 
 
-def _copied(part: nn.Module) -> dict[str, Tensor | None]:
-    return {name: None if buffer is None else buffer.clone() for name, buffer in part._buffers.items()}
+def _copied(buffers: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
+    return {name: None if buffer is None else buffer.clone() for name, buffer in buffers.items()}

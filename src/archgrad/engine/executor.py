@@ -8,14 +8,15 @@ from contextvars import ContextVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from archgrad.engine.auto import FEW, fastest
 from archgrad.engine.batched import batched
+from archgrad.engine.checkpoint import recomputed
 from archgrad.engine.graph import Graph
 from archgrad.engine.loop import loop
-from archgrad.engine.native import known_of, native
+from archgrad.engine.native import known_of, native, recomputes
 from archgrad.engine.plain import plain
 from archgrad.engine.usage import usage
 from archgrad.errors import unknown
@@ -47,8 +48,7 @@ def is_forced() -> bool:
 def executor_for(name: str, x: Tensor) -> str:
     """The executor that is meant by a name, for maps like ``x`` and what is being done to them.
 
-    It stays ``"auto"`` where the graph of the cell decides (see `compute`). A cell that is computed again in backward
-    asks only once, in forward.
+    It stays ``"auto"`` where the graph of the cell decides (see `compute`).
     """
     name = _forced.get() or name
     if name == AUTO:
@@ -71,10 +71,18 @@ def _auto(x: Tensor) -> str:
     return AUTO if x.dtype in (torch.float32, torch.float64) else "plain"
 
 
-def compute(name: str, graph: Graph, inputs: Sequence[Tensor], settled: bool = False) -> dict[int, Tensor]:
+def compute(
+    name: str,
+    graph: Graph,
+    inputs: Sequence[Tensor],
+    settled: bool = False,
+    checkpointed: nn.Module | None = None,
+) -> dict[int, Tensor]:
     """Every state of the cell, by the executor that `executor_for` names.
 
-    A ``settled`` cell has too few similar operations for the stacking of ``batched`` to pay.
+    A ``settled`` cell has too few similar operations for the stacking of ``batched`` to pay. ``checkpointed``: the
+    cell, if it is to keep little and to compute the rest again in backward. Native code keeps states and statistics,
+    and computes again what operations return; for other executors torch keeps the inputs and computes all again.
     """
     known = None
     if name == AUTO:
@@ -84,4 +92,18 @@ def compute(name: str, graph: Graph, inputs: Sequence[Tensor], settled: bool = F
         name = "plain"
     if not torch.compiler.is_compiling():
         usage().executors.add(name)
-    return native(graph, inputs, known) if name == "native" else EXECUTORS[name](graph, inputs)
+    if name == "native":
+        known = known_of(graph) if known is None else known
+        again = checkpointed is not None and recomputes(graph, inputs, known)
+        if again or checkpointed is None:
+            return native(graph, inputs, known, again)
+    executor = EXECUTORS[name]
+    if checkpointed is None:
+        return executor(graph, inputs)
+    targets = sorted(graph.group.incoming)
+
+    def computed(*inputs: Tensor) -> list[Tensor]:
+        found = executor(graph, inputs)
+        return [found[target] for target in targets]
+
+    return dict(enumerate(inputs)) | dict(zip(targets, recomputed(checkpointed, computed, inputs), strict=True))

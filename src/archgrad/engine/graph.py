@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from archgrad.channels import left, shuffled, taken
 from archgrad.genotype import Group, Kept
 from archgrad.operations import Zero
 
@@ -47,10 +48,7 @@ class Graph(NamedTuple):
 
     def taken(self, x: Tensor) -> Tensor:
         """The channels of a state that operations see."""
-        if self.share == 1:
-            return x
-        width = x.shape[1] // self.share
-        return x[:, :width] if self.order is None else x[:, self.order[:width]]
+        return x if self.share == 1 else taken(x, self.share, self.order)
 
     def completed(self, target: int, mixed: Tensor, states: Mapping[int, Tensor]) -> Tensor:
         """A state from the sum of what its flows bring, together with what passed them by."""
@@ -61,9 +59,7 @@ class Graph(NamedTuple):
             return mixed
         total: Tensor | None = None
         for number in self.group.incoming[target]:
-            x = states[self.group.edges[number].source]
-            width = x.shape[1] // self.share
-            rest = x[:, width:] if self.order is None else x[:, self.order[width:]]
+            rest = left(states[self.group.edges[number].source], self.share, self.order)
             if self.strides[number] > 1:
                 rest = F.max_pool2d(rest, self.strides[number], ceil_mode=True)
             rest = rest if self.edges is None else rest * self.edges[number]
@@ -88,18 +84,6 @@ class Graph(NamedTuple):
         number = self.group.incoming[target][0]
         x, stride = self.taken(states[self.group.edges[number].source]), self.strides[number]
         return torch.zeros_like(x[..., ::stride, ::stride])
-
-
-def shuffled(x: Tensor, groups: int) -> Tensor:
-    """Channel shuffle: the first of every group, then the second of every group, and so on; the last may be smaller."""
-    channels = x.shape[1]
-    width = -(-channels // groups)
-    parts = torch.split(x, width, 1)
-    last = parts[-1].shape[1]
-    if last < width:  # what all groups have, and then what only the full ones have
-        both = [part[:, :last] for part in parts], [part[:, last:] for part in parts[:-1]]
-        return torch.cat([torch.stack(some, 2).flatten(1, 2) for some in both if some], 1)
-    return torch.stack(parts, 2).flatten(1, 2)
 
 
 def computed(

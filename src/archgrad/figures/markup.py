@@ -29,7 +29,11 @@ def join(*children: Child) -> Markup:
     return Markup("".join(parts))
 
 
-def element(name: str, *children: Child, **attributes: Any) -> Markup:
+VOID = frozenset({"input", "link", "meta"})
+"""Elements of HTML that have no end."""
+
+
+def element(name: str, /, *children: Child, **attributes: Any) -> Markup:
     """An element; ``class_`` is written ``class``, ``aria_label`` ``aria-label``, and what is None is left out.
 
     >>> element("td", "a < b", class_="number", data_edge=3)
@@ -40,7 +44,7 @@ def element(name: str, *children: Child, **attributes: Any) -> Markup:
         for key, value in attributes.items()
         if value is not None
     )
-    return Markup(f"<{name}{shown}>{join(*children)}</{name}>")
+    return Markup(f"<{name}{shown}>" if name in VOID else f"<{name}{shown}>{join(*children)}</{name}>")
 
 
 def table(header: Iterable[Child], rows: Iterable[Iterable[Child]], *, numeric: Iterable[int] = ()) -> Markup:

@@ -14,13 +14,14 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 @dataclass(frozen=True)
 class Spot:
-    """A point of a scatter plot with a name."""
+    """A point of a scatter plot; without a name it has no label, and with an address it leads there."""
 
     name: str
     x: float
     y: float
     colour: str
     title: str
+    href: str | None = None
 
 
 def pareto(
@@ -53,14 +54,13 @@ def pareto(
     taken: list[Box] = [(x(s.x) - 6, y(s.y) - 6, x(s.x) + 6, y(s.y) + 6) for s in spots]
     for spot in sorted(spots, key=lambda s: -s.y):
         a, b = axes.at(spot.x, spot.y)
-        place, box = _label_place(spot.name, a, b, taken, (x.start, y.end - 8, x.end, y.start))
-        taken.append(box)
-        content = [
-            element("title", spot.title),
-            element("circle", cx=a, cy=b, r=5),
-            element("text", spot.name, x=place[0], y=place[1], class_=place[2]),
-        ]
-        parts.append(element("g", content, class_=f"spot {spot.colour}"))
+        content = [element("title", spot.title), element("circle", cx=a, cy=b, r=5)]
+        if spot.name:
+            place, box = _label_place(spot.name, a, b, taken, (x.start, y.end - 8, x.end, y.start))
+            taken.append(box)
+            content.append(element("text", spot.name, x=place[0], y=place[1], class_=place[2]))
+        drawn = element("g", content, class_=f"spot {spot.colour}")
+        parts.append(element("a", drawn, href=spot.href) if spot.href else drawn)
     return own_size(told, parts, width, height)
 
 

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, unknown
 
 FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 """``package.module:name``."""
@@ -101,9 +101,13 @@ def imported(name: str, where: str) -> Any:
     module, _, attribute = name.rpartition(":" if ":" in name else ".")
     make_reachable(module)
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        found = importlib.import_module(module)
+    except (ImportError, ValueError) as error:
         raise ArchgradError(f"{where}: {name} cannot be imported ({' '.join(str(error).split())})") from None
+    if not hasattr(found, attribute):
+        callables = [known for known, value in vars(found).items() if callable(value) and not known.startswith("_")]
+        raise unknown(f"name in {module}", attribute, callables)
+    return getattr(found, attribute)
 
 
 def make_reachable(module: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,17 @@ _FORMULA = re.compile(r"'*[=+@\-\t\r]")
 _QUOTED = re.compile(r"'+[=+@\-\t\r]")
 
 
-def read_parquet(path: Path) -> pa.Table:
-    """All columns of a Parquet file of at most `CELLS` values."""
+def read_parquet(path: Path, columns: Sequence[str] | None = None, **options: Any) -> pa.Table:
+    """Some or all columns of a Parquet file, of at most `CELLS` values; ``options`` of pyarrow's ``read_table``."""
     files.require_regular(path)
     try:
         size = pa.parquet.read_metadata(path)
-        if size.num_rows * size.num_columns > CELLS:
-            raise ArchgradError(
-                f"{path}: {size.num_rows:,} rows of {size.num_columns} columns are more than {CELLS:,} values"
-            )
-        return pa.parquet.read_table(path, partitioning=None)
+        width = size.num_columns if columns is None else len(columns)
+        if size.num_rows * width > CELLS:
+            raise ArchgradError(f"{path}: {size.num_rows:,} rows of {width} columns are more than {CELLS:,} values")
+        return pa.parquet.read_table(path, columns=columns, partitioning=None, **options)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def read_csv(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
@@ -44,7 +43,7 @@ def read_csv(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
     try:
         return pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=dict(types)))
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def about(table: pa.Table, path: Path) -> dict[str, Any]:
@@ -66,6 +65,7 @@ def from_text(value: Any) -> Any:
     return value[1:] if isinstance(value, str) and _QUOTED.match(value) else value
 
 
-def _unreadable(path: Path, error: Exception) -> ArchgradError:
+def unreadable(path: Path, error: Exception) -> ArchgradError:
+    """One line about a file that is damaged or of another kind."""
     reason = " ".join(str(error).split())
     return ArchgradError(f"{path}: cannot be read as {path.suffix[1:] or 'a table'} ({reason[:200]})")

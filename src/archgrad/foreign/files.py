@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -61,7 +62,8 @@ def opened(path: Path | str, follow: bool = True) -> BinaryIO:
     except (FileNotFoundError, NotADirectoryError):
         raise MissingError(f"cannot read {path}: there is no such file") from None
     except OSError as error:
-        raise ArchgradError(f"cannot read {path}: {error.strerror}") from None
+        reason = "it is a link" if not follow and error.errno == errno.ELOOP else error.strerror
+        raise ArchgradError(f"cannot read {path}: {reason}") from None
     except ValueError:
         raise ArchgradError(f"cannot read {str(path)!r}: this cannot be the name of a file") from None
     _require_regular(descriptor, f"cannot read {path}")

@@ -18,6 +18,8 @@ from archgrad.objective import Objective
 from archgrad.roles import ArchitectureGradient, WeightGradient
 from archgrad.supernet import Mixed
 
+IMAGES = "a classification of images"
+
 
 @dataclass(frozen=True)
 class Adversarial(WeightGradient):
@@ -29,6 +31,8 @@ class Adversarial(WeightGradient):
     *Source:* Madry et al., arXiv 1706.06083, for a supernet; PGD with 7 steps within 8/255 as in RobNet, arXiv
     1911.10695.
     """
+
+    needs = IMAGES
 
     attack: Attack = field(default_factory=lambda: PGD(steps=7))
     normalisation: Normalisation | None = None
@@ -46,6 +50,8 @@ class RobustValidation(ArchitectureGradient):
     Images are attacked once per call at the alphas of the call, and are constants for the base. The base may be any
     architecture gradient; as the base of A²M's `FlatMinima` this attacks anew at every alpha that it looks at.
     """
+
+    needs = IMAGES
 
     attack: Attack = field(default_factory=lambda: PGD(steps=7))
     normalisation: Normalisation | None = None

@@ -9,7 +9,7 @@ from torch import nn
 
 from archgrad.context import Clock, Context
 from archgrad.engine import Cell
-from archgrad.engine.candidates import candidates
+from archgrad.engine.candidates import candidates, lacking
 from archgrad.engine.cell import MakeOperation
 from archgrad.errors import ArchgradError, require_positive
 from archgrad.genotype import Edge
@@ -40,6 +40,8 @@ class LowRank(Modifier):
     is the same.
     """
 
+    needs = "candidates with an nn.Conv2d that is trained"
+
     rank: int = 4
     alpha: float = 1.0
     dropout: float = 0.0
@@ -62,7 +64,7 @@ class LowRank(Modifier):
         for candidate in candidates(supernet.network):
             candidate.owner[candidate.name] = self.adapted(candidate.module, known)
         if not known:
-            raise ArchgradError("LowRank: no candidate of this network has an nn.Conv2d that is trained")
+            raise lacking(self)
         for module in supernet.network.modules():
             if isinstance(module, Cell):
                 module.make = _Adapting(module.make, self)

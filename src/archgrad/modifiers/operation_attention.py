@@ -40,10 +40,12 @@ class OperationAttention(Modifier):
     weights of an edge sum to 1 + c from the start; partial channels beside it were a shape error.
     """
 
+    needs = "cells (archgrad.engine.Cell)"
+
     weight: float | Anneal = Anneal(1.0, 1e-4, "exponential", over="length")
 
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
-        for cell in cells("OperationAttention", supernet.network):
+        for cell in cells(self, supernet.network):
             cell.rules.append(Gates(len(cell.group.edges), cell.channels // cell.share, len(cell.group.operations)))
 
     def mix(self, mixture: Mixture, alphas: Alphas, context: Context) -> Mixture:

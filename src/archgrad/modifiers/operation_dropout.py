@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from archgrad.context import Context
-from archgrad.engine.candidates import candidates
+from archgrad.engine.candidates import candidates, lacking
 from archgrad.errors import ArchgradError
 from archgrad.operations import DropPath, FactorizedReduce
 from archgrad.roles import Modifier
@@ -32,6 +32,8 @@ class OperationDropout(Modifier):
     library kept the rate constant, dropped in evaluation too, and refused a rate of 0.
     """
 
+    needs = "candidates of the names that its operations list, skip_connect unless told otherwise"
+
     rates: tuple[float, ...] = (0.0, 0.4, 0.7)
     decay: float = 0.2
     warm_up: float = 0.4
@@ -51,7 +53,7 @@ class OperationDropout(Modifier):
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
         found = [candidate for candidate in candidates(supernet.network) if candidate.name in self.operations]
         if not found:
-            raise ArchgradError(f"OperationDropout: no candidate of this network is one of {list(self.operations)}")
+            raise lacking(self)
         for candidate in found:
             if isinstance(candidate.module, FactorizedReduce):
                 continue

@@ -40,9 +40,11 @@ class WeightEntanglement(Modifier):
     other candidates as it does without entanglement. Where s is 1 both compute the same.
     """
 
+    needs = "cells (archgrad.engine.Cell) with convolutions that differ in the size of their kernels"
+
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
         found = False
-        for cell in cells("WeightEntanglement", supernet.network):
+        for cell in cells(self, supernet.network):
             families = [
                 _entangled(candidates, cell.group.operations)  # type: ignore[arg-type]
                 for candidates in cell.operations

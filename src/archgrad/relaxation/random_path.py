@@ -15,7 +15,8 @@ from archgrad.roles import Relaxation
 class RandomPath(Relaxation):
     """The one-hot mixture of a genotype drawn uniformly in every step; alphas play no part.
 
-    A genotype decides all groups together, so that there is no formula of one of them.
+    Pruned candidates, and those that the method goes without, are not drawn. A genotype decides all groups together, so
+    that there is no formula of one of them.
 
     *Source:* Li and Talwalkar, Random Search and Reproducibility for NAS, arXiv 1902.07638 (with weight sharing).
     """
@@ -23,4 +24,4 @@ class RandomPath(Relaxation):
     def __call__(self, alphas: Alphas, sites: Mapping[str, int], context: Context | None = None) -> Mixture:
         if context is None or context.supernet is None:
             raise ArchgradError("RandomPath needs a supernet in its context: it draws genotypes of the whole space")
-        return context.supernet.one_hot(context.supernet.random(context.generator("path")))
+        return context.supernet.one_hot(context.random(context.generator("path")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archgrad.figures.numbers import percent, plain, share
-from archgrad.tasks import Reading
+from archgrad.reading import Reading
 
 
 class Measure:
@@ -16,10 +16,6 @@ class Measure:
         self.higher_is_better = reading.higher_is_better
         self.counts_inputs = self.share and name == reading.running
         """Whether it is a share of inputs, of which each is right or wrong."""
-
-    def possible(self, value: float | None) -> bool:
-        """Whether a value can be one of this measure; a damaged file may hold any number."""
-        return value is not None and (not self.share or 0 <= value <= 1)
 
     def written(self, value: float | None) -> str:
         """A value, e.g. ``97.31 %``."""

@@ -15,18 +15,16 @@ import numpy as np
 from archgrad import spaces
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
+from archgrad.reading import Reading
 from archgrad.report.measure import Measure
-from archgrad.runs import CONFIG, METRICS, Run
-from archgrad.tasks import Reading
+from archgrad.rundir import ALPHAS as ALPHAS
+from archgrad.rundir import CONFIG, GENOTYPE, METRICS, RESULT, TRAININGS
+from archgrad.runs import Run
+from archgrad.summary import method_of, planned_of, space_of, tested
+from archgrad.summary import number as number
 
-ALPHAS, GENOTYPE, RESULT = "alphas.npz", "genotype.json", "result.json"
 T = TypeVar("T")
 AlphaHistory = np.ndarray[Any, np.dtype[np.float64]]  # [epochs + 1, edges, ops]
-
-
-def number(value: Any) -> float | None:
-    """The value if it is a number that can be calculated with (a damaged file may hold any), else None."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 else None
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,7 @@ class Training(RunFiles):
     @property
     def score(self) -> float | None:
         """The primary metric on the test set, once the training is done."""
-        value = self._measure("test", self.primary.name)
-        return value if self.primary.possible(value) else None
+        return tested(self.result, self.reading)
 
     @property
     def merit(self) -> float:
@@ -96,7 +93,8 @@ class Training(RunFiles):
     @property
     def test_inputs(self) -> float | None:
         """How many inputs the test set has."""
-        count = self._measure("test", "count")
+        test = self.result.get("test")
+        count = number(test.get("count")) if isinstance(test, dict) else None
         return count if count is not None and count >= 1 else None
 
     @property
@@ -108,10 +106,6 @@ class Training(RunFiles):
         """A number of the result or, failing that, of the settings."""
         found = number(self.result.get(name))
         return number(self.config.get(name)) if found is None else found
-
-    def _measure(self, split: str, name: str) -> float | None:
-        nested = self.result.get(split)
-        return number(nested.get(name)) if isinstance(nested, dict) else number(self.result.get(f"{split}_{name}"))
 
 
 @dataclass(frozen=True)
@@ -129,7 +123,7 @@ class RunData(RunFiles):
         if not any(os.path.isfile(directory / name) for name in (CONFIG, METRICS, RESULT)):
             raise ArchgradError(f"{directory} is not a run directory: it has no {CONFIG}")
         run, common = _files(directory)
-        trained = directory / "train"
+        trained = directory / TRAININGS
         folders = sorted(folder for folder in trained.iterdir() if folder.is_dir()) if trained.is_dir() else []
         return cls(
             **common,
@@ -146,7 +140,7 @@ class RunData(RunFiles):
     @property
     def space(self) -> str:
         """The name of the space, empty if unknown."""
-        return str(self.result.get("space") or self.config.get("space") or "")
+        return space_of(self.config, self.result)
 
     @cached_property
     def _space(self) -> spaces.Space | None:
@@ -159,18 +153,12 @@ class RunData(RunFiles):
     @property
     def method(self) -> str:
         """The name of the method, empty if unknown."""
-        return str(self.result.get("method") or self._method.get("name") or "")
+        return method_of(self.config, self.result)
 
     @property
     def planned_epochs(self) -> float | None:
         """How many epochs the search is meant to take."""
-        return number(self._method.get("epochs"))
-
-    @property
-    def _method(self) -> dict[str, Any]:
-        described = self.config.get("method")
-        settings = described.get("init_args") if isinstance(described, dict) else {"name": described}
-        return settings if isinstance(settings, dict) else {}
+        return planned_of(self.config)
 
     @cached_property
     def groups(self) -> dict[str, GroupShape]:

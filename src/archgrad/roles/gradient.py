@@ -13,6 +13,9 @@ from archgrad.objective import Objective
 class ArchitectureGradient(ABC):
     """The direction in which alphas are changed."""
 
+    needs = ""  # no annotation: see `Modifier.rebuilds`
+    """What a network or its data must have for it, in words; empty where any will do."""
+
     @abstractmethod
     def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> dict[str, Tensor] | None:
         """One gradient per group, or None to leave the alphas alone; ``objective.inner`` is the training batch."""
@@ -20,6 +23,9 @@ class ArchitectureGradient(ABC):
 
 class WeightGradient(ABC):
     """The direction in which the supernet's weights are changed."""
+
+    needs = ""  # no annotation: see `Modifier.rebuilds`
+    """What a network or its data must have for it, in words; empty where any will do."""
 
     @abstractmethod
     def __call__(self, objective: Objective, alphas: Alphas, context: Context) -> list[Tensor]:

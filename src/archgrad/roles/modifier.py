@@ -15,6 +15,9 @@ class Modifier:
     rebuilds = False  # no annotation: jsonargparse would read it with the names of the subclass' module
     """Whether `prepare` makes candidates anew, and therefore comes before all that change them."""
 
+    needs = ""
+    """What a network must have for it, in words; empty where any network will do."""
+
     def prepare(self, supernet: Supernet, size: Mapping[str, int]) -> None:
         """Rebuild what has to be rebuilt, once, before the search and whenever a schedule has the supernet rebuilt.
 

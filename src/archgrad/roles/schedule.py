@@ -9,6 +9,9 @@ from archgrad.state import SearchStep, State
 class Schedule:
     """Acts on the state of a search between epochs."""
 
+    needs = ""  # no annotation: see `Modifier.rebuilds`
+    """What must be searched for it, in words, where a network of one's own will not do; empty where any will."""
+
     def rests(self, epoch: int, epochs: int) -> bool:
         """Whether alphas rest in an epoch of a run, where that is known beforehand."""
         return False

@@ -25,6 +25,8 @@ class ProgressiveDepth(Schedule):
     each, of which the first 10 train weights only. With `OperationDropout` and `SkipLimit` it is the method.
     """
 
+    needs = "a space, whose networks can be built in several depths"
+
     cells: tuple[int, ...] = (5, 11, 17)
     operations: tuple[int, ...] = (8, 5, 3)
     warm_up: float = 0.4

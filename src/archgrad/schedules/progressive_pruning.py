@@ -53,6 +53,11 @@ class ProgressivePruning(Schedule):
         for share in self.shares:
             require_positive("ProgressivePruning", shares=share)
 
+    @property
+    def needs(self) -> str:  # type: ignore[override]
+        """Wider candidates come with another supernet, and only a space can be built again."""
+        return "a space, whose candidates can be made wider in mid-search" if self.shares else ""
+
     def rests(self, epoch: int, epochs: int) -> bool:
         """In the first share of the epochs between two points."""
         ends, passed = [0, *self.epochs(epochs), epochs], self._passed(epoch, epochs)

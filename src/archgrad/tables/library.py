@@ -10,6 +10,7 @@ from pathlib import Path
 from archgrad import spaces
 from archgrad.data.load import directory
 from archgrad.errors import ArchgradError, unknown
+from archgrad.options import require_absent
 from archgrad.spaces.space import Space
 from archgrad.tables import files
 from archgrad.tables.natsbench import read_natsbench
@@ -65,15 +66,17 @@ def import_table(
     """Read published files of any known layout, write them into the data directory, and return the table.
 
     Known are Parquet and CSV files of our schema, the directory of the robustness data set (``meta.json``), the JSON
-    file of NAS-RobBench-201, and the files of NATS-Bench and NAS-Bench-201 (``trust``: see `read_natsbench`). ``scale``
-    and ``key`` apply to Parquet and CSV only (see `load`); the others are brought to % by themselves. Accuracies above
-    100 % are refused.
+    file of NAS-RobBench-201, and the files of NATS-Bench and NAS-Bench-201 (``trust``: see `read_natsbench`).
+    ``space``, ``scale`` and ``key`` are for Parquet and CSV (see `load`), and refused with the others, which say all
+    that by themselves. Accuracies above 100 % are refused.
     """
     path = Path(source).expanduser()
     if not os.path.exists(path):
         raise ArchgradError(f"{path}: no such file or directory")
     if name is not None and (not name or Path(name).name != name):
         raise ArchgradError(f"a table's name must be a plain file name, got {name!r}")
+    if path.suffix not in files.SUFFIXES:
+        require_absent("is for Parquet and CSV files", space=space, scale=scale, key=key)
     if (path / "meta.json").exists():
         table = read_robustness_data(path)
     elif path.suffix == ".json":

@@ -8,11 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from archgrad.errors import ArchgradError
+from archgrad.reading import Reading
 from archgrad.tasks.classification import Classification
 from archgrad.tasks.multi_label import MultiLabel
 from archgrad.tasks.next_token import NextToken
 from archgrad.tasks.prediction import Prediction
-from archgrad.tasks.reading import Reading
 from archgrad.tasks.regression import Regression
 from archgrad.tasks.segmentation import Segmentation
 from archgrad.tasks.task import Task, widened

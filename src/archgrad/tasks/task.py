@@ -14,8 +14,8 @@ from torch import Tensor
 
 from archgrad.errors import ArchgradError, reason
 from archgrad.nested import leaves
+from archgrad.reading import Reading
 from archgrad.tasks.prediction import Prediction
-from archgrad.tasks.reading import Reading
 
 if TYPE_CHECKING:
     from torchmetrics import Metric  # takes more than a second to import, which only evaluations need

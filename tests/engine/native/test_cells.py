@@ -6,18 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings
+from random_cells import One, built, cells, computed, drawn, make, step
 from torch import Tensor, nn
 
 from archgrad import Supernet, operations, spaces
 from archgrad.engine import Cell, forced
+from archgrad.engine import executor as executors
 from archgrad.engine.native import available
 from archgrad.engine.native import executor as native_executor
 from archgrad.engine.native.recipe import recipe_of
 from archgrad.genotype import Edge, Group
-from archgrad.mixture import Mixture
 from archgrad.spaces.darts import Darts
 
 pytestmark = pytest.mark.skipif(available() is not None, reason=str(available()))
@@ -29,29 +28,6 @@ def _never_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the native executor left this cell to the loop")
 
     monkeypatch.setattr(native_executor, "loop", loop)
-
-
-def drawn(mixture: Mixture, seed: int = 0) -> Mixture:
-    """The same mixture with random weights, one row per site."""
-    g = torch.Generator().manual_seed(seed)
-    weights = {name: torch.softmax(torch.randn(w.shape, generator=g), -1) for name, w in mixture.items()}
-    return mixture.with_weights(weights)
-
-
-def step(net: nn.Module, x: Any, mixture: Mixture, weights: bool = True) -> dict[str, Tensor]:
-    """All that a step computes: output, gradients of a random functional of it, buffers."""
-    dtype = next(net.parameters()).dtype
-    inputs = [t.detach().to(dtype, copy=True).requires_grad_() for t in (x if isinstance(x, tuple) else (x,))]
-    mixture = mixture.with_weights({g: w.to(dtype) for g, w in mixture.items()}).leaf()
-    named = {**{f"input {i}": t for i, t in enumerate(inputs)}, **{f"mixture {g}": w for g, w in mixture.items()}}
-    if weights:
-        named |= dict(net.network.named_parameters())
-    out = net(inputs[0] if len(inputs) == 1 else tuple(inputs), mixture)
-    direction = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(out)
-    loss = (out * direction).sum() + sum(0 * t.sum() for t in inputs)  # even where every candidate is `none`
-    grads = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-    found = {name: torch.zeros_like(t) if g is None else g for (name, t), g in zip(named.items(), grads, strict=True)}
-    return {"out": out.detach(), **found, **{name: b.clone() for name, b in net.named_buffers()}}
 
 
 def assert_close(found: dict[str, Tensor], single: dict[str, Tensor], exact: dict[str, Tensor]) -> None:
@@ -67,143 +43,11 @@ def assert_close(found: dict[str, Tensor], single: dict[str, Tensor], exact: dic
         assert error <= 30 * usual + 1e-5 * truth.double().abs().max() + 1e-6 * scale, (name, error, usual, scale)
 
 
-class Own(nn.Module):
-    """A user's operation that declares nothing."""
-
-    def __init__(self, channels: int, stride: int):
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.tanh(self.conv(x))
-
-
-class Declared(nn.Sequential):
-    """A user's operation that declares what it is made of."""
-
-    def declare(self) -> operations.Declaration:
-        return operations.chain(*self)
-
-
-def own_declared(channels: int, stride: int) -> nn.Module:
-    return Declared(
-        nn.ReLU(),
-        nn.Conv2d(channels, channels + 1, (3, 1), stride, padding=(1, 0), bias=False),
-        nn.ReLU(),
-        nn.Conv2d(channels + 1, channels, 1, bias=False),
-        nn.BatchNorm2d(channels, eps=1e-3, momentum=None),
-    )
-
-
-def own_rectified(channels: int, stride: int) -> nn.Module:
-    """No ReLU in front, one behind; convolutions of each channel alone, and a kernel of even size."""
-    return Declared(
-        nn.Conv2d(channels, channels, 5, stride, padding=4, dilation=2, groups=channels, bias=False),
-        nn.BatchNorm2d(channels, momentum=0.3),
-        nn.Conv2d(channels, 2 * channels, 2, padding=1, bias=False),
-        nn.Conv2d(2 * channels, channels, 2, bias=False),
-        nn.ReLU(),
-    )
-
-
-OWN = {"own": Own, "own_declared": own_declared, "own_rectified": own_rectified, "relu": lambda *_: Declared(nn.ReLU())}
-NAMES = [*sorted({*operations.OPERATIONS} - {"noise"}), *OWN]
-
-
-def make(name: str, channels: int, stride: int, affine: bool, track: bool, pool_norm: bool) -> nn.Module:
-    if name in OWN and not (name == "relu" and stride > 1):
-        return OWN[name](channels, stride)
-    if name == "relu":
-        name = "avg_pool_3x3"
-    return operations.build(name, operations.Spec(channels, stride, affine, track, pool_norm))
-
-
-class One(nn.Module):
-    """A cell alone in a network, its outputs side by side."""
-
-    def __init__(self, cell: Cell):
-        super().__init__()
-        self.cell = cell
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return torch.cat([output.flatten(1) for output in self.cell(*inputs)], 1)
-
-
-@st.composite
-def cells(draw: Any) -> dict[str, Any]:
-    """A random graph with random candidates, inputs and mixture."""
-    inputs = draw(st.integers(1, 2))
-    pairs = [(s, t) for t in range(inputs, inputs + draw(st.integers(1, 3))) for s in range(t)]
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True))
-    strided = draw(st.booleans())
-    subset = st.lists(st.sampled_from(names), min_size=1, unique=True)
-    share = draw(st.sampled_from([1, 1, 1, 2]))
-    return {
-        "edges": [Edge(s, t, tuple(draw(subset))) for s, t in pairs],
-        "inputs": inputs,
-        "strides": [2 if strided and s < inputs else 1 for s, _ in pairs],
-        "channels": share * draw(st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 18, 26, 36])),
-        "images": draw(st.sampled_from([1, 2, 3, 9])),
-        "size": draw(st.tuples(st.integers(1, 12), st.integers(1, 12))),
-        "affine": draw(st.booleans()),
-        "track": draw(st.booleans()),
-        "pool_norm": draw(st.booleans()),
-        "training": draw(st.booleans()),
-        "mixture": draw(st.sampled_from(["full", "pruned", "one-hot"])),
-        "share": share,
-        "edges_weighed": draw(st.booleans()),
-        "channels_last": draw(st.booleans()),
-        "weights": draw(st.booleans()),
-        "seed": draw(st.integers(0, 9)),
-    }
-
-
-def built(cell: dict[str, Any], executor: str) -> Supernet:
-    torch.manual_seed(cell["seed"])
-    group = Group("cell", tuple(cell["edges"]))
-    made = Cell(
-        group,
-        cell["inputs"],
-        sorted(group.incoming),
-        cell["strides"],
-        cell["channels"],
-        lambda op, edge, stride, channels: make(op, channels, stride, cell["affine"], cell["track"], cell["pool_norm"]),
-        executor,
-    )
-    made.narrow(cell["share"])
-    net = Supernet(One(made)).train(cell["training"])
-    for parameter in net.weights():
-        parameter.requires_grad_(cell["weights"])
-    return net.to(memory_format=torch.channels_last) if cell["channels_last"] else net
-
-
-def mixture_of(cell: dict[str, Any], net: Supernet, g: torch.Generator) -> Mixture:
-    group, mixture = Group("cell", tuple(cell["edges"])), drawn(net.uniform(), cell["seed"])
-    if cell["mixture"] != "full":
-        mask = torch.rand(mixture["cell"].shape, generator=g) < 0.5
-        if cell["mixture"] == "one-hot":
-            picked = torch.where(group.mask, torch.rand(group.mask.shape, generator=g), -1).argmax(-1)
-            mask = F.one_hot(picked, len(group.operations)).bool()[None]
-        mixture = Mixture(dict(mixture), {"cell": mask & group.mask})
-    if cell["edges_weighed"]:
-        return mixture.with_edges({"cell": torch.rand(1, len(group.edges), 1, generator=g)})
-    return mixture
-
-
 @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(cells())
 def test_equals_plain_on_any_cell(cell: dict[str, Any]) -> None:
-    (height, width), shrunk = cell["size"], max(cell["strides"])
-    values = cell["images"] * -(-height // shrunk) * -(-width // shrunk)
-    assume(values > 1 and (shrunk == 1 or cell["channels"] // cell["share"] > 1))
-    found = []
-    for executor, dtype in (("native", torch.float32), ("plain", torch.float32), ("plain", torch.float64)):
-        net, g = built(cell, executor).to(dtype), torch.Generator().manual_seed(cell["seed"])
-        format = torch.channels_last if cell["channels_last"] else torch.contiguous_format
-        shape = cell["images"], cell["channels"], height, width
-        x = tuple(torch.randn(shape, generator=g).contiguous(memory_format=format) for _ in range(cell["inputs"]))
-        found.append(step(net, x, mixture_of(cell, net, g), cell["weights"]))
-    assert_close(*found)
+    ways = ("native", torch.float32), ("plain", torch.float32), ("plain", torch.float64)
+    assert_close(*(computed(cell, executor, dtype) for executor, dtype in ways))
 
 
 SPACES: dict[str, dict[str, int]] = {
@@ -223,19 +67,50 @@ SPACES: dict[str, dict[str, int]] = {
 }
 
 
+def step_of_space(name: str, executor: str, dtype: torch.dtype, **options: Any) -> dict[str, Tensor]:
+    """A step without noise, which every executor draws in its own order."""
+    space = spaces.get(name, **SPACES[name])
+    torch.manual_seed(0)
+    net = space.supernet(executor=executor, **options).to(dtype)
+    mixture = drawn(net.uniform())
+    quiet = {g: torch.tensor([op != "noise" for op in space.groups[g].operations]) for g in mixture}
+    size = (40, 40) if name == "transnasbench101" else (19, 18)  # the former shrinks it 32 times
+    x = torch.randn(3, 3, *size, generator=torch.Generator().manual_seed(1))
+    return step(net, x, mixture.restricted({g: mask.expand(1, 1, -1) for g, mask in quiet.items()}))
+
+
 @pytest.mark.parametrize("name", SPACES)
 def test_equals_plain_on_every_space(name: str) -> None:
-    space, found = spaces.get(name, **SPACES[name]), []
-    for executor, dtype in (("native", torch.float32), ("plain", torch.float32), ("plain", torch.float64)):
-        torch.manual_seed(0)
-        net = space.supernet(executor=executor).to(dtype)
-        mixture = drawn(net.uniform())
-        quiet = {g: torch.tensor([op != "noise" for op in space.groups[g].operations]) for g in mixture}
-        x = torch.randn(3, 3, 19, 18, generator=torch.Generator().manual_seed(1))
-        if name == "transnasbench101":  # which shrinks it 32 times
-            x = torch.randn(3, 3, 40, 40, generator=torch.Generator().manual_seed(1))
-        found.append(step(net, x, mixture.restricted({g: mask.expand(1, 1, -1) for g, mask in quiet.items()})))
-    assert_close(*found)
+    ways = ("native", torch.float32), ("plain", torch.float32), ("plain", torch.float64)
+    assert_close(*(step_of_space(name, executor, dtype) for executor, dtype in ways))
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_what_is_computed_again_is_the_same_bit_for_bit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the kernels; by torch where an operation is foreign to them, as the zeros of other channels here."""
+    if name != "transnasbench101":
+        monkeypatch.setattr(executors, "recomputed", None)
+    kept, again = (step_of_space(name, "native", torch.float32, checkpoint_cells=flag) for flag in (False, True))
+    for key, value in kept.items():
+        assert torch.equal(again[key], value), key
+
+
+def kept_megabytes(net: nn.Module) -> float:
+    """What a forward pass keeps for backward, per image, besides parameters."""
+    x, kept = torch.randn(2, 3, 32, 32), list[Tensor]()
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: (kept.append(t), t)[1], lambda t: t):
+        net(x, net.uniform()).sum()
+    own = {p.untyped_storage().data_ptr() for p in net.parameters()}
+    sizes = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in kept}
+    return sum(size for place, size in sizes.items() if place not in own) / 1e6 / len(x)
+
+
+def test_a_weight_step_of_the_published_size_keeps_little_if_asked() -> None:
+    everything, little = (
+        kept_megabytes(Darts().supernet(executor="native", checkpoint_cells=flag)) for flag in (False, True)
+    )
+    assert little < 20
+    assert little < 0.5 * everything
 
 
 @pytest.mark.parametrize("name", [name for name in operations.OPERATIONS if name not in ("none", "noise")])
@@ -317,22 +192,17 @@ CELL: dict[str, Any] = {
     "pool_norm": True,
     "training": True,
     "share": 1,
+    "beside": False,
     "channels_last": False,
     "weights": True,
+    "checkpoint": False,
     "seed": 0,
 }
 
 
-def test_checkpointed_cells_compute_the_same() -> None:
-    plain, checkpointed = (
-        step(net := supernet(checkpoint_cells=flag), images(), drawn(net.uniform())) for flag in (False, True)
-    )
-    for name, value in plain.items():
-        assert torch.equal(checkpointed[name], value), name
-
-
-def test_a_weight_that_changes_before_backward_is_noticed() -> None:
-    net = supernet()
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_weight_that_changes_before_backward_is_noticed(checkpoint: bool) -> None:
+    net = supernet(checkpoint_cells=checkpoint)
     mixture = net.uniform().leaf()
     loss = net(images(), mixture).sum()
     with torch.no_grad():

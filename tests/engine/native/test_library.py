@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from archgrad import spaces
 from archgrad.engine.loop import loop
-from archgrad.engine.native import available, library
+from archgrad.engine.native import available, compiler, library
 from archgrad.engine.native import executor as native_executor
 from archgrad.errors import ArchgradWarning
 
@@ -76,7 +76,7 @@ def test_a_library_is_made_once_and_where_there_is_room(
         path.touch()
 
     monkeypatch.setattr(library, "_compile", compile)
-    monkeypatch.setattr(library, "_compiler", lambda: sys.executable)
+    monkeypatch.setattr(compiler, "find", lambda named: sys.executable)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first, second = library._built(), library._built()
     assert made == [first] == [second]
@@ -128,6 +128,50 @@ def run(program: str, **environment: str) -> str:
 def test_narrower_vectors_compute_the_same(processor: str) -> None:
     """AVX2 has 8 floats and 16 registers, the oldest processors 4."""
     assert "equal" in run(COMPARED, ARCHGRAD_NATIVE_ARCH=processor)
+
+
+@pytest.fixture(scope="module")
+def prebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library as a wheel for processors with AVX2 brings it."""
+    target = "x86-64-v3" if platform.machine() in compiler.X86 else "arm64"
+    return compiler.prebuild(compiler.find(None), target, tmp_path_factory.mktemp("prebuilt"))
+
+
+FROM_WHEEL = """
+from pathlib import Path
+from archgrad.engine.native import library
+library.PREBUILT = Path({directory!r})
+"""
+
+
+@there
+def test_a_library_that_came_along_needs_no_compiler(prebuilt: Path, tmp_path: Path) -> None:
+    """And computes in the threads of torch, whose OpenMP library is the only one in the process."""
+    program = FROM_WHEEL.format(directory=str(prebuilt.parent)) + COMPARED
+    program += "lines = open('/proc/self/maps').read().splitlines()\n"
+    program += "print(library.build(), len({line.split()[-1] for line in lines if 'libgomp' in line}))"
+    said = run(program, PATH=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))
+    assert said.split() == ["equal", prebuilt.stem.removeprefix("kernels-"), "1"]
+    assert not list(tmp_path.iterdir())  # and nothing is compiled
+
+
+@there
+@pytest.mark.parametrize("changed", ["processor", "sources", "flags", "compiler"])
+def test_a_library_is_taken_only_where_it_fits(prebuilt: Path, tmp_path: Path, changed: str) -> None:
+    """Not on another processor, not where sources or flags have changed since, nor where a compiler is named."""
+    program = FROM_WHEEL.format(directory=str(prebuilt.parent))
+    environment = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    if changed == "processor":
+        program += "import platform; platform.machine = lambda: 'riscv64'\n"
+    elif changed == "sources":
+        shutil.copytree(compiler.SOURCES, tmp_path / "csrc")
+        (tmp_path / "csrc" / "tables.h").write_text("// other tables")
+        program += f"library.compiler.SOURCES = Path({str(tmp_path / 'csrc')!r})\n"
+    elif changed == "flags":
+        program += "library.compiler.FLAGS = (*library.compiler.FLAGS, '-O3')\n"
+    else:
+        environment["ARCHGRAD_CXX"] = "no-such-compiler"
+    assert "needs a C++ compiler" in run(program + "print(library.available())", **environment)
 
 
 @there

@@ -13,7 +13,7 @@ from archgrad.bench.protocol.lookup import PRIMARY, LookUp
 from archgrad.bench.protocol.unit import Record, completed
 from archgrad.bench.statistics.results import KEY, Result, Results
 from archgrad.errors import ArchgradError
-from archgrad.tasks import Reading
+from archgrad.reading import Reading
 
 RESULTS = "results.parquet"
 

@@ -23,9 +23,9 @@ from archgrad.errors import ArchgradError
 from archgrad.evaluation import WEIGHTS
 from archgrad.foreign import code
 from archgrad.genotype import Genotype, skips
+from archgrad.reading import Reading
 from archgrad.runs import CHECKPOINTS, Run, atomic_write
 from archgrad.search import search
-from archgrad.tasks import Reading
 
 SIGNS = ("eigenvalue", "discretisation_gap")
 SHOWN = 200  # characters of an unexpected error that a status line shows

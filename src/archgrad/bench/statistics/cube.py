@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +12,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from archgrad.bench.statistics.results import Results
+from archgrad.console import natural_order
 from archgrad.errors import ArchgradError
 
 LISTED = 6  # names that a remark gives before it only counts
@@ -259,12 +259,7 @@ def _numbered(keys: Sequence[Any]) -> tuple[int, ...]:
 
 def natural(names: Iterable[Any]) -> list[str]:
     """Names in the order of people: 2 before 10."""
-
-    def key(name: str) -> list[tuple[int, int, str]]:
-        parts = re.split(r"(\d+)", name)
-        return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
-
-    return sorted(map(str, names), key=key)
+    return sorted(map(str, names), key=natural_order)
 
 
 def listed(names: Sequence[str]) -> str:

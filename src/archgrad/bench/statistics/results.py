@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from archgrad.errors import ArchgradError, unknown
 from archgrad.foreign import columns, layout
 from archgrad.foreign.plain import parsed_json
+from archgrad.reading import Reading
 from archgrad.runs import atomic_write
-from archgrad.tasks import Reading
 
 KEY = ["method", "benchmark", "setting", "seed", "training_seed"]
 """What tells a result from all others."""

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from archgrad.engine.native.library import library
 from archgrad.engine.native.memory import memory
-from archgrad.engine.native.plan import D_WEIGHTS, FIELDS, IMAGES, THREADS, WEIGHTS, Places, Plan
+from archgrad.engine.native.plan import Memory, Plan
+from archgrad.engine.native.tables import D_WEIGHTS, FIELDS, IMAGES, THREADS, WEIGHTS, Places
 from archgrad.errors import ArchgradError
 from archgrad.kernels.mixed_sum import require_once, uses_batch
 
@@ -43,17 +44,19 @@ def compute(
     weights: Sequence[Tensor],
     norms: Sequence[nn.BatchNorm2d],
     factors: Tensor | None,
+    again: bool = False,
 ) -> tuple[Tensor, ...]:
     """The targets of a plan; running statistics move as in torch. All maps are channels_last and float32.
 
-    ``factors``: one row per flow with a factor per image.
+    ``factors``: one row per flow with a factor per image. ``again``: what convolutions and pools return is not kept but
+    computed once more in backward.
     """
     parameters = [p for norm in norms if norm.affine for p in (norm.weight, norm.bias)]
     if plan.values < 2 and any(uses_batch(norm) for norm in norms):
         raise ArchgradError("batch statistics need more than one value per channel; use a larger batch")
     parts = Parts(len(given), len(external), len(weights))
     tensors = *given, *external, *weights, *parameters
-    states: tuple[Tensor, ...] = _Function.apply(plan, parts, norms, factors, mixture, *tensors)
+    states: tuple[Tensor, ...] = _Function.apply(plan, parts, norms, again, factors, mixture, *tensors)
     return states
 
 
@@ -64,6 +67,7 @@ class _Function(torch.autograd.Function):
         plan: Plan,
         parts: Parts,
         norms: Sequence[nn.BatchNorm2d],
+        again: bool,
         factors: Tensor | None,
         mixture: Tensor | None,
         *tensors: Tensor,
@@ -71,8 +75,10 @@ class _Function(torch.autograd.Function):
         given, external, weights, _ = parts.of(tensors)
         images = len(given[0])
         states = [_empty(images, size) for size in plan.sizes]
-        arena = memory(plan.arena_floats)
-        table = _filled(plan, images, factors, mixture, given, weights, states, arena)
+        vectors, computed = memory(plan.vectors.floats), memory(plan.computed.floats)
+        table = _filled(plan, images, factors, mixture, given, weights, states)
+        _point(table, plan.vectors, vectors)
+        _point(table, plan.computed, computed)
         table[plan.external] = _addresses(external)
         moved = _fill_norms(table, plan.norms, norms)
         library().archgrad_forward(table.ctypes.data)
@@ -81,21 +87,27 @@ class _Function(torch.autograd.Function):
         ctx.plan, ctx.parts, ctx.modes = plan, parts, [(_mode(norm), norm.affine) for norm in norms]
         ctx.norm_fields = table[plan.norms[:, None] + NORM[:2]], table[plan.norms[:, None] + NUMBERS]
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(factors, mixture, arena, *given, *weights, *states)
+        ctx.save_for_backward(factors, mixture, vectors, None if again else computed, *given, *weights, *states)
         return tuple(states)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         require_once()
         plan, parts = ctx.plan, ctx.parts
-        factors, mixture, arena, *tensors = ctx.saved_tensors
+        factors, mixture, vectors, computed, *tensors = ctx.saved_tensors
         given, weights = tensors[: parts.given], tensors[parts.given : parts.given + parts.weights]
         states = tensors[parts.given + parts.weights :]
         images = len(given[0])
-        table = _filled(plan, images, factors, mixture, given, weights, states, arena)
+        table = _filled(plan, images, factors, mixture, given, weights, states)
         table[plan.norms[:, None] + NORM[:2]], table[plan.norms[:, None] + NUMBERS] = ctx.norm_fields
-        needs = parts.of(ctx.needs_input_grad[5:])
-        d_mixture = torch.zeros_like(mixture) if ctx.needs_input_grad[4] else None
+        _point(table, plan.vectors, vectors)
+        again = computed is None
+        computed = memory(plan.computed.floats) if again else computed
+        _point(table, plan.computed, computed)
+        if again:
+            library().archgrad_forward_again(table.ctypes.data)
+        needs = parts.of(ctx.needs_input_grad[6:])
+        d_mixture = torch.zeros_like(mixture) if ctx.needs_input_grad[5] else None
         table[D_WEIGHTS] = 0 if d_mixture is None else d_mixture.data_ptr()
         d_given = [torch.empty_like(x) if needed else None for x, needed in zip(given, needs[0], strict=True)]
         table[plan.given[1]] = _addresses(d_given)
@@ -106,13 +118,13 @@ class _Function(torch.autograd.Function):
         d_weights = [torch.empty_like(w) if needed else None for w, needed in zip(weights, needs[2], strict=True)]
         table[plan.slot_gradients] = _addresses(d_weights)
         d_parameters = _norm_gradients(table, plan, ctx.modes, needs[3])
-        hidden = memory(plan.hidden_floats)
+        hidden = memory(plan.hidden.floats)
         trained = any(needs[2]) or any(needs[3])
         asked = np.array([*needs[0], True]) | trained  # the last one: of what starts at a target
-        table[plan.hidden[0]] = np.where(asked[plan.hidden[2]], hidden.data_ptr() + plan.hidden[1], 0)
+        table[plan.hidden.places] = np.where(asked[plan.hidden_origins], hidden.data_ptr() + plan.hidden.offsets, 0)
         library().archgrad_backward(table.ctypes.data)
         d_external = [d_states[number] if needed else None for number, needed in zip(plan.added, needs[1], strict=True)]
-        return (None, None, None, None, d_mixture, *d_given, *d_external, *d_weights, *d_parameters)
+        return (None, None, None, None, None, d_mixture, *d_given, *d_external, *d_weights, *d_parameters)
 
 
 def _filled(
@@ -123,7 +135,6 @@ def _filled(
     given: Sequence[Tensor],
     weights: Sequence[Tensor],
     states: Sequence[Tensor],
-    arena: Tensor,
 ) -> Places:
     """The tables with all that both passes need."""
     table = plan.template.copy()
@@ -131,8 +142,6 @@ def _filled(
     table[WEIGHTS] = 0 if mixture is None else mixture.data_ptr()
     if factors is not None:
         table[plan.factors] = factors.data_ptr() + 4 * images * np.arange(len(factors))
-    places, offsets = plan.arena
-    table[places] = offsets + arena.data_ptr()
     table[plan.given[0]] = _addresses(given)
     table[plan.targets[0]] = _addresses(states)
     table[plan.slot_places] = _addresses(weights)
@@ -141,6 +150,11 @@ def _filled(
         if not weight.is_contiguous():  # channels_last
             table[slot.steps], table[slot.steps + 1] = 1, slot.channels_in
     return table
+
+
+def _point(table: Places, what: Memory, there: Tensor) -> None:
+    """Write the addresses in a piece of memory."""
+    table[what.places] = there.data_ptr() + what.offsets
 
 
 def _fill_norms(table: Places, rows: Places, norms: Sequence[nn.BatchNorm2d]) -> list[Tensor]:

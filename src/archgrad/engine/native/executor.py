@@ -12,17 +12,21 @@ from torch import Tensor, nn
 from archgrad.engine.graph import Flow, Graph
 from archgrad.engine.loop import loop
 from archgrad.engine.native.cell import compute
+from archgrad.engine.native.layout import FlowKey, MismatchError, Request, Size
 from archgrad.engine.native.library import available
-from archgrad.engine.native.plan import FlowKey, MismatchError, Request, Size, plan_for
+from archgrad.engine.native.plan import plan_for
 from archgrad.engine.native.recipe import Recipe, recipe_of
 from archgrad.errors import ArchgradWarning
 
 
-def native(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe] | None = None) -> dict[int, Tensor]:
+def native(
+    graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe] | None = None, again: bool = False
+) -> dict[int, Tensor]:
     """Every state of the cell; what the kernels do not know is computed by torch and added to what they compute.
 
     They know float32 on a CPU: in anything else, and without a compiler, ``loop`` computes. ``known``: `known_of` the
-    graph, where somebody has it already.
+    graph, where somebody has it already. ``again``: keep states only, and compute in backward once more what the
+    kernels return.
     """
     if not fits(inputs) or not _there():
         return loop(graph, inputs)
@@ -30,7 +34,7 @@ def native(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe] |
     states = dict(enumerate(inputs))
     try:
         for targets in _parts(graph, known):
-            _Part(graph, known, targets, states).run()
+            _Part(graph, known, targets, states).run(again)
     except MismatchError:
         return loop(graph, inputs)
     return states
@@ -39,6 +43,11 @@ def native(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe] |
 def known_of(graph: Graph) -> dict[int, Recipe]:
     """The flows that the kernels can compute, by number."""
     return {number: recipe for number, flow in enumerate(graph.flows) if (recipe := recipe_of(flow.operation))}
+
+
+def recomputes(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe]) -> bool:
+    """Whether ``again`` leaves little of a cell in memory: all of it is computed by the kernels."""
+    return len(known) == len(graph.flows) and fits(inputs) and available() is None
 
 
 def fits(inputs: Sequence[Tensor]) -> bool:
@@ -90,7 +99,7 @@ class _Part:
         self.mine = [number for number, flow in enumerate(graph.flows) if edges[flow.edge].target in set(targets)]
         self.numbers = [number for number in self.mine if number in known]
 
-    def run(self) -> None:
+    def run(self, again: bool) -> None:
         """Complete ``states`` by the targets."""
         graph = self.graph
         external, factors = self._outside()
@@ -108,7 +117,8 @@ class _Part:
         norms = [norm for number in self.numbers for norm in self.known[number].norms]
         if not all(_readable(t) for norm in norms for t in (norm.weight, norm.running_mean) if t is not None):
             raise MismatchError
-        found = compute(plan, mixture, list(given.values()), list(external.values()), self._weights(), norms, factors)
+        maps = list(given.values()), list(external.values())
+        found = compute(plan, mixture, *maps, self._weights(), norms, factors, again)
         for target, state in zip(self.targets, found, strict=True):
             self.states[target] = graph.completed(target, state, self.states)
 

@@ -1,34 +1,27 @@
-"""The kernels, compiled when they are first needed with the C++ compiler that is there, and kept."""
+"""The kernels as a library: one that came with the package, or one compiled when it is first needed, and kept."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import logging
 import os
 import platform
-import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+import torch
+
+from archgrad.engine.native import compiler
+from archgrad.engine.native.compiler import UnavailableError
+
 LOGGER = logging.getLogger(__name__)
-SOURCES = Path(__file__).parent / "csrc"
-COMPILERS = ("g++", "clang++", "c++")
-FLAGS = (
-    *("-std=c++17", "-O2", "-ftree-vectorize"),
-    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffp-contract=fast"),
-)
-"""Not ``-ffast-math``: linked with it, GCC's library makes denormal numbers zero in the whole process. Not ``-O3``:
-GCC 12 then keeps the weights of the inner loop of convolutions in memory.
-"""
-
-
-class UnavailableError(Exception):
-    """Why there are no kernels, in one line."""
+PREBUILT = Path(__file__).parent / "prebuilt"
+"""Where wheels that are made for a processor have their libraries."""
+NEEDS = {"x86-64-v4": ("AVX512",), "x86-64-v3": ("AVX512", "AVX2")}
+"""What torch finds in a processor that a library can run on."""
 
 
 @cache
@@ -43,14 +36,17 @@ def available() -> str | None:
 
 @cache
 def library() -> ctypes.CDLL:
-    """The kernels. ``ARCHGRAD_CXX`` or ``CXX`` names the compiler, ``ARCHGRAD_NATIVE_ARCH`` the processor."""
-    found = ctypes.CDLL(str(_built()))
+    """The kernels. ``ARCHGRAD_CXX`` or ``CXX`` names the compiler, ``ARCHGRAD_NATIVE_ARCH`` the processor.
+
+    A library that came with the package is taken where there is one for this processor, and no compiler is named.
+    """
+    found = _came_with_the_package() or ctypes.CDLL(str(_built()))
     found.archgrad_stride.argtypes = [ctypes.c_int64]
     found.archgrad_stride.restype = ctypes.c_int64
     for name in ("archgrad_large_pages", "archgrad_may_be_taken"):
         getattr(found, name).argtypes = [ctypes.c_void_p, ctypes.c_int64]
         getattr(found, name).restype = None
-    for name in ("archgrad_forward", "archgrad_backward", "archgrad_sizes"):
+    for name in ("archgrad_forward", "archgrad_forward_again", "archgrad_backward", "archgrad_sizes"):
         getattr(found, name).argtypes = [ctypes.c_void_p]
         getattr(found, name).restype = None
     return found
@@ -67,10 +63,45 @@ def stride_of(channels: int) -> int:
     return int(library().archgrad_stride(channels))
 
 
+def _named_compiler() -> str | None:
+    return os.environ.get("ARCHGRAD_CXX") or os.environ.get("CXX")
+
+
+def _came_with_the_package() -> ctypes.CDLL | None:
+    chosen = os.environ.get("ARCHGRAD_NATIVE_ARCH")
+    if _named_compiler() or not PREBUILT.is_dir():
+        return None
+    targets = [target for target in compiler.TARGETS if _runs(target) and chosen in (None, target)]
+    for target in targets:
+        for path in sorted(PREBUILT.glob(f"{compiler.prebuilt(target)}-*.so")):
+            with suppress(OSError):  # made for a newer system, say
+                _open_mp()
+                return ctypes.CDLL(str(path))
+    return None
+
+
+def _runs(target: str) -> bool:
+    """Whether this processor is one of those that a target is for."""
+    machines, _ = compiler.TARGETS[target]
+    found = torch.backends.cpu.get_cpu_capability()
+    return platform.machine() in machines and found in NEEDS.get(target, (found,))
+
+
+def _open_mp() -> None:
+    """Let libraries that name no OpenMP library find the one that torch computes with, threads and all."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        lines = []
+    loaded = sorted({line.split(maxsplit=5)[-1] for line in lines if "libgomp" in line})
+    ctypes.CDLL(loaded[0] if loaded else "libgomp.so.1", mode=ctypes.RTLD_GLOBAL)
+
+
 def _built() -> Path:
     """The library's file, in the user's cache or, where that cannot be written, in a directory of this process."""
-    compiler, flags = _compiler(), [*FLAGS, *_processor()]
-    name = f"kernels-{_key(compiler, flags)}.so"
+    command = compiler.find(_named_compiler())
+    flags = compiler.flags_for(os.environ.get("ARCHGRAD_NATIVE_ARCH", "native"))
+    name = f"kernels-{compiler.key(command, flags)}.so"
     for directory in _directories():
         path = directory / name
         if path.exists():
@@ -79,7 +110,7 @@ def _built() -> Path:
             directory.mkdir(parents=True, exist_ok=True)
             with _locked(directory / "lock"):
                 if not path.exists():
-                    _compile(compiler, flags, path)
+                    _compile(command, flags, path)
             return path
         except OSError:
             continue
@@ -92,49 +123,12 @@ def _directories() -> Iterator[Path]:
     yield Path(tempfile.mkdtemp(prefix="archgrad-"))  # private: code is loaded from there
 
 
-def _compiler() -> str:
-    named = os.environ.get("ARCHGRAD_CXX") or os.environ.get("CXX")
-    for name in [named] if named else COMPILERS:
-        if found := shutil.which(name):
-            return found
-    what = f"{named!r}, which ARCHGRAD_CXX or CXX names," if named else "g++ or clang++"
-    raise UnavailableError(f"the native executor needs a C++ compiler: {what} is not installed")
-
-
-def _processor() -> list[str]:
-    chosen = os.environ.get("ARCHGRAD_NATIVE_ARCH", "native")
-    if platform.machine() in ("x86_64", "AMD64"):
-        return [f"-march={chosen}", "-mprefer-vector-width=512"]
-    return [f"-mcpu={chosen}"]
-
-
-def _key(compiler: str, flags: Sequence[str]) -> str:
-    """Changes with the sources, the compiler, the flags and the processor that ``native`` stands for."""
-    digest = hashlib.sha256()
-    for path in sorted(SOURCES.iterdir()):
-        digest.update(path.read_bytes())
-    stat = Path(compiler).resolve().stat()
-    digest.update(repr((compiler, stat.st_size, stat.st_mtime_ns, list(flags), platform.machine())).encode())
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        digest.update("".join(sorted({line for line in lines if line.startswith(("model name", "flags"))})).encode())
-    except OSError:
-        digest.update(platform.processor().encode())
-    return digest.hexdigest()[:16]
-
-
-def _compile(compiler: str, flags: Sequence[str], path: Path) -> None:
+def _compile(command: str, flags: list[str], path: Path) -> None:
     """Into a file of its own, which then takes the place: nobody loads half a library."""
-    LOGGER.info("compiling its kernels with %s, once", compiler)
+    LOGGER.info("compiling its kernels with %s, once", command)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    command = [compiler, *flags, "-shared", "-fPIC", str(SOURCES / "cell.cpp"), "-o", str(unfinished)]
     try:
-        result = subprocess.run([*command, "-fopenmp"], capture_output=True, text=True, check=False)
-        if result.returncode:  # a compiler may lack OpenMP: one thread then
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode:
-            lines = [line for line in result.stderr.splitlines() if "error" in line] or ["no message"]
-            raise UnavailableError(f"the native executor's kernels do not compile with {compiler}: {lines[0].strip()}")
+        compiler.compile(command, flags, unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -1,0 +1,103 @@
+"""Commands that follow and find runs; every one calls one public function."""
+
+from __future__ import annotations
+
+import sys
+
+from archgrad.errors import ArchgradError
+
+
+def runs(
+    directory: str = ".",
+    *,
+    filter: str = "",
+    sort: str = "run",
+    reverse: bool = False,
+    trainings: bool = False,
+) -> None:
+    """List the runs below a directory: their state, method, data, score and time.
+
+    Args:
+        directory: where runs are looked for
+        filter: conditions that hold for what is listed, separated by commas: `state=running`, `method=darts*`,
+            `score>0.9`, `method.epochs>=50`; a word alone stands in any of the texts
+        sort: a column: run, state, done, kind, method, space, data, seed, score, of, parameters, flops, time, started,
+            changed
+        reverse: the other way round
+        trainings: also list the trainings within searches
+    """
+    from archgrad.console import give, print_table, say
+    from archgrad.follow import listing
+
+    found = listing.runs(directory, filter=filter, sort=sort, reverse=reverse, trainings=trainings)
+    give(runs=[run.record() for run in found])
+    if found:
+        print_table(*listing.table(found))
+    else:
+        say(f"no runs{' of that kind' if filter else ''} below {directory}")
+
+
+def compare(runs: list[str], *, html: str | None = None) -> None:
+    """Compare runs: settings that differ, scores, curves, what was found, and tests where seeds were repeated.
+
+    Args:
+        runs: run directories, or directories of runs
+        html: also write a page with charts and cells into this file
+    """
+    from archgrad.console import give, say
+    from archgrad.follow import terminal
+    from archgrad.follow.comparing import Comparison
+
+    comparison = Comparison.of(runs)
+    give(**comparison.record())
+    terminal.print_comparison(comparison)
+    if html is not None:
+        from archgrad.follow import sections
+
+        page = sections.write(comparison, html)
+        give(page=page)
+        say(f"page: {page}")
+
+
+def watch(run: str) -> None:
+    """Follow a run on the terminal until it ends; the exit code is 2 where it fails or stops.
+
+    Args:
+        run: run directory of a search, a training or a search by proxies
+    """
+    from archgrad.follow import watching
+
+    watching.watch(run)
+
+
+def rm(runs: list[str], *, yes: bool = False) -> None:
+    """Remove runs, after asking.
+
+    Args:
+        runs: run directories
+        yes: do not ask
+    """
+    from archgrad.follow import removal
+
+    removal.remove(runs, confirm=None if yes else _confirmed)
+
+
+def _confirmed(question: str) -> bool:
+    """What a person answers; whoever cannot be asked has to say ``--yes``."""
+    if not sys.stdin.isatty():
+        raise ArchgradError(f"rm: {question} Nobody can be asked here: say --yes")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def serve(directory: str = ".", *, host: str = "127.0.0.1", port: int = 8642, trainings: bool = False) -> None:
+    """Show all runs below a directory on one local page that follows them.
+
+    Args:
+        directory: where runs are looked for
+        host: the address to listen on; with another one than the default, others can see the runs
+        port: the port to listen on; 0 takes a free one
+        trainings: also list the trainings within searches
+    """
+    from archgrad.follow.serve import serve as serve_runs
+
+    serve_runs(directory, host=host, port=port, trainings=trainings, say=lambda text: print(text, flush=True))
