@@ -114,14 +114,14 @@ def test_a_wrong_executor_leaves_nothing_behind(make: Make, tmp_path: Path) -> N
 
 
 def test_failed_units_are_lines_and_an_error_at_the_end(
-    file: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    file: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     blocked = tmp_path / "campaign" / "search" / "one" / "darts"
     blocked.parent.mkdir(parents=True)
     blocked.write_text("")
     with pytest.raises(ArchgradError, match="1 units failed, and 1 wait for them"):
         commands.run(file, progress=False)
-    assert capsys.readouterr().err.startswith("archgrad: search/one/darts/seed-0: ")
+    assert caplog.messages[0].startswith("search/one/darts/seed-0: ")
     commands.status(file)
     assert "search/one/darts/seed-0: " in capsys.readouterr().out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.method import Method
 from archgrad.randomness import generator, isolated
-from archgrad.search import search
+from archgrad.search import Search
 from archgrad.spaces import Darts
 from archgrad.step_cost import StepCost, step_cost
 
@@ -171,10 +172,22 @@ def _ratios(campaign: Campaign, device: str | None) -> dict[str, float]:
 
 
 def _steps(space: Any, method: Method, dataset: Dataset, device: str | None) -> float:
-    """Seconds of an epoch of the probe after the first one."""
-    short = replace(method, epochs=2, batch_size=4, discretisation=Strongest(), schedules=())
-    history = search(space, short, dataset, progress=False, device=device, checkpoint_seconds=1e9, diagnose=0).history
-    return float(history[-1]["seconds"] - history[0]["seconds"])
+    """Seconds of a step of the probe: the median of those after the first, which takes longer."""
+    short = replace(method, epochs=1, batch_size=4, discretisation=Strongest(), schedules=())
+    with torch.random.fork_rng():
+        world = World.start(device)
+        probe = Search(lambda *_: space.supernet(**space.fitting(dataset)), short, dataset, world, 0, 0.5, space=space)
+        probe.begin()
+        probe.start_epoch()
+        times = []
+        for batch in probe.batches.epoch(0):
+            started = time.perf_counter()
+            probe.train_step(batch)
+            probe.step += 1
+            if world.device.type == "cuda":
+                torch.cuda.synchronize(world.device)
+            times.append(time.perf_counter() - started)
+    return statistics.median(times[1:])
 
 
 def _weights(benchmark: Benchmark) -> int:
