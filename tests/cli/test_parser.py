@@ -50,6 +50,7 @@ def test_what_is_not_keyword_only_stands_without_its_name():
 def test_a_switch_needs_no_value_and_takes_one():
     assert parsed("--cost") == parsed("--cost", "true") == parsed("--cost=true") == {"cost": True}
     assert parsed("--cost", "false") == {}
+    assert parsed("--cost", "1") == {"a": "1", "cost": True}, "what follows is its value only if it can be one"
     assert parsed("1", "--cost", "--count", "2") == {"a": "1", "cost": True, "count": 2}
 
 

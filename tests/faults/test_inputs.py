@@ -30,6 +30,8 @@ from archgrad.bench.protocol.merge import merge
 from archgrad.bench.report.page import render
 from archgrad.bench.statistics.analysis import analyse
 from archgrad.bench.statistics.results import Results
+from archgrad.follow.serve import pages
+from archgrad.follow.serve.board import Board
 from archgrad.runs import CHECKPOINTS, MAGIC
 
 Copes = Callable[[str, Iterable[Case]], None]
@@ -118,6 +120,8 @@ def test_command_lines(
         ["show", str(run)],
         ["list", "spaces"],
         ["report", str(run)],
+        ["runs", str(run), "--filter", "score>1, state=finished", "--sort", "score"],
+        ["compare", str(run), str(run / "train" / "found")],
         ["search", "--space", "darts", "--epochs", "1", *ends],
         ["search", "--relaxation", "Softmax", "--relaxation.temperature", "2", *ends],
         ["search", "--method", "croze:evolution", "--budget", "3", *ends],
@@ -165,7 +169,17 @@ def mutated(path: Path, rng: random.Random) -> None:
         of_file(path, rng)
 
 
-@number(30, 1500)
+def served(place: Path) -> None:
+    """The live pages of a run."""
+    board = Board(place, trainings=True)
+    board.refresh()
+    pages.index(board)
+    pages.compare(board.entries())
+    for entry in board.entries():
+        pages.run(entry, board.mark)
+
+
+@number(45, 2000)
 def test_run_files(count: int, copes: Copes, rng: random.Random, run: Path, tmp_path: Path) -> None:
     names = sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file() and path.name != ".lock")
     place = tmp_path / "run"
@@ -178,6 +192,10 @@ def test_run_files(count: int, copes: Copes, rng: random.Random, run: Path, tmp_
     actions: list[tuple[int, Callable[[], Any]]] = [
         (6, lambda: report.write(place)),
         (2, command("show", str(place))),
+        (3, command("runs", str(place), "--trainings")),
+        (2, command("compare", str(place))),
+        (2, command("watch", str(place))),
+        (4, lambda: served(place)),
         (2, lambda: comparison.load(place)),
         (1, lambda: comparison.dataset_of(place)),
         (1, resumed),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,26 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from browser import PROGRAM, Browser
-
-
-class Server:
-    """``archgrad serve`` in a process of its own, of a directory that tests fill."""
-
-    def __init__(self, directory: Path):
-        self.directory = directory
-        command = [sys.executable, "-m", "archgrad", "serve", str(directory), "--port", "0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.said = self.process.stdout.readline()
-        self.address = self.said.split("/ ")[0]
-        self.port = int(self.address.rpartition(":")[2])
-
-    def close(self) -> None:
-        """End it."""
-        self.process.terminate()
-        self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+from serving import Server
 
 
 @pytest.fixture(scope="session")

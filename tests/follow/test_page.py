@@ -12,7 +12,7 @@ from pathlib import Path
 import planted_runs as plant
 import pytest
 from browser import Browser
-from conftest import Server
+from serving import Server
 
 from archgrad.runs import Run
 

@@ -102,5 +102,6 @@ def test_on_the_command_line(
     monkeypatch.setattr("builtins.input", lambda _: "n")
     main(["rm", str(run)])
     assert run.exists()
-    main(["rm", str(run), "--yes"])
+    monkeypatch.chdir(run)
+    main(["rm", "--yes", "."])
     assert not run.exists()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import signal
 import socket
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +18,7 @@ from urllib.parse import unquote
 
 import planted_runs as plant
 import pytest
-from conftest import Server
+from serving import Server
 
 from archgrad.cli import main
 from archgrad.errors import ArchgradError
@@ -345,3 +347,12 @@ def test_pages_of_a_thousand_runs_take_less_than_a_second(tmp_path: Path) -> Non
         times.append(time.process_time() - started)
         assert len(text) > 100_000
     assert max(times) < 1, times
+
+
+def test_an_interrupted_server_ends_quietly_whoever_listens(tmp_path: Path) -> None:
+    own = Server(tmp_path)
+    with urllib.request.urlopen(f"{own.address}/events", timeout=60) as listening:
+        listening.readline()
+        own.process.send_signal(signal.SIGINT)
+        _, error = own.process.communicate(timeout=60)
+    assert (own.process.returncode, error) == (0, "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -134,3 +136,26 @@ def test_the_operations_of_ones_own_network_are_known_from_its_start(tmp_path: P
         ("conv5", 0.25),
         ("conv3", 0.125),
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--epochs", "4"], "supernet accuracy"), (["--method", "params", "--budget", "40"], "params")],
+)
+def test_a_real_search_is_watched_to_its_end(tmp_path: Path, arguments: list[str], said: str) -> None:
+    command = [sys.executable, "-m", "archgrad"]
+    small = ["--channels", "2", "--cells", "1", "--out", str(tmp_path / "run")]
+    search = subprocess.Popen([*command, "search", *small, *arguments], stdout=subprocess.DEVNULL)
+    try:
+        while not (tmp_path / "run" / "config.yaml").is_file():
+            assert search.poll() is None
+            time.sleep(0.05)
+        watching = [*command, "watch", str(tmp_path / "run")]
+        seen = subprocess.run(watching, capture_output=True, text=True, timeout=300, check=True).stdout
+    finally:
+        search.kill()
+        search.wait()
+    first, *_, last = seen.splitlines()
+    assert first.startswith(f"{tmp_path / 'run'}: ")
+    assert last.startswith(f"{tmp_path / 'run'} has finished: {said}")

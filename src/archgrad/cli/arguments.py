@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,20 @@ def named(arguments: Sequence[str], option: str) -> str | None:
     """The value of an option as it was typed, the last one if there are several, or in a configuration file."""
     typed = list(_typed(arguments, option))
     return typed[-1] if typed else _configured(arguments, option)
+
+
+VALUES = frozenset({"true", "false", "yes", "no", "null"})
+"""Of a switch, which may stand alone."""
+
+
+def switched(arguments: Sequence[str], switches: Collection[str]) -> list[str]:
+    """The arguments with the value of every switch that stands alone, whatever follows it.
+
+    >>> switched(["--json", "run", "--cost", "false"], {"--json", "--cost"})
+    ['--json=true', 'run', '--cost', 'false']
+    """
+    pairs = zip(arguments, [*arguments[1:], ""], strict=False)
+    return [f"{a}=true" if a in switches and after.lower() not in VALUES else a for a, after in pairs]
 
 
 def standing(arguments: Sequence[str]) -> str | None:

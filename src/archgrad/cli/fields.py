@@ -9,7 +9,8 @@ from functools import wraps
 from typing import Any, get_type_hints
 
 from archgrad import spaces
-from archgrad.cli.arguments import named, standing
+from archgrad.cli.arguments import named, standing, switched
+from archgrad.cli.output import HELP as HELP_OF_OUTPUT
 from archgrad.cli.parser import may_stand
 from archgrad.options import gathers, option
 from archgrad.runs import CONFIG, Run
@@ -52,7 +53,9 @@ def _fields(function: Callable[..., None], arguments: Sequence[str]) -> tuple[st
     parameters = inspect.signature(function).parameters
     if "space" not in parameters:
         return "", {"channels": None, "cells": None}, get_type_hints(Space)
-    stands = standing(arguments) if may_stand(function) else None
+    hints = {**get_type_hints(function), **dict.fromkeys((*HELP_OF_OUTPUT, "trust"), bool)}
+    switches = {f"--{name.rstrip('_')}" for name, hint in hints.items() if hint is bool}
+    stands = standing(switched(arguments, switches)) if may_stand(function) else None
     about = (
         named(arguments, "genotype") if "genotype" in parameters and "genotype" not in may_stand(function) else stands
     )

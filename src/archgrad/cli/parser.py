@@ -9,6 +9,8 @@ from typing import Any, get_type_hints
 
 import jsonargparse
 
+from archgrad.cli.arguments import switched
+
 
 def may_stand(function: Callable[..., Any]) -> list[str]:
     """The parameters of a command that may be left out, and stand without their name where they are given.
@@ -33,6 +35,12 @@ class Parser(jsonargparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def parse_args(self, args: Any = None, namespace: Any = None, **kwargs: Any) -> Any:
+        """Parse; what follows ``--json`` is its value only if it is one, so that ``compare --json RUN`` names a run."""
+        switches = [action for action in self._actions if action.nargs == "?" and action.const is True]
+        names = {name for action in switches for name in action.option_strings}
+        return super().parse_args(None if args is None else switched(args, names), namespace, **kwargs)
 
     def add_function_arguments(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> list[str]:
         """Add the parameters of a command. Their values are no names of further configuration files."""

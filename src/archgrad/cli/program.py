@@ -51,7 +51,7 @@ COMMANDS: dict[str, Elsewhere] = {
     "export": Elsewhere("archgrad.cli.export:export", "Write a trained network for other programs."),
     "push": Elsewhere("archgrad.cli.push:push", "Publish a trained network on the Hugging Face Hub."),
     "report": Elsewhere("archgrad.cli.report:report", "Write the report of a run and print its path."),
-    "runs": Elsewhere("archgrad.follow.commands:runs", "List the runs below a directory."),
+    "runs": Elsewhere("archgrad.follow.commands:list_runs", "List the runs below a directory."),
     "compare": Elsewhere("archgrad.follow.commands:compare", "Compare runs, and test groups of them."),
     "watch": Elsewhere("archgrad.follow.commands:watch", "Follow a run on the terminal until it ends."),
     "serve": Elsewhere("archgrad.follow.commands:serve", "Show all runs on one local page that follows them."),
@@ -99,6 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
             )
     except ArchgradError as error:
         _fail(str(error))
+    except BrokenPipeError:
+        _seen_enough()
     except OSError as error:  # a name that no file can have, a disk that is full, a directory that may not be read
         _fail(f"{error.filename or command}: {error.strerror or error}")
     except (MemoryError, RuntimeError) as error:
@@ -190,6 +192,12 @@ def _fail(message: str) -> NoReturn:
     if first_of_machine():
         print(f"archgrad: {ArchgradError(message)}", file=sys.stderr)
     sys.exit(2)
+
+
+def _seen_enough() -> NoReturn:
+    """End because whoever reads has gone, as in ``archgrad runs | head``."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes at its end
+    sys.exit(141)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

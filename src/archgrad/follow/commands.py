@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from archgrad import console
 from archgrad.errors import ArchgradError
 
 
-def runs(
-    directory: str = ".",
-    *,
-    filter: str = "",
-    sort: str = "run",
-    reverse: bool = False,
-    trainings: bool = False,
+def list_runs(
+    directory: str = ".", *, filter: str = "", sort: str = "run", reverse: bool = False, trainings: bool = False
 ) -> None:
     """List the runs below a directory: their state, method, data, score and time.
 
@@ -26,15 +22,14 @@ def runs(
         reverse: the other way round
         trainings: also list the trainings within searches
     """
-    from archgrad.console import give, print_table, say
     from archgrad.follow import listing
 
     found = listing.runs(directory, filter=filter, sort=sort, reverse=reverse, trainings=trainings)
-    give(runs=[run.record() for run in found])
     if found:
-        print_table(*listing.table(found))
+        console.print_table(*listing.table(found))
     else:
-        say(f"no runs{' of that kind' if filter else ''} below {directory}")
+        console.say(f"no runs{' of that kind' if filter else ''} below {directory}")
+    console.give(directory=directory, runs=[run.record() for run in found])
 
 
 def compare(runs: list[str], *, html: str | None = None) -> None:
@@ -44,19 +39,20 @@ def compare(runs: list[str], *, html: str | None = None) -> None:
         runs: run directories, or directories of runs
         html: also write a page with charts and cells into this file
     """
-    from archgrad.console import give, say
     from archgrad.follow import terminal
     from archgrad.follow.comparing import Comparison
 
     comparison = Comparison.of(runs)
-    give(**comparison.record())
-    terminal.print_comparison(comparison)
+    if console.reads_json():
+        console.give(**comparison.record())
+    else:
+        terminal.print_comparison(comparison)
     if html is not None:
         from archgrad.follow import sections
 
         page = sections.write(comparison, html)
-        give(page=page)
-        say(f"page: {page}")
+        console.say(f"page: {page}")
+        console.give(page=page)
 
 
 def watch(run: str) -> None:
@@ -67,7 +63,7 @@ def watch(run: str) -> None:
     """
     from archgrad.follow import watching
 
-    watching.watch(run)
+    console.give(**watching.watch(run).record())
 
 
 def rm(runs: list[str], *, yes: bool = False) -> None:
@@ -79,12 +75,13 @@ def rm(runs: list[str], *, yes: bool = False) -> None:
     """
     from archgrad.follow import removal
 
-    removal.remove(runs, confirm=None if yes else _confirmed)
+    removed = removal.remove(runs, confirm=None if yes else _confirmed)
+    console.give(removed=removed)
 
 
 def _confirmed(question: str) -> bool:
     """What a person answers; whoever cannot be asked has to say ``--yes``."""
-    if not sys.stdin.isatty():
+    if not sys.stdin.isatty() or console.reads_json():
         raise ArchgradError(f"rm: {question} Nobody can be asked here: say --yes")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
@@ -100,4 +97,4 @@ def serve(directory: str = ".", *, host: str = "127.0.0.1", port: int = 8642, tr
     """
     from archgrad.follow.serve import serve as serve_runs
 
-    serve_runs(directory, host=host, port=port, trainings=trainings, say=lambda text: print(text, flush=True))
+    serve_runs(directory, host=host, port=port, trainings=trainings, say=console.say)

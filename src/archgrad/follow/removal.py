@@ -109,6 +109,6 @@ def _remove(directory: Path) -> None:
                 shutil.rmtree(entry.path)
             else:
                 os.unlink(entry.path)
-        os.rmdir(directory)
+        os.rmdir(directory if directory.name else os.path.abspath(directory))  # "." cannot be removed by that name
     except OSError as error:
         raise ArchgradError(f"rm: {printable(str(error.filename))}: {error.strerror}") from None

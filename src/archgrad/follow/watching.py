@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from archgrad.console import printable, sparkline
+from archgrad.console import printable, reads_json, sparkline
 from archgrad.errors import ArchgradError
 from archgrad.figures.numbers import duration
 from archgrad.follow.history import Curve, History, curves
@@ -115,7 +115,7 @@ def watch(directory: Path | str, *, interval: float = 1.0, console: Console | No
     ended, the trainings within it are watched. Returns the run as it is at the end. Raises ArchgradError if it has
     failed or stopped, or is none.
     """
-    watched, console = Watched(directory), console or Console()
+    watched, console = Watched(directory), console or Console(quiet=reads_json())
     shown: _Picture | _Lines = _Picture(console) if console.is_terminal else _Lines(console)
     with suppress(KeyboardInterrupt), shown:
         shown.update(watched)
@@ -176,7 +176,7 @@ class _Picture:
 
     def __init__(self, console: Console):
         self._live = Live(console=console, auto_refresh=False)
-        self._leads: tuple[int, list[RenderableType]] = (-1, [])
+        self._leads: tuple[object, list[RenderableType]] = (None, [])
 
     def __enter__(self) -> _Picture:
         self._live.__enter__()
@@ -199,13 +199,13 @@ class _Picture:
 
     def _strongest(self, watched: Watched) -> list[RenderableType]:
         """Of a search; looked up only when there is a new epoch."""
-        epochs = len(watched.history.records)
+        now = (watched.run.directory, watched.run.state, len(watched.history.records))
         if watched.run.kind == "proxy search":
             return _best(watched.history.records)
-        if watched.run.kind == "search" and self._leads[0] != epochs:
+        if watched.run.kind == "search" and self._leads[0] != now:
             from archgrad.follow.strongest import strongest
 
-            self._leads = (epochs, _ahead(strongest(watched.run.directory)))
+            self._leads = (now, _ahead(strongest(watched.run.directory)))
         return self._leads[1] if watched.run.kind == "search" else []
 
 

@@ -87,7 +87,7 @@ def prebuild(compiler: str, target: str, directory: Path) -> Path:
     made_by = hashlib.sha256(version.encode()).hexdigest()[:8]
     path, part = directory / f"{prebuilt(target)}-{made_by}.so", directory / f"{target}.o"
     _run(compiler, [*flags_for(target), "-fPIC", "-fopenmp", "-c", str(SOURCES / "cell.cpp"), "-o", str(part)])
-    _run(compiler, ["-shared", "-static-libstdc++", "-static-libgcc", "-s", str(part), "-o", str(path)])
+    _run(compiler, ["-shared", "-s", str(part), "-o", str(path)])
     part.unlink()
     return path
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from archgrad.engine.native.library import library
 
-LARGE = 2**20
+LARGE = 2**14
 """Floats below which the allocator has room anyway."""
-MOST = 64
+MOST = 256
 """Blocks that wait for their next use."""
 
 Block = npt.NDArray[np.float32]

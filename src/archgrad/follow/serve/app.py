@@ -29,11 +29,16 @@ LISTENERS = 64
 """Pages that are kept up to date at the same time."""
 
 
-def application(directory: Path | str, host: str = "127.0.0.1", trainings: bool = False) -> Starlette:
-    """The server's application, which listens on ``host``."""
+def application(
+    directory: Path | str,
+    host: str = "127.0.0.1",
+    trainings: bool = False,
+    over: Callable[[], bool] = lambda: False,
+) -> Starlette:
+    """The application of a server that listens on ``host``; ``over``: whether it is about to end."""
     board = Board(directory, trainings)
     board.refresh()
-    site = Site(board)
+    site = Site(board, over)
     routes = [
         Route("/", site.index),
         Route("/charts", site.charts),
@@ -44,7 +49,12 @@ def application(directory: Path | str, host: str = "127.0.0.1", trainings: bool 
         Route("/style.css", lambda _: Response(pages.style(), media_type="text/css")),
         Route("/page.js", lambda _: Response(pages.script(), media_type="text/javascript")),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, names=names_of(host))])
+    guard = Middleware(Guard, names=names_of(host))
+    return Starlette(routes=routes, middleware=[guard], exception_handlers={404: _no_such_page})
+
+
+async def _no_such_page(_: Request, __: Exception) -> Response:
+    return HTMLResponse(pages.problem("There is no such page here."), 404)
 
 
 def _event(mark: str, news: dict[str, Any]) -> str:
@@ -54,8 +64,8 @@ def _event(mark: str, news: dict[str, Any]) -> str:
 class Site:
     """The answers; each looks at the disk first, in a thread of its own."""
 
-    def __init__(self, board: Board):
-        self.board = board
+    def __init__(self, board: Board, over: Callable[[], bool]):
+        self.board, self.over = board, over
         self.listeners = 0
 
     async def index(self, _: Request) -> Response:
@@ -128,7 +138,7 @@ class Site:
                 int(before or 0),
                 -1,
             )  # something is sent at once, so that the browser sees that we are here
-            while True:
+            while not self.over():
                 version, news = await anyio.to_thread.run_sync(self._news, version, name)
                 quiet = -1 if news is not None else quiet + 1
                 if news is not None:

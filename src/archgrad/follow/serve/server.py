@@ -36,7 +36,7 @@ def serve(
         if error.name not in ("uvicorn", "starlette"):
             raise
         raise ArchgradError("serve needs Starlette and uvicorn: pip install 'archgrad[serve]'") from None
-    app = application(directory, host, trainings)
+    app = application(directory, host, trainings, over=lambda: server.should_exit)
     listening = _listening(host, port)
     shown = f"[{host}]" if ":" in host else host
     say(f"http://{shown}:{listening.getsockname()[1]}/ shows the runs in {directory} (Ctrl-C ends it)")
@@ -51,10 +51,11 @@ def serve(
         lifespan="off",
         ws="none",
         h11_max_incomplete_event_size=HEADERS,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=5,
     )
+    server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -7,9 +7,9 @@ namespace {
 
 constexpr int PARTS = 8;  // of a batch, each with weight gradients of its own
 
-// Gradients of weights take several images of small maps at once: else most of the time goes into loading and storing
-// the sums.
-constexpr int PIXELS = 256, TOGETHER = 8;
+// Gradients of weights that do not fit into the first cache take several images of small maps at once: else much of the
+// time goes into loading and storing their sums.
+constexpr int LARGE = 32768, PIXELS = 256, TOGETHER = 8;
 
 bool asks_weights(const Cell& cell, const Conv& conv) {
     bool found = conv.d_depthwise_weight != nullptr;
@@ -18,8 +18,13 @@ bool asks_weights(const Cell& cell, const Conv& conv) {
 }
 
 int together(const std::vector<Work>& works, int64_t images_of_part) {
-    int64_t most = 1;
-    for (const Work& w : works) most = std::max({most, pixels(*w.in), pixels(*w.out)});
+    int64_t most = 1, bytes = 0;
+    for (const Work& w : works) {
+        const Geometry& g = w.conv->dense;
+        most = std::max({most, pixels(*w.in), pixels(*w.out)});
+        if (w.has_matrix()) bytes = std::max(bytes, g.rows * g.columns * w.C * w.out_stride * 4);
+    }
+    if (bytes < LARGE) return 1;
     return (int)std::max<int64_t>(1, std::min({PIXELS / most, (int64_t)TOGETHER, images_of_part}));
 }
 
@@ -30,14 +35,18 @@ int* several(const int* at, int P, int images, size_t size) {
     return found;
 }
 
-void plan_backward(const Cell& cell, Work& w, const ReadWork& r, bool needs_input, int units, int images) {
+void plan_backward(const Cell& cell, Work& w, const ReadWork& r, const Work* twin, bool needs_input, int units,
+                   int images) {
     const Map& in = *w.in;
     const Geometry& g = w.has_filter() ? w.conv->depthwise : w.conv->dense;
     const bool both = w.has_filter() && w.has_matrix();
     const int dz_stride = w.has_filter() ? w.stride : apart(w.out_stride), P = w.spatial.P;
-    w.back = backwards(heap, g, *w.out, (int)in.height, (int)in.width, dz_stride, w.stride);
-    w.dz_at = w.back.frame.inside(heap);
-    w.dy_at = both ? line(heap, P, apart(w.out_stride)) : w.dz_at;
+    if (twin) w.back = twin->back, w.dz_at = twin->dz_at, w.dy_at = twin->dy_at;
+    else {
+        w.back = backwards(heap, g, *w.out, (int)in.height, (int)in.width, dz_stride, w.stride);
+        w.dz_at = w.back.frame.inside(heap);
+        w.dy_at = both ? line(heap, P, apart(w.out_stride)) : w.dz_at;
+    }
     for (int part = 0; part < w.back.count && needs_input; part++) {
         const size_t n = w.back.parts[part].n;
         if (w.has_filter()) w.filters[part] = heap.zeros<float>(n * w.stride);
@@ -51,6 +60,10 @@ void plan_backward(const Cell& cell, Work& w, const ReadWork& r, bool needs_inpu
     w.d_filter = heap.get<float>(w.filter_size * units + 1);
     w.d_matrix = heap.get<float>(w.matrix_size * units + 1);
     if (!w.has_matrix()) return;
+    if (twin && twin->weights) {
+        w.e_at = twin->e_at, w.x_at = twin->x_at;
+        return;
+    }
     w.e_at = several(w.dy_at, P, images, w.dy_size());
     w.x_at = both ? several(w.rows, P, images, w.z_size()) : several(w.spatial.in, P, images, r.frame.size());
 }
@@ -276,9 +289,10 @@ void backward_phase(Backward& b, const Phase& phase) {
     for (const SourceWork& s : sources)
         for (int n = s.first_read; n < s.first_read + s.reads; n++)
             for (int k = reads[n].first; k < reads[n].first + reads[n].count; k++) {
+                const Work* known = twin(works, reads[n], works[k]);
                 needs[k] = asked(s, reads);
-                plan_spatial(works[k], reads[n].frame);
-                plan_backward(cell, works[k], reads[n], needs[k], (int)units, images);
+                plan_spatial(works[k], reads[n].frame, known);
+                plan_backward(cell, works[k], reads[n], known, needs[k], (int)units, images);
             }
     for (int64_t s = 0; s < phase.states; s++) sums.push_back(products_of(cell, cell.states[phase.first_state + s]));
 #pragma omp parallel num_threads(threads_for(cell, units))

@@ -147,15 +147,17 @@ static INLINE void outer_rows(const float* in, const int* in_at, const float* g,
 template <int L>
 static void outer(const float* in, const int* in_at, const int* tap, int taps, int C, const float* g, const int* g_at,
                   int P, int V, float* d) {
-    constexpr int R = MANY ? 8 : 4;
-    const int some = std::max(128, NEAR / (V * L * 4));
+    constexpr int R = MANY ? 8 : 6;  // rows whose sums registers hold
+    const int some = std::max(32, NEAR / (V * L * 4));
     for (int p = 0; p < P; p += some)
         for (int t = 0; t < taps; t++) {
             const int n = std::min(some, P - p);
             float* at = d + (size_t)t * C * V * L;
-            int c = 0;
-            for (; c + R <= C; c += R) outer_rows<L, R>(in + tap[t], in_at + p, g, g_at + p, n, c, C, V, at);
-            for (; c < C; c += 4) outer_rows<L, 4>(in + tap[t], in_at + p, g, g_at + p, n, c, C, V, at);
+            for (int c = 0, rows; c < C; c += rows) {
+                rows = C - c >= R && (MANY || C - c != 8) ? R : 4;  // 8 are twice 4
+                if (rows == R) outer_rows<L, R>(in + tap[t], in_at + p, g, g_at + p, n, c, C, V, at);
+                else outer_rows<L, 4>(in + tap[t], in_at + p, g, g_at + p, n, c, C, V, at);
+            }
         }
 }
 

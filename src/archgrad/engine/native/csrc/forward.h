@@ -152,6 +152,12 @@ void normalise(const Cell& cell, View& v, const double* mean, const double* vari
     if (v.track) track(v, mean + v.offset, variance + v.offset, values);
 }
 
+struct Statistics {
+    const Map* map;
+    float* partial;   // per image
+    double* moments;  // means, then variances
+};
+
 // ``again``: the states and the vectors of views are there, and only what lies between is computed once more.
 void forward_phase(const Cell& cell, const Phase& phase, const std::vector<char>& statistics, bool again) {
     heap.reset();
@@ -159,14 +165,15 @@ void forward_phase(const Cell& cell, const Phase& phase, const std::vector<char>
     std::vector<ReadWork> reads;
     std::vector<Sum> sums;
     std::vector<float*> pooled;
-    std::vector<std::pair<const Map*, float*>> complete;
+    std::vector<Statistics> complete;
     auto partial = [&](int64_t map) -> float* {
         if (!statistics[map] || again) return nullptr;
         float* at = heap.get<float>(cell.images * 3 * cell.maps[map].stride);
-        complete.push_back({&cell.maps[map], at});
+        complete.push_back({&cell.maps[map], at, heap.get<double>(2 * cell.maps[map].stride)});
         return at;
     };
-    for (int64_t s = 0; s < phase.states && !again; s++) sums.push_back(sum_of(cell, cell.states[phase.first_state + s]));
+    for (int64_t s = 0; s < phase.states && !again; s++)
+        sums.push_back(sum_of(cell, cell.states[phase.first_state + s]));
     for (int64_t s = 0; s < phase.sources; s++) {
         const Source& source = cell.sources[phase.first_source + s];
         for (int64_t k = 0; k < source.reads; k++) {
@@ -174,7 +181,7 @@ void forward_phase(const Cell& cell, const Phase& phase, const std::vector<char>
             const ReadWork& r = reads.back();
             for (int n = r.first; n < r.first + r.count; n++) {
                 Work& w = works[n];
-                plan_spatial(w, r.frame);
+                plan_spatial(w, r.frame, twin(works, r, w));
                 if (w.has_matrix())
                     w.matrix = heap.zeros<float>((size_t)(w.has_filter() ? 1 : w.spatial.n) * w.C * w.out_stride);
                 w.partial = partial(w.conv->out);
@@ -207,15 +214,16 @@ void forward_phase(const Cell& cell, const Phase& phase, const std::vector<char>
                 pool(p, cell.maps[p.in], cell.maps[p.out], pooled[k], i);
             }
         }
+#pragma omp for schedule(dynamic, 1)
+        for (size_t n = 0; n < complete.size(); n++) {
+            const Map& map = *complete[n].map;
+            merge(cell.images, pixels(map), (int)map.stride, complete[n].partial, complete[n].moments,
+                  complete[n].moments + map.stride);
+        }
     }
-    if (again) return;
     std::vector<double*> moments_of(cell.maps_count, nullptr);
-    for (auto& [map, at] : complete) {
-        double* found = heap.get<double>(2 * map->stride);
-        merge(cell.images, pixels(*map), (int)map->stride, at, found, found + map->stride);
-        moments_of[map - cell.maps] = found;
-    }
-    for (int64_t k = 0; k < phase.views; k++) {
+    for (const Statistics& s : complete) moments_of[s.map - cell.maps] = s.moments;
+    for (int64_t k = 0; k < phase.views && !again; k++) {
         View& v = cell.views[phase.first_view + k];
         const double* m = moments_of[v.map];
         if (v.norm) normalise(cell, v, m, m ? m + cell.maps[v.map].stride : nullptr);

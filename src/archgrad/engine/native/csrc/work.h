@@ -119,12 +119,24 @@ ReadWork read_of(const Cell& cell, const Read& read, std::vector<Work>& works) {
     return r;
 }
 
-void plan_spatial(Work& w, const Frame& frame) {
+bool same(const Geometry& a, const Geometry& b) { return !memcmp(&a, &b, sizeof(Geometry)); }
+
+// A convolution of the same read that differs in its weights only: both share their tables.
+const Work* twin(const std::vector<Work>& works, const ReadWork& r, const Work& w) {
+    for (const Work* other = &works[r.first]; other < &w; other++)
+        if (same(other->conv->depthwise, w.conv->depthwise) && same(other->conv->dense, w.conv->dense) &&
+            other->out_stride == w.out_stride && other->channels == w.channels)
+            return other;
+    return nullptr;
+}
+
+void plan_spatial(Work& w, const Frame& frame, const Work* twin) {
     static const int zero = 0;
-    w.spatial = forwards(heap, w.has_filter() ? w.conv->depthwise : w.conv->dense, frame, *w.out);
     w.tap0 = (int*)&zero;
-    w.rows = line(heap, w.spatial.P, w.has_matrix() ? apart(w.stride) : w.stride);
-    w.rows_out = line(heap, w.spatial.P, w.out_stride);
+    const Geometry& g = w.has_filter() ? w.conv->depthwise : w.conv->dense;
+    w.spatial = twin ? twin->spatial : forwards(heap, g, frame, *w.out);
+    w.rows = twin ? twin->rows : line(heap, w.spatial.P, w.has_matrix() ? apart(w.stride) : w.stride);
+    w.rows_out = twin ? twin->rows_out : line(heap, w.spatial.P, w.out_stride);
     if (w.has_filter()) w.filter = heap.zeros<float>((size_t)w.spatial.n * w.stride);
 }
 
