@@ -42,6 +42,9 @@ def test_a_folder_is_loaded_again_with_the_same_answers(run: Path, tmp_path: Pat
     for loaded in (archgrad.load(folder), archgrad.load(f"hf:{folder}"), hub.load(str(folder))):
         assert loaded.predict(image).probabilities == expected.probabilities
     assert json.loads((folder / "config.json").read_text())["space"] == "nasbench201"
+    at = folder.rename(tmp_path / "mine@home")
+    assert archgrad.load(f"hf:{at}").predict(image).probabilities == expected.probabilities
+    folder = at.rename(folder)
     publishing.push(run, folder=folder)  # again, in place of what is there
     (folder / "mine.txt").write_text("")
     with pytest.raises(ArchgradError, match="holds other files"):

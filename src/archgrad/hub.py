@@ -43,7 +43,9 @@ def load(repository: str, network: Network | None = None, **options: Any) -> Mod
     ``network`` as `archgrad.load`; ``options`` as ``from_pretrained`` of the Hub: ``token``, ``cache_dir`` …
     Nothing of a repository is run. Raises ArchgradError where it cannot be had.
     """
-    name, _, revision = repository.removeprefix(PREFIX).partition("@")
+    name, revision = repository.removeprefix(PREFIX), ""
+    if not os.path.isdir(name):
+        name, _, revision = name.partition("@")
     try:
         found: Model = _mixin().from_pretrained(name, revision=revision or None, network=network, **options).model
     except ArchgradError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +67,35 @@ def test_a_campaign_from_plan_to_status(file: str, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.count("0 units added") == 2
 
 
+def test_every_command_gives_its_result_as_data(file: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def given(*arguments: str) -> dict[str, Any]:
+        typed(*arguments, "--json")
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    planned = given("plan", file, "--device", "cpu")
+    assert (planned["units"], planned["searches"], planned["trainings"]) == (6, 3, 3)
+    assert planned["total_hours"] == pytest.approx(sum(planned["hours"].values()))
+    ran = given("run", file, "--progress", "false")
+    assert (ran["computed"], ran["problems"]) == (6, {})
+    status = given("status", file)
+    assert {cell["method"]: cell["done"] for cell in status["cells"]}["darts"] == 2
+    assert status["done"] == status["planned"] == {"search": 3, "train": 3}
+    assert given("extend", file, "--seeds", "1")["more"] == 6
+    shutil.copytree(tmp_path / "campaign", tmp_path / "part")
+    assert given("merge", file, str(tmp_path / "part"))["sources"][str(tmp_path / "part")]["added"] == 0
+    assert Path(given("report", file, "--resamples", "100")["report"]).is_file()
+
+
+def test_a_plan_says_times_as_people_do(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    typed("plan", file, "--device", "cpu")
+    out = capsys.readouterr().out
+    assert "time of one worker on cpu" in out
+    assert re.search(r"^one +(< )?\d+\.?\d* s$", out, re.MULTILINE)
+    assert re.search(r"about .*\d+\.?\d* s in all", out)
+    assert "0.00" not in out
+
+
 def test_a_campaign_that_cannot_be_written_is_reported_elsewhere(
     file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,14 +114,14 @@ def test_a_wrong_executor_leaves_nothing_behind(make: Make, tmp_path: Path) -> N
 
 
 def test_failed_units_are_lines_and_an_error_at_the_end(
-    file: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    file: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     blocked = tmp_path / "campaign" / "search" / "one" / "darts"
     blocked.parent.mkdir(parents=True)
     blocked.write_text("")
     with pytest.raises(ArchgradError, match="1 units failed, and 1 wait for them"):
         commands.run(file, progress=False)
-    assert capsys.readouterr().err.startswith("archgrad: search/one/darts/seed-0: ")
+    assert caplog.messages[0].startswith("search/one/darts/seed-0: ")
     commands.status(file)
     assert "search/one/darts/seed-0: " in capsys.readouterr().out
 

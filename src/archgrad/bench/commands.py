@@ -8,15 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from archgrad import console
 from archgrad.bench.protocol import collect, driver
 from archgrad.bench.protocol import merge as merging
 from archgrad.bench.protocol import plan as planning
 from archgrad.bench.protocol import workers as pools
 from archgrad.bench.protocol.campaign import Campaign
-from archgrad.bench.report.page import write
 from archgrad.bench.statistics.results import Results
 from archgrad.console import print_table
 from archgrad.errors import ArchgradError, require_whole
@@ -135,11 +132,11 @@ def status(file: str) -> None:
     """
     campaign = Campaign.load(file)
     found = collect.status(campaign)
-    table = Table("", *campaign.benchmarks, box=None, header_style="bold")
-    for method in campaign.methods:
-        cells = [found.cells[method, benchmark] for benchmark in campaign.benchmarks]
-        table.add_row(method, *(f"{done}/{planned}" for done, planned in cells))
-    console.show(table, 200)
+    rows = [
+        [method, *("{}/{}".format(*found.cells[method, benchmark]) for benchmark in campaign.benchmarks)]
+        for method in campaign.methods
+    ]
+    print_table(["", *campaign.benchmarks], rows)
     done = sum(found.done.values())
     counts = [(found.done[kind], found.planned[kind], name) for kind, name in _KINDS.items()]
     kinds = ", ".join(f"{complete:,}/{planned:,} {name}" for complete, planned, name in counts if planned)
@@ -270,6 +267,8 @@ def report(
         resamples: of the bootstrap
         seed: of the bootstrap
     """
+    from archgrad.bench.report.page import write  # with statistics and figures, which the other commands do without
+
     if (campaign is None) == (from_ is None):
         raise ArchgradError("bench report: give either a campaign, or --from with a .parquet or .csv file of results")
     if campaign is not None:

@@ -132,6 +132,8 @@ def tell(
 ) -> None:
     """Say what a search found, for people or as data; ``page``: its report; ``front``: architectures on its front."""
     ending = Ending(Run.open(directory), own, trust)
+    if console.reads_json():
+        console.give(**ending.record(), report=page, **({} if front is None else {"front": front}))
+        return
     console.say(*ending.lines(), *([] if front is None else [f"{front:,} on the Pareto front"]))
     console.say(f"run: {directory}   report: {page}", *ending.next_lines())
-    console.give(**ending.record(), report=page, **({} if front is None else {"front": front}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,9 +19,9 @@ from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.method import Method
 from archgrad.randomness import generator, isolated
-from archgrad.search import search
+from archgrad.search import Search
 from archgrad.spaces import Darts
-from archgrad.step_cost import step_cost
+from archgrad.step_cost import StepCost, step_cost
 
 PROBE = 16  # images of 32×32 pixels of a probe step on a processor; that of small ones is mostly their operators' calls
 FIXED = 60_000  # bytes of a run's settings, metrics and results
@@ -69,9 +70,12 @@ def plan(campaign: Campaign, probe: bool = True, device: str | None = None) -> E
         sum(each.complete for each in everything),
         str(World.start(device).device),
     )
+    left = [each for each in everything if not each.complete]
+    timed = _estimate(campaign, found, device, left) if probe else {}
     for name in campaign.benchmarks:
         benchmark = campaign.suite.benchmark(name)
-        weights, settled = _weights(benchmark, campaign)
+        weights = timed[name].weights if probe else _weights(benchmark)
+        settled = 4 * benchmark.space.parameters(benchmark.space.random(generator(0, "plan")))
         here = [each for each in everything if each.trial.benchmark == name]
         trained = sum(bool(each.setting) for each in here)
         kept = {"results": 0, "weights": settled, "checkpoints": 5 * settled}[campaign.keep]
@@ -79,8 +83,6 @@ def plan(campaign: Campaign, probe: bool = True, device: str | None = None) -> E
         if campaign.keep == "checkpoints":
             found.storage += (len(here) - trained) * 4 * weights
         found.working = max(found.working, 4 * weights)  # two checkpoints of weights and their momentum
-    if probe:
-        _estimate(campaign, found, device, [each for each in everything if not each.complete])
     return found
 
 
@@ -94,7 +96,9 @@ def _is_complete(unit: Unit | None, records: Mapping[str, Record]) -> bool:
     return unit is not None and "problem" not in records.get(unit.id, {"problem": "none yet"})
 
 
-def _estimate(campaign: Campaign, found: Estimate, device: str | None, left: Sequence[_Planned]) -> None:
+def _estimate(campaign: Campaign, found: Estimate, device: str | None, left: Sequence[_Planned]) -> dict[str, StepCost]:
+    """Add hours and memory to an estimate; returns the timed search step of every benchmark."""
+    timed: dict[str, StepCost] = {}
     world, suite = World.start(device), campaign.suite
     halves = suite.data.search(), suite.data.training()
     ratios = _ratios(campaign, device)
@@ -104,7 +108,7 @@ def _estimate(campaign: Campaign, found: Estimate, device: str | None, left: Seq
         methods = {method: suite.method(method, benchmark, entry) for method, entry in campaign.methods.items()}
         largest = max(method.batch_size for method in methods.values())
         batch = min(largest, _probe(size)) if world.device.type == "cpu" else largest
-        step = step_cost(benchmark.space, batch_size=batch, image_size=size, device=device)
+        timed[name] = step = step_cost(benchmark.space, batch_size=batch, image_size=size, device=device)
         found.largest_step = max(found.largest_step, round(step.peak * largest / batch))
         images = round(len(halves[0].train) * suite.train_fraction)
         here = [each for each in left if each.trial.benchmark == name]
@@ -121,6 +125,7 @@ def _estimate(campaign: Campaign, found: Estimate, device: str | None, left: Seq
             found.training_hours += took
             hours += took
         found.hours[name] = hours
+    return timed
 
 
 def _probe(image_size: tuple[int, int]) -> int:
@@ -167,15 +172,26 @@ def _ratios(campaign: Campaign, device: str | None) -> dict[str, float]:
 
 
 def _steps(space: Any, method: Method, dataset: Dataset, device: str | None) -> float:
-    """Seconds of an epoch of the probe after the first one."""
-    short = replace(method, epochs=3, batch_size=4, discretisation=Strongest(), schedules=())
-    history = search(space, short, dataset, progress=False, device=device, checkpoint_seconds=1e9, diagnose=0).history
-    return float(history[-1]["seconds"] - history[0]["seconds"])
+    """Seconds of a step of the probe: the median of those after the first, which takes longer."""
+    short = replace(method, epochs=1, batch_size=4, discretisation=Strongest(), schedules=())
+    with torch.random.fork_rng():
+        world = World.start(device)
+        probe = Search(lambda *_: space.supernet(**space.fitting(dataset)), short, dataset, world, 0, 0.5, space=space)
+        probe.begin()
+        probe.start_epoch()
+        times = []
+        for batch in probe.batches.epoch(0):
+            started = time.perf_counter()
+            probe.train_step(batch)
+            probe.step += 1
+            if world.device.type == "cuda":
+                torch.cuda.synchronize(world.device)
+            times.append(time.perf_counter() - started)
+    return statistics.median(times[1:])
 
 
-def _weights(benchmark: Benchmark, campaign: Campaign) -> tuple[int, int]:
-    """Bytes of the weights of the supernet and of a settled network, without building either in memory."""
+def _weights(benchmark: Benchmark) -> int:
+    """Bytes of the weights of the supernet, without building it in memory."""
     with torch.device("meta"):
         supernet = benchmark.space.supernet()
-    settled = benchmark.space.parameters(benchmark.space.random(generator(0, "plan")))
-    return 4 * sum(parameter.numel() for parameter in supernet.parameters()), 4 * settled
+    return 4 * sum(parameter.numel() for parameter in supernet.parameters())

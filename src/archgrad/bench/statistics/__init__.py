@@ -1,48 +1,17 @@
-"""Statistics of a campaign: ranks, tests, effect sizes, agreement of rankings, variance components, power."""
+"""Statistics of a campaign: ranks, tests, effect sizes, agreement of rankings, variance components, power.
 
-from archgrad.bench.statistics.aggregates import Aggregate, aggregates, normalised
-from archgrad.bench.statistics.agreement import Agreement, between_benchmarks, between_settings, bonett_wright, tau
-from archgrad.bench.statistics.analysis import Analysis, analyse
-from archgrad.bench.statistics.bootstrap import Bootstrap
-from archgrad.bench.statistics.cube import Cube
-from archgrad.bench.statistics.pairwise import Pair, holm, pairs, smallest_p, stratified_welch, wilcoxon
-from archgrad.bench.statistics.power import TopTwo, needed, power, top_two
-from archgrad.bench.statistics.ranks import Friedman, Ranks, average_ranks, critical_difference, friedman, nemenyi, rank
-from archgrad.bench.statistics.spread import COMPONENTS, Spread, best_settings, components, spread
+They are imported when one of them is used: planning and running a campaign needs a table of results only.
+"""
 
-__all__ = [
-    "COMPONENTS",
-    "Aggregate",
-    "Agreement",
-    "Analysis",
-    "Bootstrap",
-    "Cube",
-    "Friedman",
-    "Pair",
-    "Ranks",
-    "Spread",
-    "TopTwo",
-    "aggregates",
-    "analyse",
-    "average_ranks",
-    "best_settings",
-    "between_benchmarks",
-    "between_settings",
-    "bonett_wright",
-    "components",
-    "critical_difference",
-    "friedman",
-    "holm",
-    "needed",
-    "nemenyi",
-    "normalised",
-    "pairs",
-    "power",
-    "rank",
-    "smallest_p",
-    "spread",
-    "stratified_welch",
-    "tau",
-    "top_two",
-    "wilcoxon",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archgrad.bench.statistics.public import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    public = import_module(f"{__name__}.public")
+    if name not in public.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(public, name)
