@@ -90,29 +90,32 @@ def search(
     require_positive("search", budget=budget, **_given(max_parameters=max_parameters, max_flops=max_flops))
     if len(scorer.proxies) > 1 and not isinstance(chosen, ParetoEvolution):
         raise ArchgradError(f"search: {type(chosen).__name__} follows one proxy, got {', '.join(scorer.proxies)}")
-    config = {
-        "command": "search",
-        **spaces.record(scorer.space),
-        "data": str(data) if isinstance(data, str | Path) else data.name,
-        "image_size": image_size,
-        "seed": seed,
-        "method": "+".join(scorer.proxies),
-        "proxies": {name: _described(proxy) for name, proxy in scorer.proxies.items()},
-        "strategy": _described(chosen),
-        "budget": budget,
-        "batch_size": batch_size,
-        "max_parameters": max_parameters,
-        "max_flops": max_flops,
-        "supernet": supernet is not None,
-    }
+    sizes = {"parameters": max_parameters, "flops": max_flops}
+    limits = {f"max_{name}": value for name, value in sizes.items()}
+    config = _settings(scorer, chosen, data, image_size=image_size, budget=budget, batch_size=batch_size, **limits)
     run = _started(out, config, resume, extend, numbered)
     with run or nullcontext():
         if run:
             run.bind(scorer.identity(), changed == "accept")
-        searching = _Search(scorer, chosen, run, {"parameters": max_parameters, "flops": max_flops})
+        searching = _Search(scorer, chosen, run, sizes)
         started = Started(searching.title, config, run.directory if run else None, budget, 1, searching.records[:])
         with followed(following, started) as searching.callbacks:
             return searching.go(budget, progress)
+
+
+def _settings(scorer: Scorer, strategy: Strategy, data: str | Path | Dataset, **given: Any) -> dict[str, Any]:
+    """What a run records of a search; ``given``: settings that are recorded as they are."""
+    return {
+        "command": "search",
+        **spaces.record(scorer.space),
+        "data": str(data) if isinstance(data, str | Path) else data.name,
+        "seed": scorer.seed,
+        "method": "+".join(scorer.proxies),
+        "proxies": {name: _described(proxy) for name, proxy in scorer.proxies.items()},
+        "strategy": _described(strategy),
+        "supernet": scorer.supernet is not None,
+        **given,
+    }
 
 
 def _started(
