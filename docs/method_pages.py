@@ -172,7 +172,7 @@ def components_page() -> str:
     roles = list(ROLES)
     head = f"| method | {' | '.join(role.replace('_', ' ') for role in roles)} |\n|---|{'---|' * len(roles)}"
     rows = [
-        f"| [`{name}`]({name}.md) | "
+        f"| [{name}]({name}.md) | "
         + " | ".join(_role(methods.get(name), role).replace("`", "") for role in roles)
         + " |"
         for name in names()
@@ -180,7 +180,7 @@ def components_page() -> str:
     users: dict[str, list[str]] = {}
     for name in names():
         for part in {type(part).__name__ for space in SPACES for part in different(name, space)}:
-            users.setdefault(part, []).append(f"[`{name}`]({name}.md)")
+            users.setdefault(part, []).append(f"[{name}]({name}.md)")
     by_component = [f"| `{part}` | {', '.join(found)} |" for part, found in sorted(users.items())]
     return "\n".join(
         [

@@ -2,6 +2,8 @@
 
     make demo
     python docs/picture.py runs/demo/search-0/report.html docs/demo.svg
+
+It is drawn as in the report, with its styles for light and dark pages.
 """
 
 from __future__ import annotations

@@ -129,8 +129,8 @@ def command_lines() -> list[str]:
 
 
 @functools.cache
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("method_pages", DOCS / "method_pages.py")
+def generator(name: str = "method_pages") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -185,10 +185,10 @@ def test_a_page_shows_what_sets_a_method_apart() -> None:
 
 def test_the_table_of_components_is_that_of_the_methods() -> None:
     page = generator().components_page()
-    assert "| [`gdas`](gdas.md) | StraightThroughGumbel |  |  |  |  |  |  |" in page
+    assert "| [gdas](gdas.md) | StraightThroughGumbel |  |  |  |  |  |  |" in page
     (row,) = re.findall(r"^\| `PartialChannels` \| (.*) \|$", page, re.MULTILINE)
     with_it = [n for n in methods.METHODS if "PartialChannels" in str(methods.get(n).modifiers)]
-    assert re.findall(r"`(\w+)`", row) == with_it == ["pc_darts", "drnas"]
+    assert re.findall(r"\[(\w+)\]", row) == with_it == ["pc_darts", "drnas"]
 
 
 def test_links_lead_to_generated_pages_that_there_are() -> None:
@@ -197,6 +197,17 @@ def test_links_lead_to_generated_pages_that_there_are() -> None:
         for link in re.findall(r"\]\(([^)#:]+\.md)", page.read_text().replace("\n", " ")):
             target = (page.parent / link).resolve().relative_to(DOCS.resolve())
             assert (DOCS / target).exists() or str(target) in generated, f"{page.name}: {link}"
+
+
+def test_the_picture_is_the_dot_plot_of_a_report() -> None:
+    plot = '<svg viewBox="0 0 10 10" role="img" class="strip"><circle cx="1"></circle></svg>'
+    report = f'<html><svg viewBox="0 0 5 5"><path></path></svg><figure>{plot}{plot}</figure></html>'
+    drawn = generator("picture").picture(report)
+    assert drawn.count("<circle") == 1
+    assert "<path" not in drawn
+    assert "<style>" in drawn
+    with pytest.raises(SystemExit, match="the report has no dot plot"):
+        generator("picture").picture("<html></html>")
 
 
 def test_the_site_fetches_nothing() -> None:

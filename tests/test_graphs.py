@@ -81,3 +81,6 @@ def test_recordings_are_refused_by_name_where_they_cannot_be() -> None:
             module.narrow(2, random=True)
     with pytest.raises(ArchgradError, match=r"graphs: PartialChannels\(random=True\)"):
         Graphs(World.start("cpu"), Recorder()).require_recordable(net)
+    net = spaces.get("nasbench201", channels=4, cells=1).supernet(checkpoint_cells=True)
+    with pytest.raises(ArchgradError, match="graphs: checkpoint_cells"):
+        Graphs(World.start("cpu"), Recorder()).require_recordable(net)

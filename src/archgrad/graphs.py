@@ -64,11 +64,13 @@ class Graphs:
         self.recordings: dict[Hashable, Recording] = {}
 
     def require_recordable(self, supernet: Supernet) -> None:
-        """Refuse what draws on the host inside a pass."""
+        """Refuse what asks the host inside a pass: for random channels, or for the state of random numbers."""
         if any(cell.random_channels for cell in cells_of(supernet.network)):
             raise ArchgradError(
                 "graphs: PartialChannels(random=True) draws channels in every pass: leave one of both out"
             )
+        if any(cell.checkpoint for cell in cells_of(supernet.network)):
+            raise ArchgradError("graphs: checkpoint_cells replays random numbers in every pass: leave one of both out")
 
     def __call__(
         self, objective: Objective, mixture: Mixture, tensors: Sequence[Tensor], inputs: Any, precise: bool

@@ -126,9 +126,19 @@ class Score:
     reading: Reading = field(default_factory=Reading, repr=False)
 
     @property
+    def higher_is_better(self) -> bool:
+        """Which way it goes."""
+        return self.on == "proxy" or self.reading.higher_is_better
+
+    @property
     def merit(self) -> float:
         """The same such that more is better."""
-        return self.value if self.on == "proxy" else self.reading.merit(self.value)
+        return self.value if self.higher_is_better else -self.value
+
+    @property
+    def share(self) -> bool:
+        """Whether it is read in percent."""
+        return self.on != "proxy" and self.metric in self.reading.shares
 
     @property
     def label(self) -> str:
@@ -225,7 +235,7 @@ class Summary:
             "score": score.value if score else None,
             "metric": score.metric if score else None,
             "on": score.on if score else None,
-            "higher_is_better": (score.on == "proxy" or score.reading.higher_is_better) if score else None,
+            "higher_is_better": score.higher_is_better if score else None,
             **{name: getattr(self, name) for name in ("parameters", "flops", "seconds")},
             **{name: _moment(getattr(self, name)) for name in ("started", "changed")},
         }

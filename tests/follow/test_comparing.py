@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import planted_runs as plant
@@ -59,12 +60,26 @@ def test_scores_of_one_kind_are_compared(place: Path) -> None:
     assert comparison.remarks == ["Compared is test accuracy; 2 of 8 runs have another score only."]
 
 
+def test_only_finished_runs_count_and_each_seed_once(place: Path) -> None:
+    plant.search(place / "stopped", "gdas", 7, done=1)
+    shutil.copytree(place / "gdas-0", place / "copy of gdas-0")
+    comparison = Comparison.of([place])
+    assert sorted(comparison.groups[0].scores) == sorted(SCORES["gdas"])
+    assert comparison.remarks == [
+        "Compared is test accuracy; 1 of 8 runs have another score only.",
+        "1 of 8 runs have the settings and the seed of another, and count once.",
+    ]
+    unfinished = Comparison.of([plant.search(place / name, seed=9, done=1) for name in ("early", "earlier")])
+    assert "2 of 2 runs have not finished and are left out of the means." in unfinished.remarks
+
+
 def test_less_is_better_where_the_task_says_so(tmp_path: Path) -> None:
     task = Regression().reading.record()
     for method, scores in {"darts": (0.5, 0.6), "gdas": (0.1, 0.2)}.items():
         for seed, score in enumerate(scores):
             with Run.start(tmp_path / f"{method}-{seed}", plant.settings(method, seed, task=task)) as run:
-                run.log({"epoch": 0, f"evaluation_{task['primary']}": score})
+                run.log({"epoch": 2, f"evaluation_{task['primary']}": score})
+                plant.finish(run)
     comparison = Comparison.of([tmp_path])
     assert [group.name for group in comparison.groups] == ["gdas", "darts"]
     (pair,) = comparison.pairs

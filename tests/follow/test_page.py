@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 from browser import Browser
 from serving import Server
 
+from archgrad.follow.serve import pages
 from archgrad.runs import Run
 
 EVIL = "<img src=x onerror='window.fired=1'>"
@@ -135,10 +137,14 @@ def test_a_real_search_is_followed(server: Server, browser: Browser, runs: Path)
 
 
 @pytest.mark.slow
-def test_a_server_that_is_gone_is_said_to_be(browser: Browser, tmp_path: Path) -> None:
+def test_many_runs_are_all_there_and_a_server_that_is_gone_is_said_to_be(browser: Browser, tmp_path: Path) -> None:
+    first = plant.search(tmp_path / "0")
+    for number in range(1, 3 * pages.AT_ONCE):
+        shutil.copytree(first, tmp_path / str(number))
     own = Server(tmp_path)
     try:
         browser.open(own.address)
+        browser.wait(f"document.querySelectorAll('#rows tr').length === {3 * pages.AT_ONCE}")
         browser.wait("document.getElementById('gone').hidden")
         threading.Timer(0.1, own.process.terminate).start()
         browser.wait("!document.getElementById('gone').hidden")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, get_type_hints
 
 import jsonargparse
@@ -36,11 +36,13 @@ class Parser(jsonargparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
-    def parse_args(self, args: Any = None, namespace: Any = None, **kwargs: Any) -> Any:
+    def parse_args(  # type: ignore[override]  # argparse's overloads say no more than this
+        self, args: Sequence[str] | None = None, *others: Any, **kwargs: Any
+    ) -> Any:
         """Parse; what follows ``--json`` is its value only if it is one, so that ``compare --json RUN`` names a run."""
         switches = [action for action in self._actions if action.nargs == "?" and action.const is True]
         names = {name for action in switches for name in action.option_strings}
-        return super().parse_args(None if args is None else switched(args, names), namespace, **kwargs)
+        return super().parse_args(None if args is None else switched(args, names), *others, **kwargs)
 
     def add_function_arguments(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> list[str]:
         """Add the parameters of a command. Their values are no names of further configuration files."""

@@ -23,7 +23,7 @@ WIDE = 64
 SMALL = 2**14
 """Values of a map up to which calling operators takes longer than what they compute: few are then faster."""
 MEDIUM = 2**16
-"""The same for the one call of ``native``."""
+"""The same for the one call of ``native``; below, ``loop`` saves less than its many calls take."""
 
 
 def fastest(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe]) -> str:
@@ -31,8 +31,8 @@ def fastest(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe])
 
     ``native`` gains by depthwise convolutions everywhere, and by pools, BNs and narrow convolutions where an edge has
     several candidates or maps are small, but not in cells of few operations. Otherwise nothing is gained on one
-    operation per edge, or on wide convolutions; elsewhere small maps want few operators, and depthwise convolutions are
-    faster in ``loop``.
+    operation per edge, or on wide convolutions; elsewhere small maps want few operators, and depthwise convolutions on
+    large ones are faster in ``loop``.
     """
     blocks = [block for recipe in known.values() for block in recipe.shape.blocks]
     depthwise = any(block.depthwise is not None for block in blocks)
@@ -47,7 +47,7 @@ def fastest(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe])
         return "plain"
     if values <= SMALL and len(graph.flows) >= MANY:
         return "batched"
-    return "loop" if depthwise else "plain"
+    return "loop" if depthwise and values >= MEDIUM else "plain"
 
 
 def _spatial(where: Geometry | None) -> bool:

@@ -40,7 +40,7 @@ class as_now(AbstractContextManager[None]):  # noqa: N801 - used like a function
         for part, parameters, buffers in self._then:
             part._parameters, part._buffers = parameters, _copied(buffers)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         for (part, _, _), (parameters, buffers) in zip(self._then, self._present.pop(), strict=True):
             part._parameters, part._buffers = parameters, buffers
 

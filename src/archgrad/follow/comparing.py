@@ -37,7 +37,7 @@ SEEDS = frozenset({"seed"})
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of the same settings but for the seed; ``scores``: of those that have the score which is compared."""
+    """Runs of the same settings but for the seed; ``scores``: of those that are compared, one per seed."""
 
     name: str
     runs: tuple[Summary, ...]
@@ -105,11 +105,16 @@ class Comparison:
             found.setdefault(tuple((name, run.settings.get(name, ABSENT)) for name in differing), []).append(run)
         names = _names(found)
         made = [Group(names[key], tuple(runs), self._scores(runs)) for key, runs in found.items()]
-        sign = 1 if self.kind is None or self.kind.merit == self.kind.value else -1
+        sign = 1 if self.kind is None or self.kind.higher_is_better else -1
         return sorted(made, key=lambda group: -sign * group.mean if group.scores else float("inf"))
 
     def _scores(self, runs: Iterable[Summary]) -> tuple[float, ...]:
-        return tuple(run.score.value for run in runs if run.score and self._comparable(run.score))
+        """One per seed: a run with the settings and the seed of another one is the same experiment."""
+        found: dict[object, float] = {}
+        for run in runs:
+            if run.state == "finished" and run.score and self._comparable(run.score):
+                found.setdefault(run.directory if run.seed is None else run.seed, run.score.value)
+        return tuple(found.values())
 
     def _comparable(self, score: Score) -> bool:
         return self.kind is not None and (score.on, score.metric) == (self.kind.on, self.kind.metric)
@@ -127,7 +132,7 @@ class Comparison:
         from archgrad.bench.statistics import Bootstrap, Cube, pairs
         from archgrad.bench.statistics.results import Results
 
-        percent = 100 if self.kind.on != "proxy" and self.kind.metric in self.kind.reading.shares else 1
+        percent = 100 if self.kind.share else 1
         rows = [
             {"method": group.name, "benchmark": "these runs", "setting": "", "seed": seed, "score": percent * score}
             for group in self.repeated
@@ -150,6 +155,14 @@ class Comparison:
         if self.kind and others:
             remarks.append(
                 f"Compared is {self.kind.label}; {len(others)} of {len(self.runs)} runs have another score only."
+            )
+        same = [run for run in self.runs if run.score and self._comparable(run.score)]
+        finished = [run for run in same if run.state == "finished"]
+        if unfinished := len(same) - len(finished):
+            remarks.append(f"{unfinished} of {len(self.runs)} runs have not finished and are left out of the means.")
+        if twins := len(finished) - sum(len(group.scores) for group in self.groups):
+            remarks.append(
+                f"{twins} of {len(self.runs)} runs have the settings and the seed of another, and count once."
             )
         if len(self._data) > 1:
             remarks.append("The groups are of different data: their scores cannot be compared.")

@@ -110,8 +110,7 @@ def fronts(runs: Sequence[Summary], label: Callable[[Summary], str], link: Link)
 def _front(data: str, of: str, runs: Sequence[Summary], label: Callable[[Summary], str], link: Link) -> Markup:
     score = runs[0].score
     assert score is not None
-    share = score.on != "proxy" and score.metric in score.reading.shares
-    higher = score.merit == score.value
+    share, higher = score.share, score.higher_is_better
     spots = [
         Spot(
             label(run),

@@ -54,6 +54,8 @@ function replacer(place, address, pause) {
 
 function index() {
   const body = byId("rows"), find = byId("filter"), all = byId("all");
+  body.append(byId("later").content);
+  tell(body);
   const rows = new Map([...body.rows].map((row) => [row.dataset.run, row]));
   let column = 0, down = false;
 
@@ -115,7 +117,7 @@ function index() {
 
 tell(document);
 setInterval(() => tell(document), 10000);
-if (page === "index") index();
+if (page === "index") addEventListener("load", () => setTimeout(index));
 if (page === "run") {
   const part = replacer(byId("part"), `${location.pathname}?part`, 2000);
   listen(`/events?version=${version}&run=${encodeURIComponent(document.body.dataset.run)}`, part);

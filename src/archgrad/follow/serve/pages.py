@@ -36,6 +36,10 @@ COLUMNS = (
 """Of the table of all runs; the style sheet says which are numbers, and which a phone has no room for."""
 
 
+AT_ONCE = 100
+"""Rows that a browser lays out before it shows the page; the others follow as soon as it has."""
+
+
 # Addresses
 
 
@@ -56,7 +60,8 @@ def index(board: Board) -> str:
         [element("th", element("button", name, type="button")) for name in COLUMNS],
     )
     rows = [Markup(row(entry)) for entry in entries]
-    listing = element("table", element("thead", head), element("tbody", rows, id="rows"), class_="runs")
+    first, later = element("tbody", rows[:AT_ONCE], id="rows"), element("template", rows[AT_ONCE:], id="later")
+    listing = join(element("table", element("thead", head), first, class_="runs"), later)
     tools = element(
         "p",
         element("input", type="search", id="filter", placeholder="Find: any text", aria_label="Find runs"),
