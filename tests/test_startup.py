@@ -44,6 +44,10 @@ def test_nothing_heavy_is_imported_for_nothing(program: str):
     assert imported(program, HEAVY) == []
 
 
+def test_the_embedded_data_need_no_more():
+    assert imported("from archgrad import data; data.load('digits')", ("sklearn", "scipy", "pandas")) == []
+
+
 def test_a_search_imports_torch_and_not_what_only_reports_and_tables_need():
     assert imported("import archgrad; archgrad.search, archgrad.train, archgrad.load", BESIDE_TORCH) == []
 

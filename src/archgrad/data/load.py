@@ -6,13 +6,14 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from archgrad.data.augmentation import Augmentation, Normalisation
@@ -199,14 +200,21 @@ def directory() -> Path:
 
 
 def _digits() -> Dataset:
-    from sklearn.datasets import load_digits  # costs a second
-
-    digits = load_digits()
-    images = torch.from_numpy(np.rint(digits.images * (255 / 16)).astype(np.uint8))[:, None]  # grey levels 0 … 16
-    whole = Subset(images, torch.from_numpy(digits.target).long())
+    grey, labels = _digits_file()
+    images = torch.from_numpy(np.rint(grey * (255 / 16)).astype(np.uint8))[:, None]  # grey levels 0 … 16
+    whole = Subset(images, torch.from_numpy(labels))
     test, train = split(whole, TEST_FRACTION, SPLIT_SEED)
     train, test = normalised(train, test)
     return Dataset("digits", Classification(tuple("0123456789")), image_shape(train), train, test, Augmentation(pad=1))
+
+
+def _digits_file() -> tuple[Float[np.ndarray, "n 8 8"], Int64[np.ndarray, " n"]]:
+    """Images and labels from scikit-learn's file; to import its `load_digits` takes more than a second."""
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise ArchgradError("data digits: scikit-learn, of which it is part, is not installed")
+    table = np.loadtxt(Path(package.origin).parent / "datasets/data/digits.csv.gz", delimiter=",")
+    return table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64)
 
 
 def _read_named(name: str, root: Path, download: bool) -> Dataset:
