@@ -55,7 +55,7 @@ def study(
     out: str = "runs/short",
     method: str = "darts",
     seeds: int = 5,
-    epochs: str = "20,100,500",
+    epochs: str = "20,100,200",
     count: int = 1000,
     image_size: int | None = 16,
     channels: int = 8,
