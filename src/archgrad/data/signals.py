@@ -84,7 +84,7 @@ class _Draws:
     def uniform(self, *shape: int) -> Values:
         """In [0, 1), multiples of 2⁻⁵³."""
         raw = self._bits.random_raw(int(np.prod(shape)))
-        result: Values = ((raw >> np.uint64(11)) * 2.0**-53).reshape(shape)
+        result: Values = (raw >> np.uint64(11)).astype(np.float64).reshape(shape) * 2.0**-53
         return result
 
     def normal(self, *shape: int) -> Values:
