@@ -18,9 +18,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 demo: $(VENV)/installed
-	$(ONE_THREAD) $(BIN)/archgrad search --space nasbench201 --data digits --channels 8 --cells 1 --epochs 30 --alpha_lr 0.01 --out $(DEMO)
-	$(ONE_THREAD) $(BIN)/archgrad train $(DEMO) --random 10
-	@echo "Open $(CURDIR)/$(DEMO)/report.html in a browser."
+	$(ONE_THREAD) $(BIN)/python -m archgrad.demo --out $(DEMO)
 
 test: $(VENV)/installed
 	$(TEST) -m "not slow"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import torch
 from torch import nn
 
 from archgrad import ArchgradError, Choice, data, load, search, spaces
-from archgrad.comparison import dataset_of, train_found, train_genotype
+from archgrad.comparison import best_of, dataset_of, train_found, train_genotype
 from archgrad.evaluation import evaluate
 from archgrad.recipes import Recipe
+from archgrad.report import RunData
 from archgrad.runs import Run
 
 SPACE = spaces.get("nasbench201", channels=2, cells=1)
@@ -143,3 +145,37 @@ def test_what_cannot_be_trained_or_loaded_is_one_line(searched: Path, tmp_path: 
     search(own, "darts", images(), epochs=1, batch_size=16, out=tmp_path / "own", **QUIET)
     with pytest.raises(ArchgradError, match=r"a network of your own .*network="):
         train_found(tmp_path / "own")
+
+
+def test_searches_from_several_seeds_are_trained_alike_and_know_each_other(tmp_path: Path):
+    runs = [tmp_path / name for name in ("one", "two", "three")]
+    for seed, run in enumerate(runs):
+        search(SPACE, "random_genotype", images(), batch_size=16, seed=seed, out=run, **QUIET)
+    options: dict[str, Any] = {"recipe": RECIPE, "data": images(), "validation": 0.25, **QUIET}
+    results = train_found(runs[0], beside=runs[1:], random=2, **options)
+    places = [*(run / "train" / "found" for run in runs), *(runs[0] / "train" / f"random-0{i}" for i in range(2))]
+    assert [result.directory for result in results] == places
+    for run, place in zip(runs, places, strict=False):
+        assert Run.open(place).config["genotype"] == Run.open(run).read_json("genotype.json")["text"]
+    for run in runs:
+        known = RunData.read(run)
+        assert known.standing is not None
+        assert sorted(known.standing.found) == sorted(result.test.score for result in results[:3])
+        assert known.standing.found[0] == results[runs.index(run)].test.score
+        assert sorted(known.standing.random) == sorted(result.test.score for result in results[3:])
+    validation = [result.validation.score for result in results[:3]]
+    assert best_of(runs) == str(runs[validation.index(max(validation))])
+    shutil.move(runs[0], tmp_path / "moved")
+    assert RunData.read(runs[1]).standing is not None, "what it was told is its own"
+
+
+def test_searches_that_cannot_be_compared_are_refused_before_any_training(searched: Path, tmp_path: Path):
+    other = tmp_path / "other"
+    search(
+        spaces.get("nasbench201", channels=4, cells=1), "random_genotype", images(), batch_size=16, out=other, **QUIET
+    )
+    with pytest.raises(ArchgradError, match=r"other cannot be compared with .*: its space_fields is \{.*'channels': 4"):
+        train_found(searched, beside=[other], data=images(), **QUIET)
+    with pytest.raises(ArchgradError, match="a run is given twice"):
+        train_found(searched, beside=[searched], data=images(), **QUIET)
+    assert not (other / "train").exists()

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from archgrad import data as datasets
 from archgrad import hub, spaces
 from archgrad.data import Dataset
-from archgrad.data.load import recorded
-from archgrad.errors import ArchgradError, require_whole
+from archgrad.data.load import READING, recorded
+from archgrad.distributed import World
+from archgrad.errors import ArchgradError, require_whole, shown
 from archgrad.evaluation import INHERITED, WEIGHTS, load_weights
 from archgrad.foreign import code, files
 from archgrad.genotype import Genotype
 from archgrad.model import Model, Network, built, load_model
 from archgrad.randomness import derive, generator, isolated
 from archgrad.recipes import Recipe, recipe_of
-from archgrad.runs import CONFIG, Run
+from archgrad.runs import CONFIG, Run, atomic_write
 from archgrad.spaces import Space
 from archgrad.supernet import Supernet
+from archgrad.tasks import Reading
 from archgrad.train import TrainResult, train
 
+BESIDE = "beside.json"
+"""What a run knows of the searches and random networks that were trained beside what it found."""
 FOUND, INHERITS = "found", "inherited"
 """Directories of trainings in that of a search: of the found network afresh, and from the weights of the supernet."""
 
@@ -94,6 +101,7 @@ def train_own(
 def train_found(
     run: Path | str,
     *,
+    beside: Sequence[Path | str] = (),
     network: nn.Module | None = None,
     random: int = 0,
     recipe: str | Recipe = "quick",
@@ -104,50 +112,109 @@ def train_found(
     seed: int = 0,
     **options: Any,
 ) -> list[TrainResult]:
-    """Train what a search found, and ``random`` genotypes drawn uniformly, all the same way, in ``RUN/train/``.
+    """Train what searches found, and ``random`` genotypes drawn uniformly, all the same way, in ``RUN/train/``.
 
     The data are those of the search unless given, and so is the size of the images. So are the fields of its space,
     over which ``fields`` are laid; sizes that the search was not given are the published ones of settled networks. The
-    first result is that of the found genotype. ``inherit``: it starts from the weights of the supernet, in its size,
-    and results go to ``RUN/train/inherited``. ``network``: what was searched, where it is a user's own.
+    first result is that of the found genotype. ``beside``: other searches of the same, such as from other seeds, whose
+    found networks are trained in their own directories and come next; the random ones, in that of the first, come last.
+    Every run then knows of the others' scores (`BESIDE`), and its report shows all of them. ``inherit``: the found
+    network starts from the weights of the supernet, in its size, and results go to ``RUN/train/inherited``.
+    ``network``: what was searched, where it is a user's own.
     """
     require_whole("train", 0, random=random)
     if inherit and (random or fields):
         other = "random genotypes" if random else "other fields of the space"
         raise ArchgradError(f"train: inherit is for the found network as it was searched: leave out {other}")
-    searched = Run.open(run)
+    searches = _searches(run, *beside)
+    searched = searches[0]
     config = searched.config
-    if config.get("command") != "search":
-        raise ArchgradError(f"{run} is not the run of a search, but of {config.get('command')!r}")
     if data is None:  # read as the search has read them, unless something else is asked for
         options |= _reading(config) | recorded(options)
-    found = Genotype.from_dict(searched.read_json("genotype.json"))
+    trained, checked, drawn = _space_of(run, config, network, fields or {})
+    found = [checked(Genotype.from_dict(search.read_json("genotype.json"))) for search in searches]
     draw = generator(seed, "random genotypes")
     if image_size is None and not isinstance(data, Dataset):
         image_size = searched.setting("image_size", int | None)
-    weights, first = (Path(run) / INHERITED, INHERITS) if inherit else (None, FOUND)
-    trained: Callable[..., TrainResult]
-    if config["space"] in spaces.SPACES:
-        space = spaces.recorded(config, **(fields or {}))
-        found, drawn = space.check(found), [space.random(draw) for _ in range(random)]
-        trained = partial(train_genotype, space)
-    else:
-        supernet = _searched(run, config["space"], network)
-        drawn = [supernet.random(draw) for _ in range(random)]
-        trained = partial(train_own, supernet)
-    return [
+    first, *cloud = names(INHERITS if inherit else FOUND, random)
+    places = [(search.directory, first) for search in searches] + [(searched.directory, name) for name in cloud]
+    results = [
         trained(
             genotype,
             _data(searched, "data") if data is None else data,
             image_size=image_size,
             recipe=recipe,
             seed=seed,
-            out=files.inside(Path(run), f"train/{name}"),
-            inherit=weights,
+            out=files.inside(directory, f"train/{name}"),
+            inherit=directory / INHERITED if inherit else None,
             **options,
         )
-        for name, genotype in zip(names(first, random), [found, *drawn], strict=True)
+        for (directory, name), genotype in zip(places, [*found, *(drawn(draw) for _ in cloud)], strict=True)
     ]
+    if beside and not inherit and World.start(options.get("device"), options.get("mixed_precision", "no")).main:
+        _tell_each_other(searches, cloud)
+    return results
+
+
+def _space_of(
+    run: Path | str, config: Mapping[str, Any], network: nn.Module | None, fields: Mapping[str, Any]
+) -> tuple[Callable[..., TrainResult], Callable[[Genotype], Genotype], Callable[[torch.Generator], Genotype]]:
+    """What trains a genotype of what was searched, what checks one, and what draws one."""
+    if config["space"] in spaces.SPACES:
+        space = spaces.recorded(config, **fields)
+        return partial(train_genotype, space), space.check, space.random
+    supernet = _supernet(run, config["space"], network)
+    return partial(train_own, supernet), lambda genotype: genotype, supernet.random
+
+
+def _searches(*runs: Path | str) -> list[Run]:
+    """The runs of searches, which must be different ones of the same space on the same data."""
+    searches = [Run.open(run) for run in runs]
+    for run, searched in zip(runs, searches, strict=True):
+        if searched.config.get("command") != "search":
+            raise ArchgradError(f"{run} is not the run of a search, but of {searched.config.get('command')!r}")
+        for name in ("space", "space_fields", "data", "image_size", *READING):
+            here, there = (search.config.get(name) for search in (searched, searches[0]))
+            if here != there:
+                raise ArchgradError(
+                    f"{run} cannot be compared with {runs[0]}: its {name} is {shown(here)}, there it is {shown(there)}"
+                )
+    if len({searched.directory.resolve() for searched in searches}) < len(searches):
+        raise ArchgradError(f"train: a run is given twice: {', '.join(map(str, runs))}")
+    return searches
+
+
+def _tell_each_other(searches: Sequence[Run], cloud: Sequence[str]) -> None:
+    """Write into every run how the networks of the others did, as plain data, so that it stays readable wherever it is.
+
+    What a run trained itself, it knows.
+    """
+
+    def told(directory: Path) -> dict[str, Any]:
+        run = Run.open(directory)
+        return {"config": run.config, "result": run.read_json("result.json")}
+
+    names = [search.directory.name for search in searches]
+    if len(set(names)) < len(names):
+        names = [str(search.directory) for search in searches]
+    first = searches[0].directory
+    found = {name: told(search.directory / "train" / FOUND) for name, search in zip(names, searches, strict=True)}
+    random = {name: told(first / "train" / name) for name in cloud}
+    for own, search in zip(names, searches, strict=True):
+        others = {name: entry for name, entry in found.items() if name != own}
+        text = json.dumps({"found": others, "random": {} if search is searches[0] else random}, indent=1)
+        atomic_write(search.directory / BESIDE, text.encode())
+
+
+def best_of(runs: Sequence[Path | str]) -> str:
+    """The search whose found network is the best on what its training held out, the first where nothing was."""
+
+    def merit(run: Path | str) -> float:
+        trained = Run.open(Path(run) / "train" / FOUND)
+        reading, held_out = Reading.of(trained.config.get("task")), trained.read_json("result.json").get("validation")
+        return reading.merit(held_out[reading.primary]) if held_out else -math.inf
+
+    return str(max(runs, key=merit))
 
 
 def names(first: str, random: int) -> list[str]:
@@ -155,7 +222,7 @@ def names(first: str, random: int) -> list[str]:
     return [first, *(f"random-{number:02}" for number in range(random))]
 
 
-def _searched(run: Path | str, name: str, network: nn.Module | None) -> Supernet:
+def _supernet(run: Path | str, name: str, network: nn.Module | None) -> Supernet:
     """The user's own network that was searched, as a supernet."""
     if network is None:
         raise ArchgradError(

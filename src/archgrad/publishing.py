@@ -16,7 +16,7 @@ from archgrad import comparison, hub
 from archgrad.errors import ArchgradError
 from archgrad.figures.numbers import count
 from archgrad.model import Model, Network
-from archgrad.report.comparison import AmongRandom, ordinal
+from archgrad.report.comparison import ordinal
 from archgrad.report.measure import Measure
 from archgrad.report.rundata import RunData
 from archgrad.runs import Run
@@ -140,15 +140,15 @@ def _quality(trained: dict[str, Any], searched: RunData | None) -> str:
 
 def _baseline(searched: RunData | None) -> str:
     """The random genotypes that were trained the same way."""
-    standing = AmongRandom.of(searched) if searched else None
+    standing = searched.standing if searched else None
     if searched is None or standing is None:
         return "No random architectures were trained beside it: nothing here says what the search was worth."
-    measure, others = searched.primary, len(standing.others)
+    measure, others = searched.primary, len(standing.random)
     return (
         f"Beside it {others} random architecture{'s' if others > 1 else ''} of the same space "
         f"{'were' if others > 1 else 'was'} trained the same way: {escaped(measure.mean(standing.mean, standing.std))} "
         f"{escaped(measure.label)}, the best {escaped(measure.written(standing.best))}. The found one is the "
-        f"{ordinal(standing.rank)} of {standing.size}."
+        f"{ordinal(standing.rank(standing.found[0]))} of {others + 1}."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from archgrad import data
+from archgrad import data, load
 from archgrad.cli import main
 
 TINY = ["--channels", "2", "--cells", "1", "--epochs", "1", "--device", "cpu", "--progress", "false"]
@@ -88,3 +89,26 @@ def test_a_network_of_ones_own_goes_the_whole_way(workplace: Path, capsys: pytes
         main(["predict", "run", "one.npy"])
     assert "--space PACKAGE.MODULE:NAME" in capsys.readouterr().err
     assert "mine_to_use" in sys.modules
+
+
+def test_several_searches_are_compared_and_the_best_answers_for_its_test_inputs(capsys: pytest.CaptureFixture[str]):
+    for seed in ("0", "1"):
+        main(["search", *TINY, "--method", "random_genotype", "--seed", seed, "--out", f"s{seed}"])
+    capsys.readouterr()
+    quick = ["--epochs", "1", "--device", "cpu", "--progress", "false"]
+    main(["train", "s0", "s1", "--channels", "2", "--cells", "1", "--random", "2", "--validation", "0.2", *quick])
+    printed = capsys.readouterr().out
+    for part in ("found by s0: ", "found by s1: ", "2 random genotypes: ", "from chance: 2 found networks"):
+        assert part in printed
+    best = re.search("best on what the trainings held out: (s[01])", printed)[1]
+    assert printed.count("report.html") == 2
+    assert f"next: archgrad predict {best} FILES" in printed
+    main(["evaluate", best, "--show", "3", "--json", "--device", "cpu"])
+    answers = json.loads(capsys.readouterr().out)["answers"]
+    assert [answer["is"] for answer in answers] == [str(int(y)) for y in data.load("digits").test.targets[:3]]
+    model = load(best)
+    assert [answer["answer"] for answer in answers] == [
+        model.predict(x).answer for x in data.load("digits").test.inputs[:3]
+    ]
+    main(["evaluate", best, "--show", "1", "--device", "cpu"])
+    assert re.search(r"\ntest input 0, which is \d: \d \(\d", capsys.readouterr().out)

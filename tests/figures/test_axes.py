@@ -50,7 +50,7 @@ def test_a_line_goes_through_its_values() -> None:
     assert re.search(r'd="M[\d.]+ ([\d.]+) L[\d.]+ ([\d.]+)"', chart).groups() == (f"{low:.1f}", f"{high:.1f}")
     assert f'cy="{(low + high) / 2:g}"' in chart, "a single value is a dot"
     assert svg("what it shows", "", 10, 20) in (
-        '<svg viewBox="0 0 10 20" role="img" aria-label="what it shows"></svg>',
+        '<svg viewBox="0 0 10 20" role="img" aria-label="what it shows" style="max-width:12px"></svg>',
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,28 @@ import yaml
 
 from archgrad import spaces
 from archgrad.genotype import Edge, Genotype, Group, sample
+
+MEASURE = """
+<script>
+addEventListener("load", () => {
+  const page = document.querySelector("iframe"), inner = page.contentDocument, view = page.contentWindow;
+  const seen = e => e.getClientRects().length > 0 && e.getBoundingClientRect().width > 1;
+  const box = e => { const b = e.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; };
+  const svgs = [...inner.querySelectorAll("svg")].filter(seen).map(svg => ({
+    told: svg.getAttribute("aria-label"), box: box(svg),
+    scale: svg.getBoundingClientRect().width / svg.viewBox.baseVal.width,
+    texts: [...svg.querySelectorAll("text")].filter(seen).map(t => ({
+      text: t.textContent, box: box(t), size: parseFloat(view.getComputedStyle(t).fontSize)})),
+  }));
+  const values = [...inner.querySelectorAll(".value, .remark, .verdict, h1, h2, h3, p, figcaption, .chip")].filter(seen)
+    .map(e => ({text: e.textContent, box: box(e), wide: e.scrollWidth > e.clientWidth + 1}));
+  const root = inner.documentElement;
+  const found = {width: root.clientWidth, scroll: root.scrollWidth, svgs, values};
+  document.body.innerHTML = "";
+  document.body.dataset.found = JSON.stringify(found);
+});
+</script>
+"""
 
 Plant = Callable[..., Path]
 
@@ -151,3 +176,38 @@ def plant(tmp_path: Path) -> Plant:
         return plant_run(tmp_path / name, space, **options)
 
     return planted
+
+
+class Browser:
+    """A headless Chromium with a profile of its own."""
+
+    def __init__(self, program: str, directory: Path) -> None:
+        self.program, self.directory = program, directory
+        directory.mkdir()
+
+    def __call__(self, *arguments: str) -> str:
+        """Run it and return what it prints."""
+        options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        options += "--disable-component-update --disable-sync --hide-scrollbars --virtual-time-budget=2000"
+        command = [self.program, *options.split(), f"--user-data-dir={self.directory / 'profile'}", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+    def measured(self, page: str, width: int) -> Any:
+        """Where everything lies on a page that is shown so many pixels wide.
+
+        A frame has any width, also one that the window of a browser cannot have.
+        """
+        frame = f'<iframe style="border:0;width:{width}px;height:800px" srcdoc="{html.escape(page)}"></iframe>'
+        file = self.directory / "frame.html"
+        file.write_text(f'<!doctype html><meta charset="utf-8"><body>{frame}{MEASURE}</body>')
+        dom = self("--window-size=1400,900", "--dump-dom", file.as_uri())
+        return json.loads(html.unescape(dom.partition('data-found="')[2].partition('"')[0]))
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Browser:
+    """A headless browser, where there is one."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed: pages were not rendered")
+    return Browser(program, tmp_path / "browser")

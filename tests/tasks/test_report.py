@@ -11,7 +11,6 @@ import torch
 
 from archgrad import comparison, data, methods, report, search, spaces
 from archgrad.data import Dataset
-from archgrad.report.comparison import AmongRandom
 from archgrad.report.rundata import RunData
 from archgrad.runs import Run
 from archgrad.tasks import Classification, MultiLabel, NextToken, Reading, Regression
@@ -35,10 +34,10 @@ def test_a_report_knows_metric_and_direction_of_the_task(tmp_path: Path, monkeyp
     found, *others = comparison.train_found(run, random=3, data=dataset, **options)
     for directory in (run, run / "train/found"):
         assert Reading.of(Run.open(directory).config["task"]) == dataset.task.reading
-    standing = AmongRandom.of(RunData.read(run))
-    assert standing.found == found.test.rmse
+    standing = RunData.read(run).standing
+    assert standing.found == (found.test.rmse,)
     assert standing.best == min(other.test.rmse for other in others)
-    assert standing.rank == 1 + sum(other.test.rmse < found.test.rmse for other in others)
+    assert standing.rank(found.test.rmse) == 1 + sum(other.test.rmse < found.test.rmse for other in others)
     text = report.write(run).read_text()
     assert "accura" not in text.lower()
     for part in ("Test RMSE", "Supernet RMSE", "(lower is better)", "Loss gained by settling the supernet"):

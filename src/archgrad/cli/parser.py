@@ -21,17 +21,21 @@ def may_stand(function: Callable[..., Any]) -> list[str]:
     return [n for n, p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty]
 
 
-def rows(function: Callable[..., Any]) -> list[str]:
-    """The parameters of a command that are one or more words in a row, such as files."""
+def rows(function: Callable[..., Any]) -> dict[str, str]:
+    """The parameters of a command that are words in a row, such as files: one or more ``+``, or also none ``*``."""
     hints, parameters = get_type_hints(function), inspect.signature(function).parameters
-    return [n for n, p in parameters.items() if p.default is p.empty and hints.get(n) == list[str]]
+    return {
+        n: "+" if p.default is p.empty else "*"
+        for n, p in parameters.items()
+        if p.kind is p.POSITIONAL_OR_KEYWORD and hints.get(n) in (list[str], list[str] | None)
+    }
 
 
 class Parser(jsonargparse.ArgumentParser):
     """jsonargparse's parser, which also takes ``train RUN`` where RUN has a default, ``--cost`` and ``--from``."""
 
     standing: tuple[str, ...] = ()
-    rows: tuple[str, ...] = ()
+    rows: dict[str, str] = {}  # noqa: RUF012  # replaced, never changed
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, **kwargs)
@@ -48,18 +52,21 @@ class Parser(jsonargparse.ArgumentParser):
         """Add the parameters of a command. Their values are no names of further configuration files."""
         kwargs["sub_configs"] = False
         self.standing = (*self.standing, *may_stand(function))
-        self.rows = (*self.rows, *rows(function))
+        self.rows = self.rows | rows(function)
         added: list[str] = super().add_function_arguments(function, *args, **kwargs)
         return added
 
     def add_argument(self, *args: Any, **kwargs: Any) -> Any:
         """Add one of them, in the form in which it is typed."""
         name = args[0].removeprefix("--")
-        if name in getattr(self, "standing", ()):  # jsonargparse lends this method to its groups, which have none
+        # jsonargparse lends this method to its groups, which have neither
+        if count := getattr(self, "rows", {}).get(name):
+            args = (name,)
+            none = {"default": argparse.SUPPRESS} if count == "*" else {}
+            kwargs = {"nargs": count, "metavar": name.upper(), "help": kwargs.get("help"), **none}
+        elif name in getattr(self, "standing", ()):
             args = (name,)
             kwargs |= {"nargs": "?", "default": argparse.SUPPRESS}  # a default would overrule a configuration file
-        elif name in getattr(self, "rows", ()):
-            kwargs = {"nargs": "+", "metavar": name.upper(), "help": kwargs.get("help")}
         elif name.endswith("_"):  # a word of Python's own, such as from_
             args = (args[0].rstrip("_"),)
             kwargs |= {"dest": name, "metavar": name.rstrip("_").upper()}

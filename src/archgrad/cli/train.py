@@ -6,7 +6,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 import archgrad
@@ -18,6 +17,7 @@ from archgrad.distributed import World
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
 from archgrad.options import gathers, options_of, require_absent, some_of
+from archgrad.standing import Standing
 from archgrad.train import TrainResult
 
 AFTERWARDS = {"predict": " FILES", "export": ""}
@@ -27,7 +27,7 @@ LEFT_OUT = ("recipe", "out", "resume", "checkpoint_seconds", "test_every", "sett
 
 @gathers(settings=options_of(archgrad.train, LEFT_OUT) | some_of(datasets.load, READING))
 def train(
-    run: str | None = None,
+    run: list[str] | None = None,
     *,
     genotype: str | None = None,
     space: str | None = None,
@@ -40,17 +40,18 @@ def train(
     settings: dict[str, Any],
     **fields: Any,
 ) -> None:
-    """Train what a search found, or a genotype, from scratch; with random genotypes beside it for comparison.
+    """Train what searches found, or a genotype, from scratch; with random genotypes beside them for comparison.
 
     Args:
-        run: run directory of a search, whose space is that of the genotype; results go to RUN/train/
+        run: run directory of a search, whose space is that of the genotype; results go to RUN/train/. Of several
+            searches, such as from several seeds, all that they found is trained and compared
         genotype: instead of a run, a genotype in the space's notation, or the name of a published one, as pdarts (see
             `archgrad list models`)
         space: the space of a genotype, nasbench201 by default, or that of a published one; `package.module:function`
             where a network of your own was searched
         data: a dataset; that of the search by default
         image_size: bring the images to this many pixels first; as in the search by default
-        random: how many random genotypes are trained the same way, beside what a run found
+        random: how many random genotypes are trained the same way, beside what the runs found
         inherit: start from the weights of the supernet, in its size
         recipe: darts, nasbench201, quick or adversarial
         out: run directory of a genotype's training
@@ -69,34 +70,31 @@ def train(
         progress: show a progress bar on terminals, and a line a minute elsewhere
         track: tell an experiment tracker of it: tensorboard, wandb (offline), mlflow or trackio
     """
-    if (run is None) == (genotype is None):
+    if (not run) == (genotype is None):
         raise ArchgradError("train: give either the run directory of a search, or --genotype with its --space")
     settings |= {"recipe": recipe, "image_size": image_size}
     network = own.network(space) if space and ":" in space else None
-    if genotype is not None:
-        require_absent("is for the run of a search, not for a genotype", random=random or None, inherit=inherit)
-        results = [_train_genotype(genotype, network, space, data or "digits", fields, out=out, **settings)]
-    else:
-        assert run is not None
+    if run:
         named = space if network is None else None
         require_absent("is for --genotype: the search says where and how", out=out, space=named)
-        results = comparison.train_found(
-            run, network=network, random=random, inherit=inherit, data=data, fields=fields, **settings
-        )
+        first, *beside = run
+        settings |= {"random": random, "inherit": inherit}
+        results = comparison.train_found(first, beside=beside, network=network, data=data, fields=fields, **settings)
+    else:
+        assert genotype is not None
+        require_absent("is for the run of a search, not for a genotype", random=random or None, inherit=inherit)
+        results = [_train_genotype(genotype, network, space, data or "digits", fields, out=out, **settings)]
     if not World.start(settings["device"]).main:
         return
-    if run is None:
+    if run:
+        _tell(run, results)
+    else:
         console.say(_told(results[0]))
         console.give(**_record(results[0]))
-    else:
-        from archgrad import report
-
-        _compare(*results)
-        page = report.write(run)
-        console.say(f"report: {page}")
-        console.give(run=run, report=page)
+    several = run is not None and len(run) > 1 and not inherit
     if (trained := results[0].directory) is not None:
-        _next(Path(run) if run else trained, space if network is not None else None)
+        best = comparison.best_of(run) if several and run else run[0] if run else trained
+        _next(Path(best), space if network is not None else None)
 
 
 def _next(run: Path, own: str | None) -> None:
@@ -116,22 +114,44 @@ def _train_genotype(
     return comparison.train_genotype(spaces.of_genotype(genotype, space, **fields), genotype, data, **options)
 
 
-def _compare(found: TrainResult, *others: TrainResult) -> None:
-    console.say(f"found: {_told(found)}")
-    console.give(found=_record(found), random=[_record(other) for other in others])
-    if not others:
-        return
-    task = found.test.task
-    scores = torch.tensor([other.test.score for other in others], dtype=torch.float64)
-    spread = f" ± {task.written(task.primary, float(scores.std()))}" if len(others) > 1 else ""
-    best = max(others, key=lambda other: other.test.merit).test
-    better = sum(other.test.merit > found.test.merit for other in others)
-    console.give(better=better)
+def _tell(runs: list[str], results: list[TrainResult]) -> None:
+    """What was found, how it compares, and where that can be read."""
+    from archgrad import report
+
+    found, others = results[: len(runs)], results[len(runs) :]
+    for run, result in zip(runs, found, strict=True):
+        console.say(f"found{f' by {run}' if len(runs) > 1 else ''}: {_told(result)}")
+    first, *beside = map(_record, found)
+    console.give(run=runs[0], found=first, beside=beside, random=[_record(other) for other in others])
+    if others:
+        _compare(found, others)
+    if beside and found[0].validation is not None:
+        best = comparison.best_of(runs)
+        console.say(f"best on what the trainings held out: {best}")
+        console.give(best=best)
+    pages = [report.write(run) for run in runs]
+    for page in pages:
+        console.say(f"report: {page}")
+    console.give(report=pages[0])
+
+
+def _compare(found: list[TrainResult], others: list[TrainResult]) -> None:
+    task = found[0].test.task
+
+    def shown(score: float) -> str:
+        return task.written(task.primary, score)
+
+    reached, random = (tuple(result.test.score for result in results) for results in (found, others))
+    standing = Standing(reached, random, task.reading.higher_is_better)
+    spread = f" ± {shown(standing.std)}" if standing.std is not None else ""
+    better = standing.better(max(found, key=lambda result: result.test.merit).test.score)
+    verdict = standing.verdict(f"test {task.label(task.primary)}", shown)
     console.say(
-        f"{len(others)} random genotype{'s' if len(others) > 1 else ''}: "
-        f"{task.written(task.primary, float(scores.mean()))}{spread}, "
-        f"best {task.written(task.primary, best.score)}; {better} better than the found one"
+        f"{len(others)} random genotype{'s' if len(others) > 1 else ''}: {shown(standing.mean)}{spread}, "
+        f"best {shown(standing.best)}; {better} better than the {'best ' if len(found) > 1 else ''}found one",
+        verdict,
     )
+    console.give(better=better, verdict=verdict, p=standing.p_value, effect=standing.superiority)
 
 
 def _record(result: TrainResult) -> dict[str, Any]:

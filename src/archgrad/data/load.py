@@ -31,6 +31,7 @@ from archgrad.data.dataset import (
 )
 from archgrad.data.directory import DirectoryOptions, read_directory
 from archgrad.data.encoded import Encoded
+from archgrad.data.signals import signals
 from archgrad.distributed import note
 from archgrad.errors import ArchgradError, require_whole, unknown
 from archgrad.foreign import code
@@ -88,6 +89,7 @@ NAMES = {
     "cifar100": "60,000 colour 32×32 images of 100 classes of things",
     "svhn": "99,289 colour 32×32 images of house-number digits",
     "fashion_mnist": "70,000 grey 28×28 images of 10 kinds of clothes",
+    "signals": "5,000 generated signals of 64 steps and 10 shapes, always the same ones; 2,000 are the test set",
 }
 
 
@@ -167,6 +169,8 @@ def _named(data: Any, root: Path, download: bool, options: DirectoryOptions) -> 
     name = str(data)
     if name == "digits":
         return _digits()
+    if name == "signals":
+        return signals()
     if name in _NAMED:
         return _read_named(name, root, download)
     path = Path(name.removeprefix("folder:")).expanduser()

@@ -11,7 +11,10 @@ from archgrad.figures.markup import Child, Markup, element
 from archgrad.figures.numbers import plain
 
 LETTER = 7.3  # the width of a letter of a label of 12 px
+BOLD_LETTER = 8.4  # of a bold one of 13 px
 TICK_LETTER = 6.6  # and of one of 11 px
+LARGEST = 1.15  # how much larger than it was drawn a drawing is shown
+NARROW = 340  # the width for which drawings for phones are made
 
 Shown = Callable[[float], str]
 
@@ -89,6 +92,7 @@ class Axes:
 def of_rows(names: Sequence[str], marks: Sequence[float], width: float, *, row: float, right: float = 14) -> Axes:
     """Axes of a figure with a name and a row for everything that it shows: x runs over the marks, y counts the rows."""
     left = 14 + LETTER * max(map(len, names), default=0)
+    right = max(right, 2 + TICK_LETTER * len(plain(marks[-1])) / 2)
     return Axes(Scale(marks[0], marks[-1], left, width - right), Scale(len(names), 0, 6 + row * len(names), 6))
 
 
@@ -109,15 +113,24 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
 
 
 def svg(told: str, parts: Child, width: float, height: float, /, **attributes: str) -> Markup:
-    """A drawing, as wide as its place; ``told``: what it shows, for those who cannot see it."""
+    """A drawing; ``told``: what it shows, for those who cannot see it.
+
+    It is as wide as its place, but so little wider than ``width`` that its letters stay letters of a page.
+    """
     box = f"0 0 {width:.0f} {height:.0f}"
-    return element("svg", parts, viewBox=box, role="img", aria_label=told, **attributes)
+    own = {"style": f"max-width:{LARGEST * width:.0f}px"} | attributes
+    return element("svg", parts, viewBox=box, role="img", aria_label=told, **own)
 
 
 def own_size(told: str, parts: Child, width: float, height: float, **attributes: str) -> Markup:
     """A drawing in its own size where there is room, smaller where there is not."""
-    style = f"max-width:{width:.0f}px;min-width:{min(0.8 * width, 720):.0f}px"
+    style = f"max-width:{width:.0f}px;min-width:{min(0.7 * width, 720):.0f}px"
     return element("div", svg(told, parts, width, height, style=style, **attributes), class_="drawing")
+
+
+def by_width(wide: Markup, narrow: Markup) -> list[Markup]:
+    """The same twice: what is seen on a desk, and what is seen on a phone, ``NARROW`` wide or less."""
+    return [element("div", wide, class_="on-wide"), element("div", narrow, class_="on-narrow")]
 
 
 def style() -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archgrad.figures.axes import LETTER, svg
+from archgrad.figures.axes import LETTER, own_size
 from archgrad.figures.markup import Markup, element
 
 NODE_WIDTH, NODE_HEIGHT = 62.0, 40.0
@@ -80,8 +80,7 @@ def draw(title: str, states: Sequence[int], inputs: int, outputs: Sequence[int],
         parts.append(_node(left[-1], row, "concat", "output"))
     width = left[-1] + NODE_WIDTH + 4
     told = ", ".join(f"{a.source} to {a.target} {a.operation}" for a in arrows)
-    drawing = svg(f"{title}: {told}", parts, width, height, width=f"{width:.0f}", class_="cell")
-    return element("div", drawing, class_="scroll", tabindex="0")
+    return own_size(f"{title}: {told}", parts, width, height, class_="cell")
 
 
 def _level(row: float, lane: int) -> float:

@@ -31,12 +31,13 @@ def line_chart(
     x_name: str = "epoch",
     y_ticks: Sequence[float] | None = None,
     shown: Shown = plain,
-    size: tuple[int, int] = (460, 240),
+    size: tuple[int, int] = (400, 220),
     key: bool = False,
 ) -> Markup:
     """Lines over x, an axis of round numbers, and per x a band whose title lists the values, largest first.
 
     ``key``: the names of the lines, in their colours, stand above them; pages with several charts have a legend.
+    The usual ``size`` can be read at the width of a phone.
     """
     width, height = size
     small = width < 300
@@ -46,18 +47,16 @@ def line_chart(
     marks = list(y_ticks or ticks(min(values), max(values)))
     left = 9 + TICK_LETTER * max(len(shown(mark)) for mark in marks)
     x_low, x_high = min(x), max(max(x), min(x) + 1)
-    y = Scale(marks[0], marks[-1], height - (20 if small else 34), 28 if key else 8)
-    axes = Axes(Scale(x_low, x_high, left, width - 10), y)
     whole = sorted({round(mark) for mark in ticks(x_low, x_high, 2 if small else 6)})
-    parts = [
-        *axes.rows(marks, shown),
-        *axes.columns([mark for mark in whole if x_low <= mark <= x_high], str, lines=False),
-    ]
+    whole = [mark for mark in whole if x_low <= mark <= x_high]
+    right = max(10.0, 3 + TICK_LETTER * len(str(whole[-1] if whole else "")) / 2)
+    names, top = _key(series, left, width) if key else ([], 8.0)
+    y = Scale(marks[0], marks[-1], height - (20 if small else 34), top)
+    axes = Axes(Scale(x_low, x_high, left, width - right), y)
+    parts = [*names, *axes.rows(marks, shown), *axes.columns(whole, str, lines=False)]
     if not small:
         middle = (axes.x.start + axes.x.end) / 2
         parts.append(element("text", x_name, x=middle, y=height - 3, class_="tick middle"))
-    if key:
-        parts.extend(_key(axes, series))
     for line in series:
         parts.extend(_line(axes, x, line))
     parts.extend(_bands(axes, x, series, x_name, shown))
@@ -78,14 +77,18 @@ def _line(axes: Axes, x: Sequence[float], line: Series) -> list[Markup]:
     return parts
 
 
-def _key(axes: Axes, series: Sequence[Series]) -> list[Markup]:
-    """Dots with names in a row above the area."""
-    parts, x = [], axes.x.start
+def _key(series: Sequence[Series], left: float, width: float) -> tuple[list[Markup], float]:
+    """Dots with names in as many rows as they need, and where the area below them begins."""
+    parts: list[Markup] = []
+    x, y = left, 8.0
     for line in series:
-        parts.append(element("circle", cx=x + 4, cy=8, r=4, class_=f"point {line.colour}"))
-        parts.append(element("text", line.name, x=x + 13, y=12))
-        x += 30 + LETTER * len(line.name)
-    return parts
+        size = 20 + LETTER * len(line.name)
+        if x > left and x + size > width:
+            x, y = left, y + 18
+        parts.append(element("circle", cx=x + 4, cy=y, r=4, class_=f"point {line.colour}"))
+        parts.append(element("text", line.name, x=x + 13, y=y + 4))
+        x += size + 10
+    return parts, y + 20
 
 
 def _bands(axes: Axes, x: Sequence[float], series: Sequence[Series], x_name: str, shown: Shown) -> list[Markup]:

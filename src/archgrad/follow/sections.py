@@ -17,7 +17,6 @@ from archgrad.follow.history import Curve
 from archgrad.follow.listing import progress
 from archgrad.genotype import Genotype
 from archgrad.report.cells import cells
-from archgrad.report.comparison import AmongRandom
 from archgrad.report.document import document, sections_of
 from archgrad.report.measure import Measure
 from archgrad.report.rundata import RunData
@@ -91,10 +90,11 @@ def _table(comparison: Comparison, link: Link) -> Markup:
 
 def random_networks(data: RunData) -> str:
     """Mean of the random networks of a run that were trained the same way, and the rank of the found one."""
-    standing = AmongRandom.of(data)
+    standing = data.standing
     if standing is None:
         return ""
-    return f"{data.primary.mean(standing.mean, standing.std)}, rank {standing.rank} of {standing.size}"
+    rank = f"rank {standing.rank(standing.found[0])} of {len(standing.random) + 1}"
+    return f"{data.primary.mean(standing.mean, standing.std)}, {rank}"
 
 
 def fronts(runs: Sequence[Summary], label: Callable[[Summary], str], link: Link) -> list[Markup]:

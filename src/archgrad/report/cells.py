@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from archgrad.figures.axes import by_width
 from archgrad.figures.cell import Arrow, draw
+from archgrad.figures.cell_rows import draw_rows
 from archgrad.figures.markup import Markup, element, join, table
 from archgrad.figures.palette import chip, colours
 from archgrad.report.rundata import GroupShape, RunData
@@ -39,4 +41,5 @@ def _graph(name: str, group: GroupShape, kept: tuple[tuple[str, ...], ...], colo
         for (source, target), names in zip(group.edges, kept, strict=True)
         for operation in names
     ]
-    return element("figure", element("figcaption", name), draw(f"Cell {name}", states, group.inputs, outputs, arrows))
+    drawings = (picture(f"Cell {name}", states, group.inputs, outputs, arrows) for picture in (draw, draw_rows))
+    return element("figure", element("figcaption", name), by_width(*drawings))

@@ -4,65 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
-import statistics
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from archgrad.figures.axes import Scale, svg, ticks
+from archgrad import spaces
+from archgrad.figures.axes import BOLD_LETTER, NARROW, Scale, by_width, svg, ticks
 from archgrad.figures.markup import Markup, element, join, table
 from archgrad.figures.numbers import count, duration
+from archgrad.figures.palette import legend
 from archgrad.report.measure import Measure
 from archgrad.report.rundata import RunData, Training
 from archgrad.report.section import Section, note
+from archgrad.standing import Standing
 
 LINE = 100  # characters of a genotype that a table shows
-
-
-@dataclass(frozen=True)
-class AmongRandom:
-    """The score of the found network among those of random ones."""
-
-    found: float
-    others: tuple[float, ...]
-    higher_is_better: bool = True
-
-    @classmethod
-    def of(cls, data: RunData) -> AmongRandom | None:
-        """None where the found network or all random ones have no score yet."""
-        others = tuple(t.score for t in data.random if t.score is not None)
-        found = data.found.score if data.found else None
-        return cls(found, others, data.primary.higher_is_better) if others and found is not None else None
-
-    @property
-    def size(self) -> int:
-        """How many networks are compared, the found one among them."""
-        return len(self.others) + 1
-
-    @property
-    def rank(self) -> int:
-        """1 for the best; networks that are equally good share the better rank."""
-        return 1 + sum(other > self.found if self.higher_is_better else other < self.found for other in self.others)
-
-    @property
-    def percentile(self) -> float:
-        """Share of the random networks that the found one beats, in percent; a tie counts half."""
-        ties = sum(other == self.found for other in self.others)
-        return 100 * (self.size - self.rank - 0.5 * ties) / len(self.others)
-
-    @property
-    def mean(self) -> float:
-        """Mean of the random networks."""
-        return statistics.fmean(self.others)
-
-    @property
-    def std(self) -> float | None:
-        """Sample standard deviation (n − 1) of the random networks; None for a single one."""
-        return statistics.stdev(self.others) if len(self.others) > 1 else None
-
-    @property
-    def best(self) -> float:
-        """The best random network."""
-        return max(self.others) if self.higher_is_better else min(self.others)
 
 
 def ordinal(rank: int) -> str:
@@ -74,42 +29,79 @@ def ordinal(rank: int) -> str:
 def comparison(data: RunData) -> Section:
     """A dot per network, and a table."""
     title = "Comparison with random genotypes"
-    command = element("code", f"archgrad train {data.name} --random 10")
+    own = "" if data.space in spaces.SPACES else " --space " + shlex.quote(f"PACKAGE.MODULE:{data.space or 'NAME'}")
+    command = element("code", f"archgrad train {data.typed}{own} --random 10")
     advice = ["To train the found genotype and ten random ones the same way: ", command]
-    trained = sorted((t for t in data.trainings if t.score is not None), key=lambda t: -t.merit)
+    shown = [*data.trainings, *(t for t in data.compared if t.role)]
+    trained = sorted((t for t in shown if t.score is not None), key=lambda t: -t.merit)
     if not trained:
         return Section(title, note("No network has been trained yet. ", advice))
-    standing = AmongRandom.of(data)
-    plot = strip_plot(trained, standing, data.primary) if standing else note(advice)
+    plot = _plot(data, data.standing) if data.standing else note(advice)
+    return Section(title, join(plot, _remarks(data), _table(trained, data.primary)))
+
+
+def _plot(data: RunData, standing: Standing) -> Markup:
+    """The networks that can be compared, on wide and on narrow pages."""
+    others = [t for t in data.trainings if t.kind == "other" and t.score is not None]
+    drawn = by_width(*(strip_plot([*data.compared, *others], standing, data.primary, w) for w in (1040, NARROW)))
+    entries = {"found by this search": "series-found", "random": "series-random"}
+    entries |= {"found by other searches": "series-beside"} if len(standing.found) > 1 else {}
+    entries |= {"other": "series-b"} if others else {}
+    return element("figure", element("figcaption", f"Test {data.primary.label}"), legend(entries), drawn)
+
+
+def _remarks(data: RunData) -> list[Markup | None]:
+    """What has to be known to read the plot, and what is not in it."""
+    measure, standing = data.primary, data.standing
     unfinished = [t.name for t in data.trainings if t.score is None]
-    waiting = note(f"Without a test {data.primary.label} yet: {', '.join(unfinished)}.") if unfinished else None
-    return Section(
-        title, join(plot, _remark(data, standing) if standing else None, waiting, _table(trained, data.primary))
-    )
+    others = [t.name for t in data.trainings if t.kind in ("found", "random") and t.score is not None]
+    left_out = [name for name in others if name not in {t.name for t in data.compared if not t.role}]
+    return [
+        _lead(data, standing) if standing else None,
+        _by_validation(data) if standing else None,
+        note(f"Without a test {measure.label} yet: {', '.join(unfinished)}.") if unfinished else None,
+        note(f"Not compared, as trained in another way than the found network: {', '.join(left_out)}.")
+        if left_out and data.found
+        else None,
+    ]
 
 
-def _remark(data: RunData, standing: AmongRandom) -> Markup:
-    measure, above = data.primary, standing.found - standing.mean
+def _lead(data: RunData, standing: Standing) -> Markup:
+    measure = data.primary
+    above = standing.found_mean - standing.mean
     where = "above" if above >= 0 else "below"
     better = "" if measure.higher_is_better else " (lower is better)"
+    subject = "The found architecture is" if len(standing.found) == 1 else "The found architectures are in the mean"
     text = (
-        f"The found architecture is {measure.difference(abs(above))} {where} the mean of {len(standing.others)} random "
+        f"{subject} {measure.difference(abs(above))} {where} the mean of {len(standing.random)} random "
         f"genotypes{better}. Each network was trained once, so the differences contain the noise of training"
     )
     inputs = data.found.test_inputs if data.found and measure.counts_inputs else None
     if inputs:
-        text += f" and of a test set of {inputs:.0f} images, where one image is {100 / inputs:.2g} points"
+        text += f" and of a test set of {inputs:.0f} inputs, where one is {100 / inputs:.2g} points"
     return element("p", text + ".", class_="lead")
 
 
-def strip_plot(trained: Sequence[Training], standing: AmongRandom, measure: Measure) -> Markup:
-    """Scores on one axis: random networks as dots, stacked where they would overlap, the found one as a diamond."""
-    width, radius, top = 1040, 6.0, 34.0
+def _by_validation(data: RunData) -> Markup | None:
+    """What one would have chosen among the found networks and among the random ones, without the test set."""
+    measure, chosen = data.primary, []
+    for kinds, words in ((("found", "beside"), "those found"), (("random",), "the random ones")):
+        networks = [t for t in data.compared if t.kind in kinds]
+        known = [(data.reading.merit(v), t) for t in networks if (v := t.validation) is not None]
+        if len(known) < len(networks):
+            return None
+        best = max(known, key=lambda pair: pair[0])[1]
+        chosen.append(f"{best.name} of {words} (test {measure.label} {measure.written(best.score)})")
+    return element("p", f"Best on what the trainings held out: {' and '.join(chosen)}.", class_="lead")
+
+
+def strip_plot(trained: Sequence[Training], standing: Standing, measure: Measure, width: float) -> Markup:
+    """Scores on one axis: networks that searches found as diamonds, all others as dots, stacked to keep them apart."""
+    radius, top = 6.0, 34.0
     scores, scale = [t.score for t in trained if t.score is not None], 100 if measure.share else 1
-    marks = [mark / scale for mark in ticks(scale * min(scores), scale * max(scores), 8)]
+    marks = [mark / scale for mark in ticks(scale * min(scores), scale * max(scores), round(width / 130))]
     x = Scale(marks[0], marks[-1], 30, width - 30)
-    dots = [t for t in trained if t.kind != "found"]
-    places = _stacked([x(standing.found), *(x(t.score or 0.0) for t in dots)], 2 * radius + 3)[1:]
+    places = _stacked([x(t.score or 0.0) for t in trained], 2 * radius + 3)
     reach = max(36.0, 14 + max(abs(offset) for _, offset in places))
     middle, axis = top + reach, top + 2 * reach + 6
     parts = [element("line", x1=x.start, x2=x.end, y1=axis, y2=axis, class_="axis")]
@@ -117,20 +109,23 @@ def strip_plot(trained: Sequence[Training], standing: AmongRandom, measure: Meas
         parts.append(element("line", x1=x(mark), x2=x(mark), y1=axis, y2=axis + 5, class_="axis"))
         parts.append(element("text", measure.tick(mark), x=x(mark), y=axis + 20, class_="tick middle"))
     parts.append(_spread(standing, measure, x, top, reach, width))
-    for training, (place, offset) in zip(dots, places, strict=True):
-        label = element("title", f"{training.name}: {measure.written(training.score)}")
-        parts.append(element("circle", label, cx=place, cy=middle + offset, r=radius, class_=f"dot {training.kind}"))
-    parts.append(_diamond(standing, measure, x(standing.found), middle, axis, width))
+    for training, (place, offset) in zip(trained, places, strict=True):
+        label, y = element("title", f"{training.name}: {measure.written(training.score)}"), middle + offset
+        if training.kind == "found":
+            parts.append(_found(standing, measure, place, y, axis, width))
+        elif training.kind == "beside":
+            parts.append(element("path", label, d=_diamond(place, y, 8), class_="beside"))
+        else:
+            parts.append(element("circle", label, cx=place, cy=y, r=radius, class_=f"dot {training.kind}"))
     told = (
-        f"found {measure.written(standing.found)}, rank {standing.rank} of {standing.size}; "
-        f"random mean {measure.written(standing.mean)}, best {measure.written(standing.best)}"
+        f"found {measure.written(standing.found[0])}, rank {standing.rank(standing.found[0])} of "
+        f"{len(standing.random) + 1}; random mean {measure.written(standing.mean)}, "
+        f"best {measure.written(standing.best)}"
     )
-    drawing = svg(told, parts, width, axis + 28, class_="strip")
-    scrolled = element("div", drawing, class_="scroll", tabindex="0")
-    return element("figure", element("figcaption", f"Test {measure.label}"), scrolled)
+    return svg(told, parts, width, axis + 28, class_="strip")
 
 
-def _spread(standing: AmongRandom, measure: Measure, x: Scale, top: float, reach: float, width: float) -> Markup:
+def _spread(standing: Standing, measure: Measure, x: Scale, top: float, reach: float, width: float) -> Markup:
     """The mean of the random networks, and their standard deviation on both sides of it."""
     low, high = standing.mean - (standing.std or 0), standing.mean + (standing.std or 0)
     start, end = max(x(low), 10.0), min(x(high), width - 10.0)
@@ -143,16 +138,22 @@ def _spread(standing: AmongRandom, measure: Measure, x: Scale, top: float, reach
     )
 
 
-def _diamond(standing: AmongRandom, measure: Measure, x: float, middle: float, axis: float, width: float) -> Markup:
-    anchor = "end" if x > 0.9 * width else "start" if x < 0.1 * width else "middle"
+def _found(standing: Standing, measure: Measure, x: float, y: float, axis: float, width: float) -> Markup:
+    """The run's own network, with its score above it."""
+    words = f"found {measure.written(standing.found[0])}"
+    half = BOLD_LETTER * len(words) / 2 + 4
     return element(
         "g",
-        element("title", f"found: {measure.written(standing.found)}"),
+        element("title", words),
         element("line", x1=x, x2=x, y1=24, y2=axis),
-        element("path", d=f"M{x:.1f} {middle - 10}l10 10l-10 10l-10 -10Z"),
-        element("text", f"found {measure.written(standing.found)}", x=x, y=18, class_=anchor),
+        element("path", d=_diamond(x, y, 10)),
+        element("text", words, x=min(max(x, half), width - half), y=18, class_="middle"),
         class_="found",
     )
+
+
+def _diamond(x: float, y: float, size: float) -> str:
+    return f"M{x:.1f} {y - size:.1f}l{size:g} {size:g}l-{size:g} {size:g}l-{size:g} -{size:g}Z"
 
 
 def _stacked(positions: Sequence[float], distance: float) -> list[tuple[float, float]]:
@@ -169,7 +170,8 @@ def _table(trained: Sequence[Training], measure: Measure) -> Markup:
     rows: list[list[object]] = []
     for training in trained:
         rank = 1 + sum(t.merit > training.merit for t in trained)
-        name = element("strong" if training.kind == "found" else "span", training.name, class_="nowrap")
+        name = training.name if training.role is None else f"{training.name} (another run)"
+        name = element("strong" if training.kind == "found" else "span", name, class_="nowrap")
         rows.append(
             [
                 rank,

@@ -18,8 +18,10 @@ PARTS = {
 }
 
 
-def curves(data: RunData) -> Section:
-    """The loss of the supernet, and the metrics that count."""
+def curves(data: RunData) -> Section | None:
+    """The loss of the supernet, and the metrics that count; None for searches that train none."""
+    if data.by_proxies:
+        return None
     measures = [Measure(data.reading, name) for name in data.reading.measures]
     # the names of other metrics have no plural
     title = f"Losses and {'accuracies' if data.primary.label == 'accuracy' else 'metrics'}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
+
 from archgrad.figures.markup import Markup, element, join
 from archgrad.figures.numbers import count, duration
-from archgrad.report.comparison import AmongRandom, ordinal
+from archgrad.report.comparison import ordinal
 from archgrad.report.rundata import RunData, number
 from archgrad.report.section import Section, note, tile
 
@@ -12,7 +14,10 @@ from archgrad.report.section import Section, note, tile
 def headline(data: RunData) -> Section:
     """The found architecture and its figures."""
     undecided = data.result.get("undecided")
+    measure, standing = data.primary, data.standing
+    verdict = standing.verdict(f"test {measure.label}", measure.written) if standing else None
     parts = [
+        element("p", verdict, class_="verdict") if verdict else None,
         note(undecided) if isinstance(undecided, str) else None,
         _tiles(data),
         element("pre", element("code", data.text), class_="genotype", tabindex="0") if data.text else None,
@@ -29,9 +34,12 @@ def seconds(data: RunData) -> float | None:
 
 def _tiles(data: RunData) -> Markup:
     tiles, measure = [], data.primary
-    if standing := AmongRandom.of(data):
+    if (standing := data.standing) and data.found and (score := data.found.score) is not None:
+        tiles.append(tile(f"Test {measure.label}", measure.written(score), "of the found architecture"))
+        if (searches := len(standing.found)) > 1:
+            mean = measure.mean(standing.found_mean, statistics.stdev(standing.found))
+            tiles.append(tile("Found by all searches", mean, f"{searches} searches, this one among them"))
         tiles += [
-            tile(f"Test {measure.label}", measure.written(standing.found), "of the found architecture"),
             tile(
                 "Random genotypes",
                 measure.mean(standing.mean, standing.std),
@@ -39,8 +47,8 @@ def _tiles(data: RunData) -> Markup:
             ),
             tile(
                 "Rank",
-                f"{ordinal(standing.rank)} of {standing.size}",
-                f"percentile {standing.percentile:.0f} of the random ones",
+                f"{ordinal(standing.rank(score))} of {len(standing.random) + 1}",
+                f"percentile {standing.percentile(score):.0f} of the random ones",
             ),
         ]
     elif data.found:
@@ -58,19 +66,25 @@ def _tiles(data: RunData) -> Markup:
         )
         if value is not None:
             tiles.append(tile(shown, count(value), of))
-    epochs = number(data.result.get("epochs")) or len(data.history)
     if (time := seconds(data)) is not None:
-        tiles.append(tile("Search time", duration(time), f"{epochs:.0f} epoch{'s' if epochs != 1 else ''}"))
+        tiles.append(tile("Search time", duration(time), _length(data)))
     return element("dl", tiles, class_="tiles") if tiles else note("There are no results yet.")
+
+
+def _length(data: RunData) -> str:
+    """How long the search is, in what it counts."""
+    if data.by_proxies:
+        return f"{len(data.history)} architecture{'s' if len(data.history) != 1 else ''} scored"
+    epochs = number(data.result.get("epochs")) or len(data.history)
+    return f"{epochs:.0f} epoch{'s' if epochs != 1 else ''}"
 
 
 def _notes(data: RunData) -> list[Markup]:
     notes = []
     if not data.finished:
-        of = f" of {data.planned_epochs:.0f}" if data.planned_epochs else ""
-        notes.append(
-            note(f"The search has not finished ({len(data.history)}{of} epochs are recorded): this is what is there.")
-        )
+        of = f" of {data.planned:.0f}" if data.planned else ""
+        what = "architectures are scored" if data.by_proxies else "epochs are recorded"
+        notes.append(note(f"The search has not finished ({len(data.history)}{of} {what}): this is what is there."))
     if reason := data.result.get("stopped"):
         notes.append(note(f"The search stopped early: {reason}"))
     notes += [note(f"Damaged: {problem}") for problem in data.problems.values()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from archgrad import spaces
+from archgrad.comparison import BESIDE
+from archgrad.data.load import READING
 from archgrad.errors import ArchgradError
 from archgrad.genotype import Genotype
 from archgrad.reading import Reading
@@ -20,6 +23,7 @@ from archgrad.report.measure import Measure
 from archgrad.rundir import ALPHAS as ALPHAS
 from archgrad.rundir import CONFIG, GENOTYPE, METRICS, RESULT, TRAININGS
 from archgrad.runs import Run
+from archgrad.standing import Standing
 from archgrad.summary import method_of, planned_of, space_of, tested
 from archgrad.summary import number as number
 
@@ -75,15 +79,31 @@ class RunFiles:
 class Training(RunFiles):
     """A settled network that was trained: the found one, a random one, or another of the user's."""
 
+    role: str | None = None
+    """Of a network that another run trained: ``beside``, which another search found, or ``random``."""
+
     @property
     def kind(self) -> str:
-        """``found``, ``random`` or ``other``."""
-        return "found" if self.name == "found" else "random" if self.name.startswith("random") else "other"
+        """``found``, ``beside``, ``random`` or ``other``."""
+        own = "found" if self.name == "found" else "random" if self.name.startswith("random") else "other"
+        return self.role or own
+
+    @property
+    def way(self) -> dict[str, Any]:
+        """How it was trained: only networks that were trained the same way can be compared."""
+        names = ("data", "recipe", "validation", "mixed_precision", "space_fields", "inherit", "image_size", *READING)
+        return {name: self.config[name] for name in names if self.config.get(name) is not None}
 
     @property
     def score(self) -> float | None:
         """The primary metric on the test set, once the training is done."""
         return tested(self.result, self.reading)
+
+    @property
+    def validation(self) -> float | None:
+        """The primary metric on what the training held out to choose its best epoch; None where that is nothing."""
+        held_out = self.result.get("validation")
+        return tested({"test": held_out}, self.reading) if held_out else None
 
     @property
     def merit(self) -> float:
@@ -115,6 +135,8 @@ class RunData(RunFiles):
     alphas: dict[str, AlphaHistory] = field(default_factory=dict)
     genotype_file: Any = None
     trainings: list[Training] = field(default_factory=list)
+    beside: list[Training] = field(default_factory=list)
+    """Networks that other runs trained beside the found one, of which this run knows the results only."""
 
     @classmethod
     def read(cls, directory: Path | str) -> RunData:
@@ -130,6 +152,7 @@ class RunData(RunFiles):
             alphas=_attempt(common["problems"], run, ALPHAS, lambda: _alphas(run.read_arrays(ALPHAS)), {}),
             genotype_file=_attempt(common["problems"], run, GENOTYPE, lambda: run.read_json(GENOTYPE), None),
             trainings=[Training(**_files(folder)[1]) for folder in folders],
+            beside=_attempt(common["problems"], run, BESIDE, lambda: _beside(run.read_json(BESIDE)), []),
         )
 
     @property
@@ -156,9 +179,25 @@ class RunData(RunFiles):
         return method_of(self.config, self.result)
 
     @property
-    def planned_epochs(self) -> float | None:
-        """How many epochs the search is meant to take."""
+    def by_proxies(self) -> bool:
+        """Whether untrained networks were scored: such a run has neither alphas nor epochs."""
+        return bool(self.config.get("proxies")) or any(isinstance(r.get("scores"), dict) for r in self.history)
+
+    @property
+    def counted(self) -> str:
+        """What every record of the history is about."""
+        return "architectures scored" if self.by_proxies else "epoch"
+
+    @property
+    def planned(self) -> float | None:
+        """How many records the history is meant to have."""
         return planned_of(self.config)
+
+    @property
+    def typed(self) -> str:
+        """The run as one types it where one is: below the current directory, or else from the root."""
+        below = os.path.relpath(self.directory)
+        return shlex.quote(str(self.directory) if below.startswith("..") else below)
 
     @cached_property
     def groups(self) -> dict[str, GroupShape]:
@@ -198,10 +237,42 @@ class RunData(RunFiles):
         """The training of the found genotype, if it has a score."""
         return next((t for t in self.trainings if t.kind == "found" and t.score is not None), None)
 
+    @cached_property
+    def compared(self) -> list[Training]:
+        """The found network, those of other searches and random ones, as far as they were trained like the found one.
+
+        Random ones of another run stand in only where this one has none.
+        """
+        if self.found is None:
+            return []
+        own = [t for t in self.trainings if t.kind == "random"]
+        others = [t for t in self.beside if t.kind == "beside" or not own]
+        alike = [t for t in (*others, *own) if t.score is not None and t.way == self.found.way]
+        return [self.found, *alike]
+
     @property
     def random(self) -> list[Training]:
-        """The trainings of random genotypes that have a score."""
-        return [t for t in self.trainings if t.kind == "random" and t.score is not None]
+        """The random networks with which the found one can be compared."""
+        return [t for t in self.compared if t.kind == "random"]
+
+    @cached_property
+    def standing(self) -> Standing | None:
+        """The scores of the found networks, this run's first, among those of random ones; None where either lack."""
+        found = tuple(t.score for t in self.compared if t.kind != "random" and t.score is not None)
+        random = tuple(t.score for t in self.random if t.score is not None)
+        return Standing(found, random, self.primary.higher_is_better) if found and random else None
+
+
+def _beside(recorded: Any) -> list[Training]:
+    """What a run was told of other runs; nothing of them is read, wherever their names may lead."""
+    try:
+        return [
+            Training(Path(str(name)), dict(entry["config"]), [], dict(entry["result"]), role=role)
+            for part, role in (("found", "beside"), ("random", "random"))
+            for name, entry in recorded[part].items()
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ArchgradError(f"{BESIDE} does not hold networks by name, each with config and result") from error
 
 
 def _files(directory: Path) -> tuple[Run, dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archgrad.errors import ArchgradError
+from archgrad.figures.axes import NARROW, by_width
 from archgrad.figures.lines import Series, line_chart
 from archgrad.figures.markup import Markup, element, join, table
 from archgrad.figures.palette import legend
@@ -129,10 +130,18 @@ def _curve(known: Table, columns: dict[str, str], data: RunData) -> Markup:
         values = known.values(column)
         points = [None if cell is None or np.isnan(values[cell]) else float(values[cell]) for cell in cells]
         lines.append(Series(DATASETS[name], points, COLOURS[name]))
-    caption = "Test accuracy in the table of the cell that would be found after each epoch"
-    chart = line_chart(caption, range(1, len(cells) + 1), lines, shown=lambda v: f"{v:.4g} %", size=(940, 260))
+    which = "every cell, as they were scored" if data.by_proxies else "the cell that would be found after each epoch"
+    caption = f"Test accuracy in the table of {which}"
+    charts = [
+        line_chart(caption, range(1, len(cells) + 1), lines, x_name=data.counted, shown=_percent, size=size)
+        for size in ((940, 260), (NARROW, 220))
+    ]
     colours = {DATASETS[name]: COLOURS[name] for name in columns}
-    return element("figure", element("figcaption", caption), legend(colours), chart)
+    return element("figure", element("figcaption", caption), legend(colours), by_width(*charts))
+
+
+def _percent(value: float) -> str:
+    return f"{value:.4g} %"
 
 
 def _cell(known: Table, text: object) -> int | None:

@@ -21,8 +21,10 @@ def shares(alphas: AlphaHistory) -> AlphaHistory:
     return result
 
 
-def weights(data: RunData) -> Section:
-    """Softmax(alphas) over the epochs, one small chart per edge."""
+def weights(data: RunData) -> Section | None:
+    """Softmax(alphas) over the epochs, one small chart per edge; None for searches that have no alphas."""
+    if data.by_proxies:
+        return None
     title = "Architecture weights"
     if ALPHAS in data.problems:
         return Section(title, note(f"The weights cannot be shown: {data.problems[ALPHAS]}"))
