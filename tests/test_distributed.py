@@ -109,6 +109,7 @@ def hessian_product(world: World) -> list[Tensor]:
     return [gradient.detach(), second]
 
 
+@pytest.mark.slow
 def test_second_derivatives_pass_through_the_synchronised_norm(tmp_path: Path):
     whole = hessian_product(World(0, 1, torch.device("cpu")))
     for rank, half in enumerate(on_two_processes(tmp_path, hessian_product)):

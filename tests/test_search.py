@@ -254,12 +254,10 @@ def written(directory: Path) -> dict[str, Any]:
     )
 
 
-MANY = [pytest.param(name, 20, marks=pytest.mark.slow) for name in ("darts", "random_search", "darts_second_order")]
-
-
-@pytest.mark.parametrize(("method", "kills"), [("darts", 5), *MANY])
-def test_kills_leave_no_trace(tmp_path: Path, method: str, kills: int):
-    command = [sys.executable, HERE / "kill_search.py", tmp_path, method, str(kills)]
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["darts", "random_search", "darts_second_order"])
+def test_twenty_kills_leave_no_trace(tmp_path: Path, method: str):
+    command = [sys.executable, HERE / "kill_search.py", tmp_path, method, "20"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     whole = written(tmp_path / "whole")

@@ -64,3 +64,14 @@ def test_public_names_are_there_whatever_was_imported_before():
     assert archgrad.spaces.get("darts").name == "darts"
     with pytest.raises(AttributeError, match="module 'archgrad' has no attribute 'serch'"):
         archgrad.serch  # noqa: B018
+
+
+def test_no_module_stands_where_a_public_name_of_the_statistics_does():
+    """A module takes the place of the function of its name as soon as it is imported."""
+    program = (
+        "from archgrad.bench import statistics\n"
+        "from archgrad.bench.statistics import public\n"
+        "print([n for n in public.__all__ if getattr(statistics, n) is not getattr(public, n)])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

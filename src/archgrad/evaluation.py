@@ -18,6 +18,7 @@ from archgrad import data as datasets
 from archgrad.data import Batches, Dataset, Subset
 from archgrad.data.dataset import shape_text
 from archgrad.distributed import World
+from archgrad.engine import forced
 from archgrad.errors import ArchgradError, reason
 from archgrad.foreign import files, layout
 from archgrad.nested import any_nan, called, leaves, mapped
@@ -206,14 +207,18 @@ def in_type_of(network: object, dataset: Dataset) -> Dataset:
 
 @torch.no_grad()
 def require_fitting(network: nn.Module, dataset: Dataset) -> None:
-    """Try two inputs, so that a network that cannot take them is one line here and not a traceback later."""
+    """Try two inputs, so that a network that cannot take them is one line here and not a traceback later.
+
+    No run has begun yet, which knows whether it has native code: cells are computed without it.
+    """
     x, y = next(Batches(dataset.train.take(torch.arange(2) % len(dataset.train)), 2, workers=0).epoch())
     training = network.training
     network.eval()
     device = next(network.parameters(), torch.empty(0)).device
     x, y = (mapped(lambda tensor: tensor.to(device), part) for part in (x, y))
     try:
-        outputs = called(network, x)
+        with forced("plain"):
+            outputs = called(network, x)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ArchgradError(
             f"the network cannot take inputs of {dataset.name}, of shape {shape_text(dataset.shape)}: {reason(error)}"

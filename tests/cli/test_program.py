@@ -92,7 +92,8 @@ def test_search_train_evaluate_report_show(capsys: pytest.CaptureFixture[str], w
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("found: test accuracy ")
     assert out[1].startswith("2 random genotypes: ")
-    assert out[2].startswith("report: ")
+    assert out[2].startswith("Too few searches to be told from chance: ")
+    assert out[3].startswith("report: ")
     assert Path("run/report.html").is_file()
     assert sorted(entry.name for entry in Path("run/train").iterdir()) == ["found", "random-00", "random-01"]
     accuracy = Run.open("run/train/found").read_json("result.json")["test"]["accuracy"]
@@ -279,7 +280,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "give a command: search, train, evaluate, predict, export, push, report, list, show, "),
+        ("", "give a command: search, train, evaluate, predict, export, push, report, runs, compare, "),
         ("serch", "unknown command 'serch': did you mean 'search' or"),
         ("search --method dart", "unknown method 'dart': did you mean 'darts'"),
         ("search --config croze.yaml --epochs 3", "search: unknown option --epochs: "),
@@ -299,7 +300,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("score --chanels 3", "score: unknown option --chanels: did you mean --channels"),
         ("correlate --chanels 3", "correlate: unknown option --chanels: did you mean --channels"),
         ("search --train_fraction half", "--train_fraction: expected a number, got 'half'"),
-        ("search --progress maybe", "--progress: expected true or false, got 'maybe'"),
+        ("search --progress=maybe", "--progress: expected true or false, got 'maybe'"),
         ("search --seed", "--seed: expected a value"),
         ("search --epochs -1", "method 'darts': epochs must be a whole number, 0 or more, got -1"),
         ("search --order first", "method 'darts': order must be 'alphas-first' or 'weights-first', got 'first'"),
@@ -337,9 +338,9 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("train missing", "missing is not a run directory: it has no config.yaml"),
         ("train --random x", "--random: expected a whole number, got 'x'"),
         ("train --run missing", "train: write RUN without --run: archgrad train RUN"),
-        ("train one two", "train: unexpected argument 'two'"),
+        ("report one two", "report: unexpected argument 'two'"),
         ("train --random 1 missing", "missing is not a run directory"),
-        ("show --cost maybe", "--cost: expected true or false, got 'maybe'"),
+        ("show --cost=maybe", "--cost: expected true or false, got 'maybe'"),
         ("evaluate", "evaluate: RUN is missing"),
         ("evaluate missing", "missing is not a run directory"),
         ("show", "show: give a genotype or a run directory, or --cost"),
@@ -355,7 +356,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("landscape neighborhood", "unknown landscape command 'neighborhood': did you mean 'neighbourhood'?"),
         ("landscape path 1", "landscape path: give both ends, or none for the published pairs"),
         ("landscape path 1 2 3", "landscape path: unexpected argument '3'"),
-        ("landscape optima --merge maybe", "--merge: expected true or false, got 'maybe'"),
+        ("landscape optima --merge=maybe", "--merge: expected true or false, got 'maybe'"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str], workplace: Path, arguments: str, message: str):

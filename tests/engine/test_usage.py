@@ -59,6 +59,14 @@ def test_a_run_without_a_compiler_stays_without_native_code(tmp_path: Path) -> N
     assert "native" not in json.loads((tmp_path / "resumed" / "result.json").read_text())["executors"]
 
 
+def test_nothing_is_asked_for_native_code_outside_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trial of two inputs before a run once decided for the whole process."""
+    of_the_process = Usage()
+    monkeypatch.setattr(of_the_process, "_decide", lambda: pytest.fail("decided for the process"))
+    with usage.recorded(of_the_process):
+        run(tmp_path / "run")
+
+
 @there
 def test_a_run_with_native_code_says_where_it_must_go_on_without(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole")

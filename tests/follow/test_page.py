@@ -79,7 +79,7 @@ def test_points_lead_to_runs_and_runs_to_a_comparison(server: Server, browser: B
     browser.ask(f"{point}.dispatchEvent(new MouseEvent('click', {{bubbles: true}}))")
     browser.wait("location.pathname === '/run/gdas' && document.readyState === 'complete'")
     assert "90.00" in browser.ask("document.body.innerText")
-    assert browser.ask("document.querySelectorAll('svg.cell .edge').length") == len(plant.GROUP.edges)
+    assert browser.ask("document.querySelectorAll('.on-wide svg.cell .edge').length") == len(plant.GROUP.edges)
 
     browser.open(server.address)
     order = "[...document.querySelectorAll('#rows tr')].filter(r => !r.hidden).map(r => r.dataset.run)"

@@ -349,6 +349,7 @@ def test_pages_of_a_thousand_runs_take_less_than_a_second(tmp_path: Path) -> Non
     assert max(times) < 1, times
 
 
+@pytest.mark.slow
 def test_an_interrupted_server_ends_quietly_whoever_listens(tmp_path: Path) -> None:
     own = Server(tmp_path)
     with urllib.request.urlopen(f"{own.address}/events", timeout=60) as listening:

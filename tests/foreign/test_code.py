@@ -140,7 +140,7 @@ def test_a_campaign_of_somebody_else_is_looked_at_without_running_it(
     theirs = Campaign.load("theirs.yaml")
     theirs.save()
     main(["bench", "plan", "theirs.yaml"])
-    assert "hours are left out" in capsys.readouterr().out
+    assert "times are left out" in capsys.readouterr().out
     main(["bench", "plan", "theirs"])
     main(["bench", "status", "theirs"])
     unit = next(iter(theirs.trials())).searches[0]

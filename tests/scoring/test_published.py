@@ -72,6 +72,7 @@ def ranked_alike(proxy: str, column: int, data: str | Path | Dataset, unreached:
     return float(spearmanr(ours, np.array([float(row[column]) for row in ROWS]))[0])
 
 
+@pytest.mark.slow
 def test_published_norms_of_weights_count_unreached_operations(digits: Dataset) -> None:
     assert ranked_alike("l2_norm", 2, digits, unreached=True) > 0.94  # cells alike differ by their random weights only
     assert ranked_alike("l2_norm", 2, digits, unreached=False) < 0.9

@@ -15,7 +15,7 @@ from scipy import stats
 
 from archgrad.bench import statistics as s
 from archgrad.bench.report.page import render
-from archgrad.bench.statistics.power import power
+from archgrad.bench.statistics.power_analysis import power
 from archgrad.bench.statistics.results import Result, Results
 from archgrad.errors import ArchgradError
 

@@ -130,11 +130,12 @@ def test_narrower_vectors_compute_the_same(processor: str) -> None:
     assert "equal" in run(COMPARED, ARCHGRAD_NATIVE_ARCH=processor)
 
 
-@pytest.fixture(scope="module")
-def prebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library as a wheel for processors with AVX2 brings it."""
+@pytest.fixture
+def prebuilt(tmp_path: Path) -> Path:
+    """What stands for a library that came with the package."""
     target = "x86-64-v3" if platform.machine() in compiler.X86 else "arm64"
-    return compiler.prebuild(compiler.find(None), target, tmp_path_factory.mktemp("prebuilt"))
+    (tmp_path / "prebuilt").mkdir()
+    return Path(shutil.copy(library.library()._name, tmp_path / f"prebuilt/{compiler.prebuilt(target)}-copy.so"))
 
 
 FROM_WHEEL = """
@@ -145,14 +146,24 @@ library.PREBUILT = Path({directory!r})
 
 
 @there
-def test_a_library_that_came_along_needs_no_compiler(prebuilt: Path, tmp_path: Path) -> None:
-    """And computes in the threads of torch, whose OpenMP library is the only one in the process."""
-    program = FROM_WHEEL.format(directory=str(prebuilt.parent)) + COMPARED
+def test_a_library_that_came_along_is_taken(prebuilt: Path, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    program = FROM_WHEEL.format(directory=str(prebuilt.parent)) + "print(library.build())"
+    said = run(program, PATH=str(tmp_path / "nothing"), XDG_CACHE_HOME=str(tmp_path / "nothing"))
+    assert said.strip() == prebuilt.stem.removeprefix("kernels-")
+    assert not list((tmp_path / "nothing").iterdir())  # and nothing is compiled
+
+
+@there
+@pytest.mark.slow
+def test_a_library_for_wheels_computes_the_same_in_the_threads_of_torch(tmp_path: Path) -> None:
+    """It names no OpenMP library: that of torch is the only one in the process."""
+    target = "x86-64-v3" if platform.machine() in compiler.X86 else "arm64"
+    path = compiler.prebuild(compiler.find(None), target, tmp_path)
+    program = FROM_WHEEL.format(directory=str(tmp_path)) + COMPARED
     program += "lines = open('/proc/self/maps').read().splitlines()\n"
     program += "print(library.build(), len({line.split()[-1] for line in lines if 'libgomp' in line}))"
-    said = run(program, PATH=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))
-    assert said.split() == ["equal", prebuilt.stem.removeprefix("kernels-"), "1"]
-    assert not list(tmp_path.iterdir())  # and nothing is compiled
+    assert run(program).split() == ["equal", path.stem.removeprefix("kernels-"), "1"]
 
 
 @there

@@ -20,7 +20,7 @@ from archgrad.bench.statistics.agreement import Agreement
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import listed
 from archgrad.bench.statistics.pairwise import Pair
-from archgrad.bench.statistics.power import TopTwo
+from archgrad.bench.statistics.power_analysis import TopTwo
 from archgrad.bench.statistics.results import BASELINES
 
 

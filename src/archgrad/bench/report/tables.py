@@ -15,9 +15,9 @@ from archgrad.bench.report.wording import blocks_text, score_text
 from archgrad.bench.statistics.agreement import Agreement
 from archgrad.bench.statistics.analysis import Analysis
 from archgrad.bench.statistics.cube import deviation, mean
-from archgrad.bench.statistics.power import ASSUMED
+from archgrad.bench.statistics.power_analysis import ASSUMED
 from archgrad.bench.statistics.ranks import rank
-from archgrad.bench.statistics.spread import COMPONENTS
+from archgrad.bench.statistics.variation import COMPONENTS
 from archgrad.foreign.columns import as_text
 from archgrad.runs import atomic_write
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from archgrad.bench.statistics.aggregates import Aggregate, aggregates
+from archgrad.bench.statistics.aggregate import Aggregate, aggregates
 from archgrad.bench.statistics.agreement import Agreement, between_benchmarks, between_settings
 from archgrad.bench.statistics.bootstrap import Bootstrap
 from archgrad.bench.statistics.cube import Cube
 from archgrad.bench.statistics.pairwise import Pair, pairs, smallest_p
-from archgrad.bench.statistics.power import TopTwo, top_two
+from archgrad.bench.statistics.power_analysis import TopTwo, top_two
 from archgrad.bench.statistics.ranks import Ranks, average_ranks
 from archgrad.bench.statistics.results import Results
-from archgrad.bench.statistics.spread import Spread, best_settings, spread
+from archgrad.bench.statistics.variation import Spread, best_settings, spread
 from archgrad.errors import ArchgradError
 
 

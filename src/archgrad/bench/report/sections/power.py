@@ -8,7 +8,7 @@ from archgrad.bench.report import tables
 from archgrad.bench.report.figures import download
 from archgrad.bench.report.wording import deviation_text, p_text, score_text, searches_text
 from archgrad.bench.statistics.analysis import Analysis
-from archgrad.bench.statistics.power import ASSUMED
+from archgrad.bench.statistics.power_analysis import ASSUMED
 from archgrad.figures.markup import Child, element, join, table
 from archgrad.report.section import Section
 

@@ -8,7 +8,7 @@ from archgrad.bench.report import tables
 from archgrad.bench.report.figures import figure
 from archgrad.bench.report.wording import score_text
 from archgrad.bench.statistics.analysis import Analysis
-from archgrad.bench.statistics.spread import COMPONENTS
+from archgrad.bench.statistics.variation import COMPONENTS
 from archgrad.figures.bars import bars
 from archgrad.figures.markup import element, join
 from archgrad.figures.palette import legend
