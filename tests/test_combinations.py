@@ -141,11 +141,8 @@ def test_modifiers_combine_in_either_order(pair: tuple[Modifier, Modifier]) -> N
             assert all(torch.isfinite(torch.as_tensor(alphas)).all() for alphas in found.alphas.values())
 
 
-SLOW = {
-    ("darts_pt", "darts"),
-    ("darts_pt_fixed", "darts"),
-    ("p_darts", "darts"),
-}  # tuning before each of 28 decisions; 17 cells
+SLOW = {("darts_pt", "darts"), ("darts_pt_fixed", "darts"), ("p_darts", "darts")}
+"""Tuning before each of 28 decisions; 17 cells."""
 
 
 @pytest.mark.parametrize(
