@@ -331,7 +331,8 @@ class Run:
             return
         if not resume:
             raise ArchgradError(f"{self.directory} already holds a run: choose another directory, or resume it")
-        changes = _differences(plain.read(self.directory / CONFIG), self.config)
+        said = plain.read(self.directory / CONFIG)
+        changes = _differences(said, self.config)
         self.extension = {name: changes.pop(name) for name in longer if name in changes}
         for name, change in self.extension.items():
             if not (is_number(change.old) and change.new > change.old):
@@ -343,6 +344,7 @@ class Run:
                 f"{self.directory} holds a run with other settings ({shown}): "
                 "choose another directory, or give the old settings to resume it"
             )
+        self._copy_config(files.contents(self.directory / CONFIG), said)
         with _writing(self.directory / FAILURE):
             (self.directory / FAILURE).unlink(missing_ok=True)
         self._rewrite_history(self.history())  # drops a torn last line, which the next record would otherwise join
@@ -350,7 +352,16 @@ class Run:
     def _write_config(self) -> None:
         text = yaml.safe_dump(_plain(self.config, "config"), sort_keys=False).encode()
         self._write(CONFIG, text)
-        self.write_json(COPY, {"of": digest(text), "config": self.config})
+        self._copy_config(text, self.config)
+
+    def _copy_config(self, text: bytes, config: Mapping[str, Any]) -> None:
+        """Write the settings as JSON, too, unless that is done: a kill or a full disk may have come between the two."""
+        try:
+            if plain.json_object(files.contents(self.directory / COPY), COPY).get("of") == digest(text):
+                return
+        except (OSError, ArchgradError):
+            pass
+        self.write_json(COPY, {"of": digest(text), "config": dict(config)})
 
     def _rewrite_history(self, records: list[dict[str, Any]]) -> None:
         lines = "".join(json.dumps(record) + "\n" for record in records)
