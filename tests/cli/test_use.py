@@ -112,3 +112,14 @@ def test_several_searches_are_compared_and_the_best_answers_for_its_test_inputs(
     ]
     main(["evaluate", best, "--show", "1", "--device", "cpu"])
     assert re.search(r"\ntest input 0, which is \d: \d \(\d", capsys.readouterr().out)
+
+
+def test_of_several_that_inherit_weights_the_best_is_told_as_well(capsys: pytest.CaptureFixture[str]):
+    for seed in ("0", "1"):
+        main(["search", *TINY, "--batch_size", "256", "--diagnose", "0", "--seed", seed, "--out", f"s{seed}"])
+    capsys.readouterr()
+    quick = ["--epochs", "1", "--device", "cpu", "--progress", "false"]
+    main(["train", "s0", "s1", "--inherit", "--validation", "0.2", "--json", *quick])
+    told = json.loads(capsys.readouterr().out)
+    first, second = (one["validation"]["accuracy"] for one in (told["found"], *told["beside"]))
+    assert told["best"] == ("s1" if second > first else "s0")

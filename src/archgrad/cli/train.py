@@ -86,15 +86,15 @@ def train(
         results = [_train_genotype(genotype, network, space, data or "digits", fields, out=out, **settings)]
     if not World.start(settings["device"]).main:
         return
+    where = results[0].directory
     if run:
-        _tell(run, results)
+        best = _tell(run, results)
+        where = Path(run[0] if inherit else best)
     else:
         console.say(_told(results[0]))
         console.give(**_record(results[0]))
-    several = run is not None and len(run) > 1 and not inherit
-    if (trained := results[0].directory) is not None:
-        best = comparison.best_of(run) if several and run else run[0] if run else trained
-        _next(Path(best), space if network is not None else None)
+    if where is not None:
+        _next(where, space if network is not None else None)
 
 
 def _next(run: Path, own: str | None) -> None:
@@ -114,8 +114,8 @@ def _train_genotype(
     return comparison.train_genotype(spaces.of_genotype(genotype, space, **fields), genotype, data, **options)
 
 
-def _tell(runs: list[str], results: list[TrainResult]) -> None:
-    """What was found, how it compares, and where that can be read."""
+def _tell(runs: list[str], results: list[TrainResult]) -> str:
+    """Tell what was found, how it compares, and where that can be read; returns the best run on what was held out."""
     from archgrad import report
 
     found, others = results[: len(runs)], results[len(runs) :]
@@ -125,14 +125,16 @@ def _tell(runs: list[str], results: list[TrainResult]) -> None:
     console.give(run=runs[0], found=first, beside=beside, random=[_record(other) for other in others])
     if others:
         _compare(found, others)
+    merits = [result.validation.merit if result.validation else 0.0 for result in found]
+    best = runs[merits.index(max(merits))]
     if beside and found[0].validation is not None:
-        best = comparison.best_of(runs)
         console.say(f"best on what the trainings held out: {best}")
         console.give(best=best)
     pages = [report.write(run) for run in runs]
     for page in pages:
         console.say(f"report: {page}")
     console.give(report=pages[0])
+    return best
 
 
 def _compare(found: list[TrainResult], others: list[TrainResult]) -> None:
