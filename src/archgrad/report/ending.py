@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from archgrad.genotype import Genotype
 from archgrad.report.comparison import ordinal
 from archgrad.report.measure import Measure
 from archgrad.report.tabular import known_accuracy
+from archgrad.rundir import GENOTYPE, RESULT
 from archgrad.runs import Run
 from archgrad.tasks import Reading
 
@@ -32,24 +34,24 @@ class Ending:
 
     def lines(self) -> list[str]:
         """For people, a line each."""
-        result = self.run.read_json("result.json")
-        parts = [self._known(), self._margin(result), _cost(result), result.get("undecided"), self._stopped(result)]
+        result = self._result
+        stopped = f"the search stopped early: {result['stopped']}" if result.get("stopped") else None
+        parts = [self._known(), _margin(result), _cost(result), result.get("undecided"), stopped]
         return [*self.genotype().splitlines(), *filter(None, parts)]
 
     def record(self) -> dict[str, Any]:
         """For programs."""
-        result = self.run.read_json("result.json")
         return {
             "run": self.run.directory,
-            **{name: value for name, value in result.items() if name != "groups"},
-            "choices": self.run.read_json("genotype.json").get("choices"),
+            **{name: value for name, value in self._result.items() if name != "groups"},
+            "choices": self._found.get("choices"),
             "known": known_accuracy(self._text(), self.run.config) if self._of_space() else None,
             "next": self.commands(),
         }
 
     def genotype(self) -> str:
         """The decisions with their edges, and the notation of the space."""
-        genotype = Genotype.from_dict(self.run.read_json("genotype.json"))
+        genotype = Genotype.from_dict(self._found)
         told = genotype.told(self._edges())
         return f"{told}\n{self._text()}" if self._of_space() else told
 
@@ -71,14 +73,22 @@ class Ending:
         width = max(map(len, commands))
         return ["next:", *(f"  {command:{width}}  # {reason}" for command, reason in zip(commands, why, strict=True))]
 
+    @cached_property
+    def _result(self) -> dict[str, Any]:
+        return self.run.read_json(RESULT)
+
+    @cached_property
+    def _found(self) -> dict[str, Any]:
+        return self.run.read_json(GENOTYPE)
+
     def _of_space(self) -> bool:
         return self.run.config.get("space") in spaces.SPACES
 
     def _text(self) -> str:
-        return str(self.run.read_json("genotype.json").get("text", ""))
+        return str(self._found.get("text", ""))
 
     def _edges(self) -> Mapping[str, Sequence[tuple[int, int]]]:
-        groups = self.run.read_json("result.json").get("groups")
+        groups = self._result.get("groups")
         if groups is None:  # of a search by proxies
             found = spaces.recorded(self.run.config).edges
             return {name: [(edge.source, edge.target) for edge in edges] for name, edges in found.items()}
@@ -99,22 +109,20 @@ class Ending:
             parts.append(f"{known['metric']} {known['value']:.2f} % in the table {known['table']}, {place}")
         return "; ".join(parts) or None
 
-    def _margin(self, result: Mapping[str, Any]) -> str | None:
-        """How far the winner is ahead of the runner-up."""
-        if (scores := result.get("scores")) and "scored" in result:
-            shown = ", ".join(f"{name} {value:.5g}" for name, value in scores.items() if value is not None)
-            ahead = result.get("ahead")
-            margin = "" if ahead is None else f", {ahead:.3g} ahead of the runner-up"
-            return f"{shown}: best of {result['scored']:,} scored{margin}"
-        if not (decision := result.get("decision")):
-            return None
-        return (
-            f"ahead of the runner-up by {decision['margin']:.3g} in weight on half of the {decision['edges']} edges, "
-            f"by {decision['smallest_margin']:.2g} where it is closest (uniform weights are {decision['uniform']:.3g})"
-        )
 
-    def _stopped(self, result: Mapping[str, Any]) -> str | None:
-        return f"the search stopped early: {result['stopped']}" if result.get("stopped") else None
+def _margin(result: Mapping[str, Any]) -> str | None:
+    """How far the winner is ahead of the runner-up."""
+    if (scores := result.get("scores")) and "scored" in result:
+        shown = ", ".join(f"{name} {value:.5g}" for name, value in scores.items() if value is not None)
+        ahead = result.get("ahead")
+        margin = "" if ahead is None else f", {ahead:.3g} ahead of the runner-up"
+        return f"{shown}: best of {result['scored']:,} scored{margin}"
+    if not (decision := result.get("decision")):
+        return None
+    return (
+        f"ahead of the runner-up by {decision['margin']:.3g} in weight on half of the {decision['edges']} edges, "
+        f"by {decision['smallest_margin']:.2g} where it is closest (uniform weights are {decision['uniform']:.3g})"
+    )
 
 
 def _cost(result: Mapping[str, Any]) -> str:
