@@ -120,9 +120,14 @@ class Comparison:
         return self.kind is not None and (score.on, score.metric) == (self.kind.on, self.kind.metric)
 
     @cached_property
+    def every_repeated(self) -> list[Group]:
+        """The groups of several seeds."""
+        return [group for group in self.groups if len(group.scores) > 1]
+
+    @cached_property
     def repeated(self) -> list[Group]:
-        """The groups that can be tested against each other."""
-        return [group for group in self.groups if len(group.scores) > 1][:TESTED]
+        """Those of them that are tested against each other."""
+        return self.every_repeated[:TESTED]
 
     @cached_property
     def pairs(self) -> list[Pair]:
@@ -171,8 +176,8 @@ class Comparison:
                 "No two groups of runs that differ in more than their seed were repeated: nothing can be said about "
                 "chance. Two or more seeds of each would tell."
             )
-        if len(left := [group for group in self.groups if len(group.scores) > 1]) > TESTED:
-            remarks.append(f"Of {len(left)} repeated groups the best {TESTED} are tested.")
+        if len(self.every_repeated) > TESTED:
+            remarks.append(f"Of {len(self.every_repeated)} repeated groups the best {TESTED} are tested.")
         return remarks
 
     def mean_of(self, group: Group) -> str:
@@ -225,7 +230,7 @@ class Comparison:
                 }
                 for group in self.groups
             ],
-            "pairs": [{name: _finite(value) for name, value in asdict(pair).items()} for pair in self.pairs],
+            "pairs": [asdict(pair) for pair in self.pairs],
             "curves": {
                 printable(str(run.directory)): {curve.label: curve.values for curve in found}
                 for run, found in zip(self.shown, self.curves, strict=True)
@@ -257,7 +262,3 @@ def _names(groups: Mapping[tuple[tuple[str, str], ...], Sequence[Summary]]) -> d
 
 def _reading(score: Score) -> Reading:
     return Reading(task="", primary=score.metric, shares=()) if score.on == "proxy" else score.reading
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and value != value else value

@@ -147,27 +147,12 @@ def _repetitions(comparison: Comparison) -> Section | None:
     remarks = [note(text) for text in comparison.remarks]
     if not comparison.repeated or comparison.kind is None:
         return Section("Repetitions", join(remarks)) if remarks else None
-    rows = [
-        [group.name, len(group.scores), comparison.mean_of(group)]
-        for group in comparison.groups
-        if len(group.scores) > 1
-    ]
+    rows = [[group.name, len(group.scores), comparison.mean_of(group)] for group in comparison.every_repeated]
     parts: list[Markup] = [table(["Runs", "Repetitions", comparison.kind.label], rows, numeric=(1, 2))]
     if comparison.pairs:
-        tests = [
-            [
-                f"{pair.first} against {pair.second}",
-                f"{pair.difference:+.3g}",
-                interval(pair.low, pair.high),
-                p_value(pair.p_searches),
-                f"{pair.improvement:.2f}",
-                f"{pair.hedges_g:.2f}",
-            ]
-            for pair in comparison.pairs
-        ]
         header = ["Pair", "Difference", "95 % interval", "p", "P(better)", "Hedges' g"]
         parts += [
-            table(header, tests, numeric=range(1, 6)),
+            table(header, tests(comparison), numeric=range(1, 6)),
             note(
                 "Above zero the first is better. p: Welch's test over the repetitions, Holm-corrected over all pairs; "
                 "P(better): how often a run of the first beats one of the second."
@@ -176,13 +161,26 @@ def _repetitions(comparison: Comparison) -> Section | None:
     return Section("Repetitions", join(remarks, parts))
 
 
-def interval(low: float, high: float) -> str:
-    """Of a difference."""
+def tests(comparison: Comparison) -> list[list[str]]:
+    """Every two groups that were tested: difference, its interval, p, P(better) and Hedges' g, for people."""
+    return [
+        [
+            f"{pair.first} against {pair.second}",
+            f"{pair.difference:+.3g}",
+            _interval(pair.low, pair.high),
+            _p_value(pair.p_searches),
+            f"{pair.improvement:.2f}",
+            f"{pair.hedges_g:.2f}",
+        ]
+        for pair in comparison.pairs
+    ]
+
+
+def _interval(low: float, high: float) -> str:
     return ABSENT if low != low else f"{low:+.3g} to {high:+.3g}"
 
 
-def p_value(value: float) -> str:
-    """For people."""
+def _p_value(value: float) -> str:
     return ABSENT if value != value else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 

@@ -6,7 +6,7 @@ from archgrad.console import print_table, say, sparkline
 from archgrad.figures.numbers import count, duration
 from archgrad.follow.comparing import ABSENT, Comparison
 from archgrad.follow.listing import progress
-from archgrad.follow.sections import frequent, interval, p_value, random_networks
+from archgrad.follow.sections import frequent, random_networks, tests
 
 FEW = 5
 """Runs whose settings stand side by side."""
@@ -94,16 +94,5 @@ def _repetitions(comparison: Comparison) -> None:
     print_table(["repeated runs", "repetitions", comparison.kind.label], rows)
     say("")
     if comparison.pairs:
-        tests = [
-            [
-                f"{pair.first} against {pair.second}",
-                f"{pair.difference:+.3g}",
-                interval(pair.low, pair.high),
-                p_value(pair.p_searches),
-                f"{pair.improvement:.2f}",
-                f"{pair.hedges_g:.2f}",
-            ]
-            for pair in comparison.pairs
-        ]
-        print_table(["pair", "difference", "95 % interval", "p (Holm)", "P(better)", "Hedges' g"], tests)
+        print_table(["pair", "difference", "95 % interval", "p (Holm)", "P(better)", "Hedges' g"], tests(comparison))
         say("")
