@@ -75,11 +75,13 @@ class Ending:
 
     @cached_property
     def _result(self) -> dict[str, Any]:
-        return self.run.read_json(RESULT)
+        found: dict[str, Any] = self.run.read_json(RESULT)
+        return found
 
     @cached_property
     def _found(self) -> dict[str, Any]:
-        return self.run.read_json(GENOTYPE)
+        found: dict[str, Any] = self.run.read_json(GENOTYPE)
+        return found
 
     def _of_space(self) -> bool:
         return self.run.config.get("space") in spaces.SPACES
