@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from archgrad.context import Alphas, Context
 from archgrad.data.augmentation import Normalisation
 from archgrad.derivatives import derivatives
-from archgrad.engine.checkpoint import as_now
+from archgrad.engine.statistics import unmoved
 from archgrad.mixture import Mixture
 from archgrad.randomness import derive
 from archgrad.supernet import Supernet
@@ -137,7 +137,7 @@ class Objective:
         """Loss and outputs of one evaluation, with the random numbers that come next."""
         x, y = self.batch
         x = x if inputs is None else inputs
-        with nullcontext() if moves else as_now(self.supernet), nullcontext() if precise else self.autocast():
+        with nullcontext() if moves else unmoved(self.supernet), nullcontext() if precise else self.autocast():
             if weights is None:
                 outputs = self.supernet(x, mixture)
             else:

@@ -12,7 +12,7 @@ from torch import Tensor
 from archgrad.bilevel import Bilevel
 from archgrad.context import Clock
 from archgrad.data import Batches
-from archgrad.engine.checkpoint import as_now
+from archgrad.engine.statistics import unmoved
 from archgrad.evaluation import Accumulator
 from archgrad.genotype import Genotype
 from archgrad.mixture import Mixture
@@ -78,7 +78,7 @@ class SupernetScore(Score):
         supernet.train()
         torch.manual_seed(derive(bilevel.seed, "score"))  # dropout: the same every time, and after any resume
         accumulator = Accumulator(task, world)
-        with as_now(supernet), world.autocast():
+        with unmoved(supernet), world.autocast():
             for (x, y), _ in zip(batches.epoch(), range(steps), strict=False):
                 accumulator.add(supernet(x, mixture), y)
         merit = accumulator.evaluation().merit

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from archgrad import Supernet
 from archgrad.engine import EXECUTORS, Cell
-from archgrad.engine.checkpoint import as_now
+from archgrad.engine.statistics import unmoved
 from archgrad.genotype import Edge, Group
 from archgrad.spaces.darts import Darts
 
@@ -55,7 +55,7 @@ def test_backward_sees_the_weights_of_its_forward_pass(executor: str) -> None:
         net = supernet(executor, checkpoint)
         other = {f"network.{n}": (2 * p).detach().requires_grad_() for n, p in net.network.named_parameters()}
         mixture = net.uniform().leaf()
-        with as_now(net):
+        with unmoved(net):
             out = torch.func.functional_call(net, other, (images(), mixture))
         found.append(torch.autograd.grad(out.square().sum(), [*mixture.values(), *other.values()], allow_unused=True))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True) if a is not None)
@@ -92,13 +92,3 @@ def test_random_numbers_are_replayed() -> None:
     torch.manual_seed(7)
     (gradient,) = torch.autograd.grad(out.sum(), x)
     assert torch.equal(gradient, out.detach())
-
-
-def test_as_now_moves_copies_of_buffers() -> None:
-    norm = nn.BatchNorm1d(3)
-    norm.register_buffer("empty", None)
-    with as_now(norm):
-        norm(torch.randn(4, 3) + 5)
-        assert norm.num_batches_tracked == 1
-    assert norm.num_batches_tracked == 0
-    assert torch.equal(norm.running_mean, torch.zeros(3))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from archgrad.data import Dataset, Normalisation
 from archgrad.derivatives import derivatives
 from archgrad.devices import placed
-from archgrad.engine.checkpoint import as_now
+from archgrad.engine.statistics import unmoved
 from archgrad.errors import ArchgradError
 from archgrad.randomness import isolated
 from archgrad.tasks import Classification, Task, widened
@@ -140,7 +140,7 @@ class Victim:
         weights = [weight for weight in self.network.parameters() if weight.requires_grad]
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         try:
-            with isolated(seed, "attack"), as_now(self.network):
+            with isolated(seed, "attack"), unmoved(self.network):
                 for weight in weights:
                     weight.requires_grad_(False)
                 if evaluating:

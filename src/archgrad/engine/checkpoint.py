@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from archgrad.engine.statistics import copied
 
 
 def recomputed(module: nn.Module, function: Callable[..., list[Tensor]], tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -25,25 +27,20 @@ def recomputed(module: nn.Module, function: Callable[..., list[Tensor]], tensors
 
 
 class as_now(AbstractContextManager[None]):  # noqa: N801 - used like a function
-    """A context in which the module has its present parameters, and copies of its present buffers.
+    """A context in which the module has the parameters, and copies of the buffers, that it has now.
 
-    Forward passes inside it move the copies. Copies, rather than old values put back: a backward pass that follows
-    still finds the buffers it was built on. It may be entered again: several backward passes may go through one graph.
+    It may be entered later, and again: several backward passes may go through one graph.
     """
 
     def __init__(self, module: nn.Module):
-        self._then = [(part, dict(part._parameters), _copied(part._buffers)) for part in module.modules()]
+        self._then = [(part, dict(part._parameters), copied(part._buffers)) for part in module.modules()]
         self._present: list[list[tuple[Any, Any]]] = []
 
     def __enter__(self) -> None:
         self._present.append([(part._parameters, part._buffers) for part, _, _ in self._then])
         for part, parameters, buffers in self._then:
-            part._parameters, part._buffers = parameters, _copied(buffers)
+            part._parameters, part._buffers = parameters, copied(buffers)
 
     def __exit__(self, *error: object) -> None:
         for (part, _, _), (parameters, buffers) in zip(self._then, self._present.pop(), strict=True):
             part._parameters, part._buffers = parameters, buffers
-
-
-def _copied(buffers: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
-    return {name: None if buffer is None else buffer.clone() for name, buffer in buffers.items()}
