@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import archgrad
 from archgrad import Choice, data
-from archgrad.errors import ECHO, LONGEST, ArchgradError, out_of_memory, reason, require_whole, shown, unknown
+from archgrad.errors import ECHO, LONGEST, ArchgradError, no_room, out_of_memory, reason, require_whole, shown, unknown
 
 
 @given(st.text(max_size=3000))
@@ -70,6 +70,11 @@ def test_full_memory_is_not_the_fault_of_what_was_tried():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60)
     assert out_of_memory(caught.value)
+    assert no_room(caught.value) == f"out of memory (asked for {4 * 2**60} bytes)"
+    assert no_room(full) == "out of memory (asked for 20.00 GiB)"
+    assert no_room(MemoryError()) == "out of memory"
+    assert out_of_memory(RuntimeError("could not create a primitive"))
+    assert not out_of_memory(RuntimeError("could not create a primitive descriptor for a convolution"))
     with pytest.raises(torch.OutOfMemoryError):
         reason(full)
     assert reason(ValueError("first\nsecond")) == "first"

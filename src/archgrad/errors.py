@@ -93,10 +93,24 @@ def _one_line(message: str) -> str:
     return shortened("".join(c if c.isprintable() else repr(c)[1:-1] for c in message), LONGEST)
 
 
+FULL = re.compile(
+    r"out of memory|not enough memory|t allocate memory|bad_alloc|size calculation overflowed|Overflow when"
+    r"|could not create a primitive(?! descriptor)"  # oneDNN; what it cannot compute has no descriptor
+    r"|failed to map segment"  # the loader of libraries
+)
+"""What says that memory is full, where the kind of an error does not."""
+ASKED = re.compile(r"(?:tried|trying|unable) to allocate ([\d.]+ ?\w+)", re.IGNORECASE)
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether it says that there is no room for a tensor, on whichever device."""
-    signs = ("out of memory", "t allocate memory", "not enough memory", "size calculation overflowed", "Overflow when")
-    return isinstance(error, MemoryError) or any(sign in str(error) for sign in signs)
+    return isinstance(error, MemoryError) or FULL.search(str(error)) is not None
+
+
+def no_room(error: BaseException) -> str:
+    """What is said of `out_of_memory`, in words: how much was asked for, where that is known."""
+    asked = ASKED.search(str(error))
+    return f"out of memory (asked for {asked[1]})" if asked else "out of memory"
 
 
 def reason(error: Exception) -> str:

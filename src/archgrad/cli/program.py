@@ -21,7 +21,7 @@ from archgrad.cli.arguments import named, require_trusted
 from archgrad.cli.output import handled_level, with_output
 from archgrad.cli.parser import Parser
 from archgrad.cli.trust import with_trust
-from archgrad.errors import ArchgradError, ArchgradWarning, out_of_memory, unknown
+from archgrad.errors import ArchgradError, ArchgradWarning, no_room, out_of_memory, unknown
 from archgrad.options import without_null
 from archgrad.ranks import first_of_machine
 
@@ -103,20 +103,18 @@ def main(arguments: list[str] | None = None) -> None:
         _seen_enough()
     except OSError as error:  # a name that no file can have, a disk that is full, a directory that may not be read
         _fail(f"{error.filename or command}: {error.strerror or error}")
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        _fail(f"{command}: out of memory ({str(error).strip().partition('. ')[0]}): try a smaller batch or network")
     except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
-        _fail(complaints.readable(str(error), command, function))
-    except ValueError as error:
-        if "Does not validate" not in str(error):
-            raise
-        # A component that refuses its settings: jsonargparse makes components outside its own error handling.
         _fail(complaints.readable(str(error), command, function))
     except KeyboardInterrupt:
         print("archgrad: interrupted; the same command continues the run", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if out_of_memory(error):
+            _fail(f"{command}: {no_room(error)}: try a smaller batch or network")
+        if not isinstance(error, ValueError) or "Does not validate" not in str(error):
+            raise
+        # A component that refuses its settings: jsonargparse makes components outside its own error handling.
+        _fail(complaints.readable(str(error), command, function))
     finally:
         _leave_processes()
 

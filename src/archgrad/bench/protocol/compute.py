@@ -19,7 +19,7 @@ from archgrad.bench.protocol.campaign import Campaign
 from archgrad.bench.protocol.unit import DONE, Record, Unit, completed
 from archgrad.bench.statistics.results import POINTS, thinned
 from archgrad.distributed import World
-from archgrad.errors import ArchgradError
+from archgrad.errors import ArchgradError, no_room, out_of_memory
 from archgrad.evaluation import WEIGHTS
 from archgrad.foreign import code
 from archgrad.genotype import Genotype, skips
@@ -166,11 +166,11 @@ def attempt(
             return execute(campaign, unit, device), ""
     except ArchgradError as error:
         return None, str(error)
-    except MemoryError:
-        return None, "out of memory"
     except OSError as error:
         return None, f"{error.filename or unit.id}: {error.strerror or error}"
     except Exception as error:
+        if out_of_memory(error):
+            return None, no_room(error)
         first = (str(error).strip().splitlines() or [""])[0][:SHOWN]
         return None, f"unexpected {type(error).__name__}: {first}"
 
