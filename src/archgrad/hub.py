@@ -11,6 +11,7 @@ from typing import Any
 from archgrad.errors import ArchgradError
 from archgrad.evaluation import WEIGHTS
 from archgrad.model import Model, Network, load_model
+from archgrad.rundir import cut_short
 
 PREFIX = "hf:"
 """What stands before a repository's name where a path could stand."""
@@ -21,7 +22,8 @@ TAGS = ("neural-architecture-search", "archgrad")
 def save(model: Model, folder: Path | str, card: str) -> Path:
     """Write the files of a repository into a folder of this machine; ``card``: its text."""
     folder = Path(folder)
-    if folder.is_dir() and any(entry.name not in (WEIGHTS, "config.json", CARD) for entry in folder.iterdir()):
+    names = os.listdir(folder) if folder.is_dir() else []
+    if any(name not in (WEIGHTS, "config.json", CARD) and not cut_short(name) for name in names):
         raise ArchgradError(f"{folder} holds other files: name an empty folder")
     (folder / CARD).unlink(missing_ok=True)
     _mixin()(model, card).save_pretrained(folder)

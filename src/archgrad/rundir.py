@@ -9,6 +9,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,6 +48,19 @@ TRACES = frozenset({LOCK, CHECKPOINTS, METRICS, RESULT, INPUTS})
 def is_run(names: Collection[str]) -> bool:
     """Whether a directory with these names in it is that of a run."""
     return CONFIG in names and not TRACES.isdisjoint(names)
+
+
+def cut_short(name: str) -> bool:
+    """Whether a file of this name is what a kill leaves of a write (`archgrad.runs.atomic_write`)."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+def clear(directory: Path, age: float = 0) -> None:
+    """Remove what kills left of writes, at least ``age`` seconds ago."""
+    for path in directory.glob(".*.tmp"):
+        with suppress(FileNotFoundError):  # another process clears as well
+            if time.time() - path.stat().st_mtime >= age:
+                path.unlink()
 
 
 def digest(config: bytes) -> str:

@@ -29,7 +29,7 @@ from archgrad.errors import ArchgradError, ArchgradWarning, is_number
 from archgrad.foreign import files, plain
 from archgrad.rundir import CHECKPOINTS as CHECKPOINTS
 from archgrad.rundir import CONFIG as CONFIG
-from archgrad.rundir import COPY, EXTENDED, FAILURE, INPUTS, digest, lock
+from archgrad.rundir import COPY, EXTENDED, FAILURE, INPUTS, clear, cut_short, digest, lock
 from archgrad.rundir import LOCK as LOCK
 from archgrad.rundir import METRICS as METRICS
 
@@ -324,8 +324,7 @@ class Run:
 
     def _begin(self, resume: bool, longer: Collection[str]) -> None:
         for folder in (self.directory, self.directory / CHECKPOINTS):
-            for leftover in folder.glob(".*.tmp"):  # a write that a kill cut short
-                leftover.unlink(missing_ok=True)
+            clear(folder)
         if not os.path.lexists(self.directory / CONFIG):
             self._write_config()
             return
@@ -421,7 +420,7 @@ def _require_run_or_empty(directory: Path) -> None:
 def _others(directory: Path) -> list[str]:
     """Files that are not what a start which was killed at once leaves behind."""
     ours = {LOCK, CHECKPOINTS}
-    return sorted(entry.name for entry in directory.iterdir() if entry.name not in ours and entry.suffix != ".tmp")
+    return sorted(entry.name for entry in directory.iterdir() if entry.name not in ours and not cut_short(entry.name))
 
 
 def _sync_directory(directory: Path) -> None:

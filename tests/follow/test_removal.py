@@ -89,6 +89,11 @@ def test_files_of_others_are_named_and_need_an_answer(tmp_path: Path) -> None:
     remove([run], confirm=lambda question: bool(questions.append(question)) or True)
     assert "model.onnx" in questions[0]
     assert not run.exists()
+    run = plant.search(tmp_path / "run", tested=0.5)
+    (run / ".result.json.77.tmp").touch()  # what a kill left
+    (run / "notes.tmp").touch()
+    with pytest.raises(ArchgradError, match=r"/notes\.tmp is none of archgrad's files"):
+        remove([run], confirm=None)
 
 
 def test_on_the_command_line(

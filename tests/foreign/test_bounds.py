@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,27 @@ def test_a_table_without_rows_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(ArchgradError, match=r"t\.csv"):
         load(tmp_path / "t.csv")
+
+
+def test_a_campaign_begins_where_its_first_write_was_cut_short(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(yaml.safe_dump({"suite": SUITE, "directory": str(tmp_path / "c"), "seeds": 2}))
+    left, old = (tmp_path / "c" / f".campaign.yaml.{number}.tmp" for number in (1, 2))
+    left.parent.mkdir()
+    left.touch()  # another process may be writing it
+    old.touch()
+    os.utime(old, (0, 0))
+    Campaign.load(file).save()
+    assert {path.name for path in left.parent.iterdir()} == {"campaign.yaml", left.name}
+
+
+def test_only_what_a_kill_left_is_nobodys(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(yaml.safe_dump({"suite": SUITE, "directory": str(tmp_path / "c"), "seeds": 2}))
+    precious = tmp_path / "c" / "notes.tmp"
+    precious.parent.mkdir()
+    precious.touch()
+    with pytest.raises(ArchgradError, match=r"holds other files \(notes\.tmp, …\) and no campaign"):
+        Campaign.load(file).save()
+    with pytest.raises(ArchgradError, match=r"holds other files \(notes\.tmp, …\) and no run"):
+        Run.start(precious.parent, {})

@@ -24,6 +24,7 @@ from archgrad.rundir import (
     METRICS,
     RESULT,
     TRAININGS,
+    cut_short,
     is_run,
     lock,
 )
@@ -82,7 +83,9 @@ def _require_run(directory: Path) -> None:
 def _strange(directory: Path) -> Iterator[Path]:
     """Files beside those of archgrad; exports of its network are among them, since they may be the only copy."""
     for here, _, names in os.walk(directory):
-        yield from (Path(here) / name for name in names if name not in OWN and not name.endswith((".tmp", ".ckpt")))
+        yield from (
+            Path(here) / name for name in names if not (name in OWN or cut_short(name) or name.endswith(".ckpt"))
+        )
 
 
 def _question(chosen: list[Path], strange: list[Path]) -> str:

@@ -23,12 +23,15 @@ from archgrad.distributed import require_precision
 from archgrad.errors import ArchgradError, unknown
 from archgrad.foreign import code, layout
 from archgrad.foreign.plain import read
+from archgrad.rundir import clear, cut_short
 from archgrad.runs import atomic_write
 from archgrad.schedules import Diagnose
 
 SNAPSHOT = "campaign.yaml"
 OURS = {"records", "claims", "search", "train", "results.parquet", "report.html", "report-tables"}
 """What a campaign's directory may hold before the campaign is saved."""
+STALE = 60.0
+"""Seconds that no write takes: others may be saving the same campaign."""
 SEEDS = 100_000
 """The most seeds of a campaign."""
 IDENTITY = ("genotypes", "mixed_precision", "processes")
@@ -318,7 +321,8 @@ class Campaign(Document):
         """Write the campaign into its directory, whole; nothing else of the directory is touched."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            found = {path.name for path in self.directory.iterdir()}
+            clear(self.directory, STALE)
+            found = {name for name in os.listdir(self.directory) if not cut_short(name)}
         except OSError as error:
             raise ArchgradError(f"cannot write {self.directory}: {error.strerror}") from None
         if SNAPSHOT not in found and (others := sorted(found - OURS)):

@@ -16,7 +16,7 @@ from archgrad.bench.protocol.store import Driver
 from archgrad.bench.protocol.unit import Record, completed
 from archgrad.errors import ArchgradError
 from archgrad.foreign import files
-from archgrad.runs import CONFIG, LOCK
+from archgrad.rundir import CONFIG, LOCK, cut_short
 
 SAME = ("genotype", "score")
 """What two records of one unit must have in common."""
@@ -140,7 +140,7 @@ def _regular(source: Path) -> Iterator[Path]:
         for name in (*below, *names):
             path = Path(folder) / name
             mode = path.lstat().st_mode
-            if name == LOCK or (name.startswith(".") and name.endswith(".tmp")) or stat.S_ISDIR(mode):
+            if name == LOCK or cut_short(name) or stat.S_ISDIR(mode):
                 continue
             if not stat.S_ISREG(mode):
                 raise ArchgradError(f"{path} is {files.kind(mode)} and no regular file")
