@@ -101,8 +101,6 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error))
     except BrokenPipeError:
         _seen_enough()
-    except OSError as error:  # a name that no file can have, a disk that is full, a directory that may not be read
-        _fail(f"{error.filename or command}: {error.strerror or error}")
     except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
         _fail(complaints.readable(str(error), command, function))
     except KeyboardInterrupt:
@@ -111,6 +109,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if out_of_memory(error):
             _fail(f"{command}: {no_room(error)}: try a smaller batch or network")
+        if isinstance(error, OSError):  # a name that no file can have, a full disk, a directory that may not be read
+            _fail(f"{error.filename or command}: {error.strerror or error}")
         if not isinstance(error, ValueError) or "Does not validate" not in str(error):
             raise
         # A component that refuses its settings: jsonargparse makes components outside its own error handling.

@@ -166,11 +166,11 @@ def attempt(
             return execute(campaign, unit, device), ""
     except ArchgradError as error:
         return None, str(error)
-    except OSError as error:
-        return None, f"{error.filename or unit.id}: {error.strerror or error}"
     except Exception as error:
         if out_of_memory(error):
             return None, no_room(error)
+        if isinstance(error, OSError):
+            return None, f"{error.filename or unit.id}: {error.strerror or error}"
         first = (str(error).strip().splitlines() or [""])[0][:SHOWN]
         return None, f"unexpected {type(error).__name__}: {first}"
 

@@ -41,6 +41,11 @@ def memory(floats: int) -> Tensor:
     for number in reversed(range(len(_waiting))):
         if len(_waiting[number]) == floats:
             return torch.from_numpy(_waiting.pop(number).view(_Lease))
-    fresh: Block = np.frombuffer(mmap.mmap(-1, 4 * floats), np.float32)
+    try:
+        pages = mmap.mmap(-1, 4 * floats)
+    except OSError:  # where the size of a process is limited, what waits counts
+        _waiting.clear()
+        pages = mmap.mmap(-1, 4 * floats)
+    fresh: Block = np.frombuffer(pages, np.float32)
     library().archgrad_large_pages(fresh.ctypes.data, fresh.nbytes)
     return torch.from_numpy(fresh.view(_Lease))
