@@ -48,7 +48,6 @@ PHASES = ("forward", "alpha", "weight", "step")
 BASELINE = "plain_nchw"
 COUNTED = 16
 """Images of the passes in which bytes and kernels are counted, which do not depend on it; counting keeps all maps."""
-RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass
@@ -280,7 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--channels", type=int, help="of the supernet; the published size by default")
     parser.add_argument("--cells", type=int, help="of the supernet; the published size by default")
     parser.add_argument("--image_size", type=int, default=32, help="height and width of the images")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, not to results/")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there")
     chosen = parser.parse_args(arguments)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
@@ -297,15 +297,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for phase in chosen.phase:
                 rows += measure(make, chosen.executor, space, batch, phase, chosen.rounds, chosen.clock)
                 print(table(rows[-len(chosen.executor) :]), flush=True)
-    text = (
-        f"torch {torch.__version__}, {chosen.device}, {torch.get_num_threads()} threads, {chosen.clock} clock, "
-        f"{chosen.mixture} mixture, {chosen.rounds} rounds\n\n{table(rows)}"
-    )
     if chosen.json:
         chosen.json.write_text(json.dumps([known(row) for row in rows], indent=1))
-    else:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"step-{chosen.mixture}.md").write_text(text)
+    if chosen.markdown:
+        title = (
+            f"torch {torch.__version__}, {chosen.device}, {torch.get_num_threads()} threads, {chosen.clock} clock, "
+            f"{chosen.mixture} mixture, {chosen.rounds} rounds"
+        )
+        chosen.markdown.write_text(f"{title}\n\n{table(rows)}")
 
 
 if __name__ == "__main__":

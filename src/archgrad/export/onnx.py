@@ -11,6 +11,7 @@ import torch
 
 from archgrad.errors import ArchgradError
 from archgrad.export.exported import Exported
+from archgrad.export.program import traced
 from archgrad.runs import atomic_write
 
 BATCHES = (1, 3)
@@ -25,18 +26,16 @@ def write(network: Exported, path: Path) -> str:
         import onnxscript  # noqa: F401  # which the exporter needs
     except ImportError as error:
         raise ArchgradError(f"export: ONNX needs {error.name}: pip install 'archgrad[export]'") from None
+    program = traced(network, dynamic=True)  # torch's own attempts at this end in programs for one size of batches
     inputs = network.example(2)
-    batch = torch.export.Dim("batch", min=1)
     level = logging.getLogger("torch.onnx").level
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exported = torch.onnx.export(
-                network,
-                inputs,
+                program,
                 dynamo=True,
-                dynamic_shapes={"inputs": tuple({0: batch} for _ in inputs)},
                 input_names=[f"input_{number}" for number in range(len(inputs))] if len(inputs) > 1 else ["input"],
                 output_names=["output"],
                 verbose=False,

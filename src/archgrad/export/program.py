@@ -19,7 +19,7 @@ def traced(network: Exported, dynamic: bool) -> torch.export.ExportedProgram:
     batch = torch.export.Dim("batch", min=1)
     shapes = {"inputs": tuple({0: batch} for _ in inputs)} if dynamic else None
     try:
-        return torch.export.export(network, inputs, dynamic_shapes=shapes)
+        return torch.export.export(network, inputs, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # whatever torch finds that it cannot trace
         reason = str(error).strip().splitlines()[0]
         raise ArchgradError(f"export: torch.export cannot trace this network ({reason})") from None
