@@ -14,7 +14,7 @@ import nox
 nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "venv"
 
-TORCH = {"oldest": ("torch==2.6.*", "torchvision==0.21.*"), "newest": ("torch", "torchvision")}
+TORCH = {"oldest": ("torch==2.8.*", "torchvision==0.23.*"), "newest": ("torch", "torchvision")}
 """The oldest is that of pyproject.toml; a test holds them together."""
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")

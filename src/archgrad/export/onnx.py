@@ -26,7 +26,7 @@ def write(network: Exported, path: Path) -> str:
         import onnxscript  # noqa: F401  # which the exporter needs
     except ImportError as error:
         raise ArchgradError(f"export: ONNX needs {error.name}: pip install 'archgrad[export]'") from None
-    program = traced(network, dynamic=True)  # torch's own attempts at this end in programs for one size of batches
+    program = traced(network, dynamic=True)  # left to itself the exporter may fix the size of batches
     inputs = network.example(2)
     level = logging.getLogger("torch.onnx").level
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
