@@ -1,36 +1,81 @@
-"""What the programs of the studies share: results as small files, intervals, tests, tables in pages."""
+"""What the programs of the studies share: results as small files, intervals, tests, tables in pages.
+
+python studies/common.py rest NAME      # the seeds of studies/NAME.yaml that are left → studies/runs/NAME.yaml
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from jaxtyping import Float
 from scipy import stats
+
+from archgrad.bench import Campaign
+from archgrad.bench.protocol import collect
+from archgrad.bench.statistics.pairwise import holm
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PAGES = HERE.parent / "docs" / "studies"
+KEY = ("campaign", "method", "seed", "benchmark")
 
 
 def collected(campaigns: Iterable[str]) -> pd.DataFrame:
     """What the campaigns of these names below ``studies/runs`` have found so far, one row per score."""
     frames = []
     for name in campaigns:
-        file = HERE / "runs" / name / "results.parquet"
-        if file.is_file():
-            frames.append(pd.read_parquet(file).drop(columns="extra").assign(campaign=name))
+        if (HERE / "runs" / name / "campaign.yaml").is_file():
+            found = collect.results(Campaign.open(HERE / "runs" / name)).frame
+            frames.append(found.drop(columns="extra").assign(campaign=name))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def keep(frame: pd.DataFrame, study: str) -> Path:
-    """Write the results of a study where they stay."""
+def keep(frame: pd.DataFrame, study: str, key: Sequence[str] = KEY) -> Path:
+    """Add results to those of a study that are kept already, and replace what was found again."""
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{study}.parquet"
-    frame.to_parquet(file, index=False)
+    together = pd.concat([kept(study), frame], ignore_index=True)
+    together = together.drop_duplicates(subset=list(key), keep="last").sort_values(list(key))
+    together.to_parquet(file, index=False)
+    return file
+
+
+def kept(study: str) -> pd.DataFrame:
+    """The results of a study that are kept, none before the first."""
+    file = RESULTS / f"{study}.parquet"
+    return pd.read_parquet(file) if file.is_file() else pd.DataFrame()
+
+
+def whole(frame: pd.DataFrame, name: str) -> list[int]:
+    """The seeds of a campaign for which every method has a result."""
+    campaign = Campaign.load(HERE / f"{name}.yaml")
+    mine = frame[frame.campaign == name] if len(frame) else frame
+    of = mine.groupby("seed").method.agg(set) if len(mine) else {}
+    return [seed for seed in campaign.seeds if set(campaign.methods) <= of.get(seed, set())]
+
+
+def is_whole(frame: pd.DataFrame, name: str) -> bool:
+    """Whether all of a campaign has results: before that nothing is looked at."""
+    return len(whole(frame, name)) == len(Campaign.load(HERE / f"{name}.yaml").seeds)
+
+
+def rest(name: str) -> Path | None:
+    """Write the campaign of the seeds that are left, which another machine has not computed; None where none is."""
+    study = next(page.stem for page in PAGES.glob("*.md") if name.startswith(page.stem))
+    done = whole(kept(study), name)
+    left = [seed for seed in Campaign.load(HERE / f"{name}.yaml").seeds if seed not in done]
+    if not left:
+        return None
+    settings = yaml.safe_load((HERE / f"{name}.yaml").read_text())
+    file = HERE / "runs" / f"{name}.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(yaml.safe_dump({**settings, "suite": f"../{settings['suite']}", "seeds": left}, sort_keys=False))
     return file
 
 
@@ -78,3 +123,19 @@ def put(page: str, part: str, text: str) -> None:
     if number != 1:
         raise SystemExit(f"{file}: {start} … {end} must stand there once")
     file.write_text(after)
+
+
+def skips(genotype: str) -> int:
+    """The skip connections of a cell of NAS-Bench-201."""
+    return genotype.count("skip_connect")
+
+
+def corrected(tests: dict[str, float]) -> dict[str, float]:
+    """p-values by Holm's method."""
+    return dict(zip(tests, holm(list(tests.values())), strict=True))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] != "rest":
+        raise SystemExit(__doc__)
+    print(rest(sys.argv[2]) or f"all seeds of {sys.argv[2]} are kept")

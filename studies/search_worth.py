@@ -14,11 +14,22 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from common import HERE, RESULTS, collected, difference_test, keep, mean_interval, put, share_interval, table
+from common import (
+    HERE,
+    collected,
+    corrected,
+    difference_test,
+    is_whole,
+    keep,
+    kept,
+    mean_interval,
+    put,
+    share_interval,
+    table,
+)
 
 from archgrad import data, spaces, tables
 from archgrad.bench.protocol.lookup import from_table
-from archgrad.bench.statistics.pairwise import holm
 from archgrad.randomness import generator
 from archgrad.scoring.scores import score
 
@@ -82,12 +93,12 @@ def against(scores: pd.DataFrame, other: str) -> str:
     """Every method against another by the permutation test, p-values corrected by Holm."""
     of = {name: part.score.fillna(10.0).to_numpy() for name, part in scores.groupby("method")}
     tests = {name: difference_test(of[name], of[other]) for name in of if name not in (other, "random_genotype")}
-    corrected = dict(zip(tests, holm([test[3] for test in tests.values()]), strict=True))
+    holm = corrected({name: test[3] for name, test in tests.items()})
     ordered = sorted(tests, key=lambda name: -tests[name][0])
     return table(
         ("method", f"mean − {other}, points", "95 %", "p", "p, Holm"),
         (
-            [name, f"{d:+.2f}", f"{low:+.2f} … {high:+.2f}", f"{p:.4f}", f"{corrected[name]:.4f}"]
+            [name, f"{d:+.2f}", f"{low:+.2f} … {high:+.2f}", f"{p:.4f}", f"{holm[name]:.4f}"]
             for name in ordered
             for d, low, high, p in [tests[name]]
         ),
@@ -96,14 +107,14 @@ def against(scores: pd.DataFrame, other: str) -> str:
 
 def page() -> None:
     """Write the tables of the page from the kept results."""
-    frame = pd.read_parquet(RESULTS / "search_worth.parquet")
+    frame = kept("search_worth")
     accuracies = tables.load("nasbench201").values(COLUMNS["cifar10"])
     for campaign, pairs in BUDGETS.items():
         part = frame[frame.campaign.isin([campaign, "proxies"])]
-        if campaign in set(frame.campaign):
+        if is_whole(frame, campaign):
             put("search_worth.md", f"{pairs} pairs", table(HEADER, rows(part, accuracies)))
-    middle = frame[(frame.campaign == "search_worth_1014") & (frame.benchmark == "cifar10")]
-    if len(middle):
+    if is_whole(frame, "search_worth_1014"):
+        middle = frame[(frame.campaign == "search_worth_1014") & (frame.benchmark == "cifar10")]
         put("search_worth.md", "tests", against(middle, "random_search") + "\n\n" + against(middle, DEFAULT))
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Callable
 from pathlib import Path
 
+import collapse
 import common
+import flat_minima
 import numpy as np
+import pandas as pd
 import pytest
 import search_worth
+import torch
 from scipy import stats
 
+from archgrad import spaces
 from archgrad.bench.protocol.campaign import Campaign
 
 ROOT = Path(__file__).parents[2]
@@ -26,17 +34,98 @@ def test_a_campaign_can_be_read_and_its_page_has_the_plan(name: str, monkeypatch
     assert "**Power.**" in pages[next(page for page in pages if name.startswith(page))]
 
 
-def test_every_table_of_the_page_has_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = tmp_path / "search_worth.md"
-    page.write_text((common.PAGES / page.name).read_text())
+PARTS = {
+    "search_worth.md": [*(f"{pairs} pairs" for pairs in search_worth.BUDGETS.values()), "tests"],
+    "collapse.md": ["arms", "tests", "over time"],
+    "flat_minima.md": ["gains", "published", "flatness"],
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_table_of_a_page_has_its_place(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / name
+    page.write_text((common.PAGES / name).read_text())
     monkeypatch.setattr(common, "PAGES", tmp_path)
-    for part in [*(f"{pairs} pairs" for pairs in search_worth.BUDGETS.values()), "tests"]:
+    for part in PARTS[name]:
         for text in ("| once |", "| twice |"):
-            common.put(page.name, part, text)
-    assert page.read_text().count("| twice |") == len(search_worth.BUDGETS) + 1
+            common.put(name, part, text)
+    assert page.read_text().count("| twice |") == len(PARTS[name])
     assert "| once |" not in page.read_text()
     with pytest.raises(SystemExit, match="must stand there once"):
-        common.put(page.name, "no such part", "")
+        common.put(name, "no such part", "")
+
+
+@pytest.fixture
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], pd.DataFrame]:
+    """Results of a campaign as if its first seeds had been computed: random cells, their accuracies from a seed."""
+    monkeypatch.setattr(common, "RESULTS", tmp_path)
+    space = spaces.get("nasbench201")
+
+    def made(name: str, seeds: int) -> pd.DataFrame:
+        campaign = Campaign.load(ROOT / "studies" / f"{name}.yaml")
+        draw, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
+        keys = list(itertools.product([name], campaign.methods, range(seeds), ["cifar10", "cifar100", "imagenet16"]))
+        frame = pd.DataFrame(keys, columns=list(common.KEY))
+        cells = [space.format(space.random(draw)) for _ in keys]
+        return frame.assign(score=rng.normal(90, 2, len(keys)), genotype=cells)
+
+    return made
+
+
+def test_seeds_that_are_left_are_a_campaign_of_their_own(
+    planted: Callable[[str, int], pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = planted("collapse", 3)
+    common.keep(found[(found.seed < 2) | (found.method != "a2m")], "collapse")
+    assert common.whole(common.kept("collapse"), "collapse") == [0, 1]
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    for name in ("collapse", "nasbench201"):
+        (studies / f"{name}.yaml").write_text((ROOT / "studies" / f"{name}.yaml").read_text())
+    monkeypatch.setattr(common, "HERE", studies)
+    file = common.rest("collapse")
+    assert file is not None
+    assert Campaign.load(file).seeds == tuple(range(2, 20))
+    common.keep(planted("collapse", 20), "collapse")  # what is found again replaces what was kept
+    assert len(common.kept("collapse")) == 20 * 3 * len(Campaign.load(file).methods)
+    assert common.rest("collapse") is None
+
+
+def test_a_page_waits_for_the_whole_campaign(
+    planted: Callable[[str, int], pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "collapse.md"
+    page.write_text((common.PAGES / page.name).read_text())
+    monkeypatch.setattr(common, "PAGES", tmp_path)
+    common.keep(planted("collapse", 19), "collapse")
+    with pytest.raises(SystemExit, match="nothing is looked at before"):
+        collapse.page()
+    frame = planted("collapse", 20)
+    collapsed = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|"
+    good = collapsed.replace("skip_connect", "nor_conv_3x3")
+    darts, exact = frame.method == "darts", frame.method == "lambda_exact"
+    frame.loc[darts & (frame.seed < 10), "genotype"] = collapsed
+    frame.loc[(darts & (frame.seed >= 10)) | exact, "genotype"] = good
+    common.keep(frame, "collapse")
+    rows = [{"method": "darts", "seed": 0, "epoch": 4, "alignment": 0.1, "saturation": 0.3, "eigenvalue": 0.2}]
+    common.keep(pd.DataFrame(rows), "collapse_diagnostics", ("method", "seed", "epoch"))
+    collapse.page()
+    text = page.read_text()
+    assert "| 50 % (27 … 73) |" in text  # ten of twenty, Clopper and Pearson
+    p = 2 * math.comb(20, 10) / math.comb(40, 10)  # Fisher: none of twenty against ten, and the mirror image
+    assert f"| lambda_exact | {p:.4f} |" in text
+    assert "| darts | alignment | 0.100 |" in text
+
+
+def test_labels_are_exchanged_within_strata() -> None:
+    apart = [(np.array([5.0, 6.0]), np.array([1.0, 2.0])), (np.array([15.0, 16.0]), np.array([11.0, 12.0]))]
+    observed, p = flat_minima.stratified(apart)
+    assert observed == pytest.approx(4.0)
+    assert p == pytest.approx(2 / 36, abs=0.005)  # both strata ordered as they are, or both reversed
+    assert flat_minima.verdict(-1.0, 5.0, 3.6) == "undecided"
+    assert flat_minima.verdict(1.0, 5.0, 3.6) == "reproduced"
+    assert flat_minima.verdict(-1.0, 2.0, 3.6) == "not reproduced"
+    assert flat_minima.verdict(4.0, 5.0, 3.6) == "larger"
 
 
 def test_intervals_and_tests() -> None:

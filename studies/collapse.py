@@ -1,0 +1,123 @@
+"""Results and tables of docs/studies/collapse.md.
+
+python studies/collapse.py collect      # the campaign → studies/results/collapse.parquet, collapse_diagnostics.parquet
+python studies/collapse.py page         # these → the tables of the page
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pandas as pd
+from common import (
+    HERE,
+    collected,
+    corrected,
+    difference_test,
+    is_whole,
+    keep,
+    kept,
+    mean_interval,
+    put,
+    share_interval,
+    skips,
+    table,
+)
+from scipy import stats
+
+NAME, PAGE = "collapse", "collapse.md"
+BASE = "darts"
+ARMS = ("lambda_exact", "lambda_difference", "a2m", "a2m_lambda", "darts_pt_fixed")
+COLLAPSED = 4
+"""Skip connections, of six operations, from which a cell counts as collapsed."""
+DIAGNOSTICS = {"alignment/cell": "alignment", "saturation/cell": "saturation", "eigenvalue": "eigenvalue"}
+FAILED = 10.0
+"""What a search that found nothing counts for, in %."""
+
+
+def diagnostics() -> pd.DataFrame:
+    """Every number of `DIAGNOSTICS` that the searches recorded, a row for each method, seed and epoch."""
+    rows = []
+    for file in sorted((HERE / "runs" / NAME / "search").glob("*/*/seed-*/metrics.jsonl")):
+        for line in map(json.loads, file.read_text().splitlines()):
+            if "eigenvalue" in line:
+                found = {name: line.get(key) for key, name in DIAGNOSTICS.items()}
+                seed = int(file.parent.name.removeprefix("seed-"))
+                rows.append({"method": file.parent.parent.name, "seed": seed, "epoch": line["epoch"] + 1, **found})
+    return pd.DataFrame(rows)
+
+
+def arms(frame: pd.DataFrame) -> str:
+    """What the cells of every arm are worth, and how many collapsed."""
+    rows = []
+    for method in (BASE, *ARMS, "random_search", "random_genotype"):
+        mine = frame[frame.method == method]
+        scores = mine.score.fillna(FAILED).to_numpy()
+        mean, low, high = mean_interval(scores)
+        share, share_low, share_high = share_interval(int(mine.collapsed.sum()), len(mine))
+        rows.append(
+            [
+                method,
+                f"{mean:.2f} ({low:.2f} … {high:.2f})",
+                f"{scores.std(ddof=1):.2f}",
+                f"{scores.min():.2f}",
+                f"{mine.skips.mean():.1f}",
+                f"{100 * share:.0f} % ({100 * share_low:.0f} … {100 * share_high:.0f})",
+            ]
+        )
+    return table(("arm", "CIFAR-10, % (95 %)", "std", "worst", "skips of six", "four skips or more (95 %)"), rows)
+
+
+def tests(frame: pd.DataFrame) -> str:
+    """Both hypotheses for every arm, corrected by Holm, each on its own."""
+    base = frame[frame.method == BASE]
+    tail, mean = {}, {}
+    for arm in ARMS:
+        mine = frame[frame.method == arm]
+        counts = [[int(part.collapsed.sum()), int((~part.collapsed).sum())] for part in (mine, base)]
+        tail[arm] = float(stats.fisher_exact(counts).pvalue)
+        mean[arm] = difference_test(mine.score.fillna(FAILED).to_numpy(), base.score.fillna(FAILED).to_numpy())
+    tail_holm, mean_holm = corrected(tail), corrected({arm: found[3] for arm, found in mean.items()})
+    rows = [
+        [arm, f"{tail[arm]:.4f}", f"{tail_holm[arm]:.4f}", f"{d:+.2f} ({low:+.2f} … {high:+.2f})", f"{p:.4f}",
+         f"{mean_holm[arm]:.4f}"]
+        for arm in ARMS
+        for d, low, high, p in [mean[arm]]
+    ]  # fmt: skip
+    header = ("arm", "lower tail, p", "p, Holm", "mean − darts, points (95 %)", "p", "p, Holm")
+    return table(header, rows)
+
+
+def over_time(frame: pd.DataFrame) -> str:
+    """The means of the diagnostics over seeds, at every epoch that has them."""
+    epochs = sorted(frame.epoch.unique())
+    rows = [
+        [method, name, *(f"{part[part.epoch == epoch][name].mean():.3f}" for epoch in epochs)]
+        for method, part in frame.groupby("method")
+        for name in DIAGNOSTICS.values()
+        if part[name].notna().any()
+    ]
+    return table(("arm", "mean over seeds", *(f"epoch {epoch}" for epoch in epochs)), rows)
+
+
+def page() -> None:
+    """Write the tables of the page from the kept results, once all of them are there."""
+    frame = kept(NAME)
+    if not is_whole(frame, NAME):
+        raise SystemExit(f"{NAME} is not whole: nothing is looked at before")
+    frame = frame[frame.benchmark == "cifar10"].assign(skips=lambda rows: rows.genotype.map(skips))
+    frame["collapsed"] = frame.skips >= COLLAPSED
+    put(PAGE, "arms", arms(frame))
+    put(PAGE, "tests", tests(frame))
+    put(PAGE, "over time", over_time(kept(f"{NAME}_diagnostics")))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["collect"]:
+        print(keep(collected([NAME]), NAME))
+        print(keep(diagnostics(), f"{NAME}_diagnostics", ("method", "seed", "epoch")))
+    elif sys.argv[1:] == ["page"]:
+        page()
+    else:
+        raise SystemExit(__doc__)
