@@ -13,6 +13,7 @@ import flat_minima
 import numpy as np
 import pandas as pd
 import pytest
+import rankings
 import search_worth
 import torch
 from scipy import stats
@@ -37,6 +38,7 @@ def test_a_campaign_can_be_read_and_its_page_has_the_plan(name: str, monkeypatch
 PARTS = {
     "search_worth.md": [*(f"{pairs} pairs" for pairs in search_worth.BUDGETS.values()), "tests"],
     "collapse.md": ["arms", "tests", "over time"],
+    "rankings.md": ["agreement", "seeds"],
     "flat_minima.md": ["gains", "published", "flatness"],
 }
 
@@ -126,6 +128,26 @@ def test_labels_are_exchanged_within_strata() -> None:
     assert flat_minima.verdict(1.0, 5.0, 3.6) == "reproduced"
     assert flat_minima.verdict(-1.0, 2.0, 3.6) == "not reproduced"
     assert flat_minima.verdict(4.0, 5.0, 3.6) == "larger"
+
+
+def test_rankings_agree_but_for_noise_or_reverse() -> None:
+    rng, means = np.random.default_rng(0), np.arange(6.0)
+    noise = 0.1 * rng.normal(size=(2, 6, 8))
+    same = rankings.agreement(np.stack([means, means])[..., None] + noise, rng)
+    assert same == (1.0, 1.0)
+    reversed_ = np.stack([means, -means])[..., None] + noise
+    assert rankings.agreement(reversed_, rng) == (1.0, -1.0)
+    assert rankings.interval(reversed_, rng)[2] == (2.0, 2.0)
+    # one search is never in both halves: scores that are noise agree with nothing, though benchmarks share them
+    shared = rng.normal(size=(1, 6, 40)).repeat(2, axis=0)
+    assert abs(rankings.agreement(shared, rng).between) < 0.3
+
+
+def test_seeds_that_make_means_reliable() -> None:
+    scores = np.random.default_rng(0).normal(size=(2000, 1)) + 2 * np.random.default_rng(1).normal(size=(2000, 20))
+    reliability, seeds = rankings.seeds_needed(scores)
+    assert reliability == pytest.approx(1 / (1 + 4 / 20), abs=0.02)
+    assert seeds == pytest.approx(9 * 4, rel=0.1)
 
 
 def test_intervals_and_tests() -> None:
