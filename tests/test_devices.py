@@ -111,6 +111,8 @@ def few() -> data.Dataset:
 @pytest.mark.parametrize("executor", ["batched", pytest.param("plain", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", [name for name in methods.names() if methods.get(name).epochs])
 def test_a_step_waits_for_the_device_only_where_a_path_is_sampled(method: str, executor: str, watch: Watched) -> None:
+    if method == "drnas" and torch.torch_version.TorchVersion(torch.__version__) < (2, 10):
+        pytest.skip("needs torch 2.10: before, the device meta drew no Dirichlet numbers")
     chosen = replace(methods.get(method), epochs=2, batch_size=8)
     search = Search(lambda *_: Supernet(Tiny(executor)), chosen, few(), World.start("meta"), 0, 0.5)
     search.epoch = 1  # past every warm-up, and past what is looked at once in a run

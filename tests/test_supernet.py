@@ -238,6 +238,7 @@ def test_a_state_dict_carries_weights_and_alphas() -> None:
     )
 
 
+@pytest.mark.skipif(torch.torch_version.TorchVersion(torch.__version__) < (2, 10), reason="needs torch 2.10's dynamo")
 def test_the_forward_pass_compiles() -> None:
     supernet = Supernet(network()).eval()
     compiled = torch.compile(supernet, backend="eager")
