@@ -33,7 +33,14 @@ from archgrad.bench.protocol.lookup import from_table
 from archgrad.randomness import generator
 from archgrad.scoring.scores import score
 
-BUDGETS = {"search_worth_234": 234, "search_worth_1014": 1014, "search_worth_4992": 4992}
+CAMPAIGNS = {
+    "search_worth_234": "234 pairs",
+    "search_worth_1014": "1014 pairs",
+    "search_worth_4992": "4992 pairs",
+    "search_worth_none": "none",
+    "search_worth_32": "32 pixels",
+}
+"""Campaign → the part of the page that its table stands in."""
 PROXIES = ("croze", "synflow", "params")
 CELLS, SEEDS = 100, 20
 BENCHMARKS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16": "ImageNet16-120"}
@@ -109,10 +116,10 @@ def page() -> None:
     """Write the tables of the page from the kept results."""
     frame = kept("search_worth")
     accuracies = tables.load("nasbench201").values(COLUMNS["cifar10"])
-    for campaign, pairs in BUDGETS.items():
+    for campaign, part_of_page in CAMPAIGNS.items():
         part = frame[frame.campaign.isin([campaign, "proxies"])]
         if is_whole(frame, campaign):
-            put("search_worth.md", f"{pairs} pairs", table(HEADER, rows(part, accuracies)))
+            put("search_worth.md", part_of_page, table(HEADER, rows(part, accuracies)))
     if is_whole(frame, "search_worth_1014"):
         middle = frame[(frame.campaign == "search_worth_1014") & (frame.benchmark == "cifar10")]
         put("search_worth.md", "tests", against(middle, "random_search") + "\n\n" + against(middle, DEFAULT))
@@ -122,7 +129,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["proxies"]:
         by_proxies()
     elif sys.argv[1:] == ["collect"]:
-        print(keep(pd.concat([collected(BUDGETS), by_proxies()], ignore_index=True), "search_worth"))
+        print(keep(pd.concat([collected(CAMPAIGNS), by_proxies()], ignore_index=True), "search_worth"))
     elif sys.argv[1:] == ["page"]:
         page()
     else:

@@ -36,7 +36,7 @@ def test_a_campaign_can_be_read_and_its_page_has_the_plan(name: str, monkeypatch
 
 
 PARTS = {
-    "search_worth.md": [*(f"{pairs} pairs" for pairs in search_worth.BUDGETS.values()), "tests"],
+    "search_worth.md": [*search_worth.CAMPAIGNS.values(), "tests"],
     "collapse.md": ["arms", "tests", "over time"],
     "rankings.md": ["agreement", "seeds"],
     "flat_minima.md": ["gains", "published", "flatness"],
