@@ -39,6 +39,7 @@ PARTS = {
     "search_worth.md": [*search_worth.CAMPAIGNS.values(), "tests"],
     "collapse.md": ["arms", "tests", "over time"],
     "rankings.md": ["agreement", "seeds"],
+    "robustness.md": ["adversarial", "adversarial means", "standard", "standard means", "searches"],
     "flat_minima.md": ["gains", "published", "flatness"],
 }
 
