@@ -107,7 +107,8 @@ def test_what_validation_would_have_chosen_is_told(plant: Callable[..., Path]) -
         path.write_text(json.dumps({**json.loads(path.read_text()), "validation": {"accuracy": score}}))
     (directory / "beside.json").write_text(json.dumps({"found": {"two": told(0.96, 0.9)}, "random": {}}))
     body = comparison(RunData.read(directory)).body
-    assert "two of those found (test accuracy 96.00 %) and random-00 of the random ones (test accuracy 90.00 %)" in body
+    assert "the best found network is two (test accuracy 96.00 %)" in body
+    assert "the best random one is random-00 (test accuracy 90.00 %)" in body
 
 
 @pytest.mark.parametrize("damage", ["[]", '{"found": 3}', '{"found": {"a": {}}, "random": {}}', "{"])

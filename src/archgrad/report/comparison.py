@@ -71,7 +71,7 @@ def _lead(data: RunData, standing: Standing) -> Markup:
     above = standing.found_mean - standing.mean
     where = "above" if above >= 0 else "below"
     better = "" if measure.higher_is_better else " (lower is better)"
-    subject = "The found architecture is" if len(standing.found) == 1 else "The found architectures are in the mean"
+    subject = "The found architecture is" if len(standing.found) == 1 else "On average the found architectures are"
     text = (
         f"{subject} {measure.difference(abs(above))} {where} the mean of {len(standing.random)} random "
         f"genotypes{better}. Each network was trained once, so the differences contain the noise of training"
@@ -85,14 +85,15 @@ def _lead(data: RunData, standing: Standing) -> Markup:
 def _by_validation(data: RunData) -> Markup | None:
     """What one would have chosen among the found networks and among the random ones, without the test set."""
     measure, chosen = data.primary, []
-    for kinds, words in ((("found", "beside"), "those found"), (("random",), "the random ones")):
+    for kinds, words in ((("found", "beside"), "found network"), (("random",), "random one")):
         networks = [t for t in data.compared if t.kind in kinds]
         known = [(data.reading.merit(v), t) for t in networks if (v := t.validation) is not None]
         if len(known) < len(networks):
             return None
         best = max(known, key=lambda pair: pair[0])[1]
-        chosen.append(f"{best.name} of {words} (test {measure.label} {measure.written(best.score)})")
-    return element("p", f"Best on what the trainings held out: {' and '.join(chosen)}.", class_="lead")
+        name = best.name if best.kind != "found" else "that of this search"
+        chosen.append(f"the best {words} is {name} (test {measure.label} {measure.written(best.score)})")
+    return element("p", f"By what the trainings held out, {' and '.join(chosen)}.", class_="lead")
 
 
 def strip_plot(trained: Sequence[Training], standing: Standing, measure: Measure, width: float) -> Markup:
