@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--channels", "4", "--cells", "3", "--size", "8", "--batch", "2", "--rounds", "1"]
@@ -35,7 +36,8 @@ def test_step_writes_rows_that_other_programs_read(tmp_path: Path) -> None:
         assert row["ratio_to_limit"] > 1
     assert rows["plain_nchw"]["ratio_to_plain_nchw"] == rows["plain"]["ratio_to_plain_cl"] == 1
     # counts, unlike seconds, are the same on any machine; torch 2.8 dispatches a third more than 2.14
-    assert rows["batched"]["kernels"] <= 0.3 * rows["plain_nchw"]["kernels"]
+    share = 0.25 if torch.torch_version.TorchVersion(torch.__version__) >= (2, 10) else 0.3
+    assert rows["batched"]["kernels"] <= share * rows["plain_nchw"]["kernels"]
     assert rows["loop"]["saved_ratio"] <= 0.4
 
 
