@@ -35,6 +35,8 @@ SHOWN = {
 }
 CLASSES = 6466
 SEARCHES, BUDGET = 1000, 100
+Rows = Int[np.ndarray, " classes"]
+"""Where the networks of the scores stand in a table of accuracies."""
 
 
 def scored() -> Table:
@@ -46,13 +48,11 @@ def scored() -> Table:
     return score(space, PROXIES, images, architectures=cells, out=SCORES)
 
 
-def measured(kind: str) -> tuple[Table, Study, Study]:
-    """Scores with the clean accuracy of a table beside them; the study given size, and the one given that accuracy."""
-    scores, accuracies = tables.load(SCORES), load_table(TABLES[kind])
-    rows = [accuracies.row(scores.genotype(row)) for row in range(len(scores))]
+def studies(scores: Table, accuracies: Table, rows: Rows) -> tuple[Study, Study]:
+    """The study given size, and the one given the clean accuracy of the same table."""
     column = next(name for name in accuracies.columns if name.startswith(f"cifar10_{CLEAN}"))
     scores = replace(scores, columns={**scores.columns, CLEAN: accuracies.values(column)[rows]})
-    return scores, *(correlate(scores, accuracies, given=given) for given in (SIZE, CLEAN))
+    return correlate(scores, accuracies, given=SIZE), correlate(scores, accuracies, given=CLEAN)
 
 
 def cell(interval: CorrelationInterval, proxy: int, target: int) -> str:
@@ -86,9 +86,9 @@ def means(study: Study) -> str:
     return table(("proxy", f"mean ρ over {len(study.targets)} targets", "given size"), rows)
 
 
-def advantage(scores: Table, accuracies: Table, proxy: str = "croze") -> str:
+def advantage(scores: Table, accuracies: Table, rows: Rows, proxy: str = "croze") -> str:
     """By how much a proxy's mean ρ over all targets of a table exceeds that of the number of parameters."""
-    goals = targets_of(accuracies, np.array([accuracies.row(scores.genotype(row)) for row in range(len(scores))]))
+    goals = targets_of(accuracies, rows)
     x = np.stack([scores.values(name) for name in (proxy, SIZE)])
 
     def difference(cells: Int[np.ndarray, " cells"]) -> float:
@@ -120,16 +120,16 @@ def searches(scores: Table, targets: dict[str, Float[np.ndarray, " classes"]]) -
 
 def page() -> None:
     """Write the tables of the page, once every class has its scores."""
-    if not SCORES.is_file() or len(tables.load(SCORES)) < CLASSES:
+    if not SCORES.is_file() or len(scores := tables.load(SCORES)) < CLASSES:
         raise SystemExit("not all classes have scores: nothing is looked at before")
     targets = {}
     for kind, name in TABLES.items():
-        scores, size, clean = measured(kind)
+        accuracies = load_table(name)
+        rows = np.array([accuracies.row(scores.genotype(row)) for row in range(len(scores))])
+        size, clean = studies(scores, accuracies, rows)
         size.write(RESULTS / f"robustness_{kind}.csv")
         put(PAGE, kind, correlations(size, clean, SHOWN[kind]))
-        accuracies = load_table(name)
-        put(PAGE, f"{kind} means", f"{means(size)}\n\n{advantage(scores, accuracies)}")
-        rows = [accuracies.row(scores.genotype(row)) for row in range(len(scores))]
+        put(PAGE, f"{kind} means", f"{means(size)}\n\n{advantage(scores, accuracies, rows)}")
         for target in SHOWN[kind]:
             column = "cifar10_*_s?" if target == "corruptions" else f"cifar10_{target}"
             targets[f"{kind}, {target}"] = accuracies.values(column)[rows]
