@@ -52,10 +52,17 @@ def test_auto_leaves_to_plain_what_others_cannot_do() -> None:
         executor_for("lop", x)
 
 
-def chosen(space: str, build: dict[str, int], size: int, batch: int, sampled: bool, dtype: torch.dtype) -> set[str]:
-    """What the cells of a supernet are computed by."""
+def chosen(
+    space: str, build: dict[str, int], size: int, batch: int, sampled: bool | str, dtype: torch.dtype
+) -> set[str]:
+    """What the cells of a supernet are computed by; ``sampled``: a genotype, or a random one."""
     net = spaces.get(space, **build).supernet().to(dtype)
-    mixture = net.one_hot(net.random(torch.Generator().manual_seed(0))) if sampled else net.uniform()
+    if isinstance(sampled, str):
+        assert net.space is not None
+        genotype = net.space.parse(sampled)
+    else:
+        genotype = net.random(torch.Generator().manual_seed(0))
+    mixture = net.one_hot(genotype) if sampled else net.uniform()
     with recorded(found := Usage()), torch.no_grad():
         net(torch.zeros(batch, 3, size, size, dtype=dtype), mixture)
     return found.executors
@@ -67,18 +74,27 @@ RULE = [
     ("darts", {"channels": 8, "cells": 3}, 16, 2, True, {"native"}),
     ("darts", {"channels": 36, "cells": 1}, 16, 2, False, {"native"}),
     ("nasbench201", {"channels": 16, "cells": 1}, 32, 16, False, {"native", "plain"}),  # plain: 64 channels
-    ("nasbench201", {"channels": 16, "cells": 1}, 32, 16, True, {"plain"}),
     ("nasbench201", {"channels": 4, "cells": 1}, 8, 2, False, {"native"}),
     ("nasbench201", {"channels": 64, "cells": 1}, 8, 2, False, {"plain"}),
     ("nasbench1shot1_1", {"channels": 8, "cells": 1}, 16, 16, True, {"plain"}),
     ("nasbench1shot1_3", {"channels": 4, "cells": 1}, 8, 2, False, {"plain"}),
+    # One operation per edge; 0 … 4: none, skip connection, 1×1 and 3×3 convolution, pool. Stages halve the values.
+    ("nasbench201", {"channels": 4, "cells": 1}, 8, 2, "333333", {"native"}),
+    ("nasbench201", {"channels": 4, "cells": 1}, 8, 2, "222222", {"plain"}),
+    ("nasbench201", {"channels": 4, "cells": 1}, 32, 16, "222222", {"native"}),
+    ("nasbench201", {"channels": 4, "cells": 1}, 32, 16, "444444", {"plain"}),
+    ("nasbench201", {"channels": 16, "cells": 1}, 32, 64, "444444", {"native"}),
+    ("nasbench201", {"channels": 32, "cells": 1}, 32, 16, "333333", {"plain"}),
+    ("nasbench201", {"channels": 4, "cells": 1}, 32, 16, "111111", {"plain"}),
+    ("nasbench201", {"channels": 4, "cells": 1}, 32, 16, "333111", {"plain"}),
+    ("nasbench201", {"channels": 4, "cells": 1}, 32, 16, "033331", {"plain"}),  # two read a state that nothing fills
 ]
 
 
 @pytest.mark.skipif(available() is not None, reason=str(available()))
 @pytest.mark.parametrize(("space", "build", "size", "batch", "sampled", "expected"), RULE)
 def test_auto_takes_what_measurements_say(
-    space: str, build: dict[str, int], size: int, batch: int, sampled: bool, expected: set[str]
+    space: str, build: dict[str, int], size: int, batch: int, sampled: bool | str, expected: set[str]
 ) -> None:
     assert chosen(space, build, size, batch, sampled, torch.float32) == expected
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from archgrad.engine.graph import Graph
 from archgrad.engine.native.executor import fits
-from archgrad.engine.native.recipe import Geometry, Recipe
+from archgrad.engine.native.recipe import Recipe
 from archgrad.engine.usage import usage
 
 FEW = 4
@@ -20,36 +20,54 @@ MANY = 16
 """Operations from which stacking them takes less than it saves."""
 WIDE = 64
 """Channels from which torch's convolutions of more than one pixel are faster than those of ``native``."""
+NARROW = 32
+"""Channels below which torch's are slower by more than a call of an edge's only operation costs."""
 SMALL = 2**14
 """Values of a map up to which calling operators takes longer than what they compute: few are then faster."""
 MEDIUM = 2**16
-"""The same for the one call of ``native``; below, ``loop`` saves less than its many calls take."""
+"""Values of a map from which ``loop`` saves more than its many calls take."""
+LARGE = 2**17
+"""Values of a map from which a pool of ``native`` saves what the call of an edge's only operation costs."""
 
 
 def fastest(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe]) -> str:
     """The executor for a cell; ``known``: which of its flows are declared to the last detail.
 
     ``native`` gains by depthwise convolutions everywhere, and by pools, BNs and narrow convolutions where an edge has
-    several candidates or maps are small, but not in cells of few operations. Otherwise nothing is gained on one
-    operation per edge, or on wide convolutions; elsewhere small maps want few operators, and depthwise convolutions on
-    large ones are faster in ``loop``.
+    several candidates, but not in cells of few operations. Where every edge has one, enough of them have to gain (see
+    `_gain`). Elsewhere small maps want few operators, and depthwise convolutions on large ones are faster in ``loop``.
     """
-    blocks = [block for recipe in known.values() for block in recipe.shape.blocks]
-    depthwise = any(block.depthwise is not None for block in blocks)
-    wide = any(_spatial(block.dense) and block.channels_in >= WIDE for block in blocks)
-    crowded = len(graph.flows) > len({flow.edge for flow in graph.flows})
-    values = inputs[0].numel()
-    gains = not wide and (depthwise or crowded or values <= MEDIUM)
-    enough = len(known) >= FEW and 2 * len(known) > len(graph.flows)
+    flows, values = graph.flows, inputs[0].numel()
+    kinds = [recipe.kind for recipe in known.values()]
+    depthwise = True in [kind.depthwise for kind in kinds]
+    wide = max([kind.spatial for kind in kinds], default=0) >= WIDE
+    crowded = len(flows) > len({flow.edge for flow in flows})
+    enough = len(known) >= FEW and 2 * len(known) > len(flows)
+    gains = not wide if depthwise or crowded else enough and _gain(graph, len(inputs), known, values)
     if enough and gains and fits(inputs) and usage().has_native():
         return "native"
     if not crowded or wide:
         return "plain"
-    if values <= SMALL and len(graph.flows) >= MANY:
+    if values <= SMALL and len(flows) >= MANY:
         return "batched"
     return "loop" if depthwise and values >= MEDIUM else "plain"
 
 
-def _spatial(where: Geometry | None) -> bool:
-    """Whether a convolution of all channels reads several pixels; a factorised reduction reads one for each output."""
-    return where is not None and not where.diagonal and where.rows * where.columns > 1
+def _gain(graph: Graph, inputs: int, known: Mapping[int, Recipe], values: int) -> bool:
+    """Whether enough single operations are faster in ``native``: not skips, nor what reads a state that nothing fills.
+
+    Pools gain on large maps, convolutions of one pixel on those that are not small, and narrow ones of several on all.
+    """
+    filled, edges, gaining = set(range(inputs)), graph.group.edges, 0
+    for number, flow in enumerate(graph.flows):
+        edge = edges[flow.edge]
+        if edge.source in filled:
+            filled.add(edge.target)
+            if number not in known:
+                continue
+            kind = known[number].kind
+            if kind.convolves:
+                gaining += kind.spatial < NARROW and (kind.spatial > 0 or values >= SMALL)
+            else:
+                gaining += kind.pool and values >= LARGE
+    return gaining >= FEW

@@ -83,6 +83,25 @@ class Shape(NamedTuple):
     drop: bool = False
 
 
+class Kind(NamedTuple):
+    """What decides how fast an operation is; ``spatial``: the channels of its widest convolution of several pixels.
+
+    Depthwise convolutions are not among those, nor factorised reductions, which read one pixel for each they write.
+    """
+
+    pool: bool
+    convolves: bool
+    depthwise: bool
+    spatial: int
+
+    @classmethod
+    def of(cls, shape: Shape) -> Kind:
+        dense = [(block.dense, block.channels_in) for block in shape.blocks if block.dense is not None]
+        several = [width for where, width in dense if not where.diagonal and where.rows * where.columns > 1]
+        depthwise = any(block.depthwise is not None for block in shape.blocks)
+        return cls(shape.pool is not None, bool(shape.blocks), depthwise, max(several, default=0))
+
+
 class Recipe(NamedTuple):
     """The shape, and the modules with its parameters in the order in which blocks use them.
 
@@ -90,6 +109,7 @@ class Recipe(NamedTuple):
     """
 
     shape: Shape
+    kind: Kind
     convolutions: tuple[nn.Conv2d | None, ...]
     norms: tuple[nn.BatchNorm2d, ...]
     drop: DropPath | None = None
@@ -146,7 +166,7 @@ def recipe_of(operation: nn.Module) -> Recipe | None:
 
 def _steady(operation: nn.Module) -> bool:
     """Whether a recipe stays what it is as long as `_Known` sees no change."""
-    composed = type(operation) is nn.Sequential or getattr(type(operation), "declare", None) in _STEADY
+    composed = type(operation) in (nn.Sequential, nn.Identity) or getattr(type(operation), "declare", None) in _STEADY
     parts = list(operation.modules())
     return (
         composed
@@ -194,7 +214,7 @@ class _Reader:
         except _UnknownError:
             return None
         shape = Shape(self.pool, tuple(self.blocks), self.norm, self.relu, self.drop is not None)
-        return Recipe(shape, tuple(self.convolutions), tuple(self.norms), self.drop)
+        return Recipe(shape, Kind.of(shape), tuple(self.convolutions), tuple(self.norms), self.drop)
 
     def _step(self, step: Step) -> None:
         if self.drop is not None:
