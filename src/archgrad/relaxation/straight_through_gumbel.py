@@ -27,9 +27,9 @@ class StraightThroughGumbel(Relaxation):
     is the sum of the gradient of the edge's output, whatever the operation would have computed.
 
     *Source:* GDAS, arXiv 1910.04465, equations 4 to 6; τ falls linearly from 10 to 0.1 over the epochs of this run.
-    The program of NAS-Bench-201, from which its quoted accuracies of GDAS come, is ``"constant"``; it has had the
-    paper's gradient beside it, as ``gdas_v1``, since March 2022.
-    *Differs:* published code counted 250 epochs whatever the run's length, so that longer runs reached negative τ.
+    *Differs:* by default from the program of NAS-Bench-201, from which the benchmark's accuracies of GDAS come: that is
+    ``"constant"``, and has had the paper's gradient beside it, as ``gdas_v1``, since March 2022. Published code counted
+    250 epochs whatever the run's length, so that longer runs reached negative τ.
     """
 
     hard = True

@@ -6,8 +6,10 @@ its successor have the strengths of ImageNet-C only, go image by image, draw fro
 OpenCV and numba.
 
 *Source:* Hendrycks and Dietterich, arXiv 1903.12261, and their `make_cifar_c.py`.
-*Differs:* frost is a drawn texture instead of six photographs (see `weather.frost`); nothing is rounded to 8 bits on
-the way; elsewhere only interpolation at the border differs.
+*Differs:* frost is a drawn texture instead of photographs (see `weather.frost`). Nothing is rounded to 8 bits on the
+way, save by JPEG: glass blur and pixelation are up to one grey level from the program, snow less than two. Elastic
+transforms mirror the image without repeating the pixel at its border, and read it at exact positions, not at those of
+OpenCV, which are rounded to 1/32 of a pixel.
 """
 
 from __future__ import annotations
