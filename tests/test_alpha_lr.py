@@ -12,8 +12,10 @@ import torch
 import archgrad
 from archgrad import cli, methods, report, spaces
 from archgrad.alpha_lr import alpha_epochs, auto
+from archgrad.bench.protocol.suite import suite
 from archgrad.data import Dataset
 from archgrad.errors import ArchgradError
+from archgrad.gradient import FlatMinima
 from archgrad.method import AlphaOptimiser, Method
 from archgrad.runs import Run
 
@@ -51,6 +53,19 @@ def test_epochs_without_alpha_steps_do_not_count() -> None:
 def test_flat_minima_travel_as_their_base() -> None:
     method = replace(methods.a2m("darts", "pc_darts"), epochs=20)
     assert auto(method, "darts", 30) == auto(replace(methods.get("pc_darts", "darts"), epochs=20), "darts", 30)
+
+
+def test_a_method_of_another_name_travels_as_what_it_was_made_from() -> None:
+    mine = replace(methods.get("pc_darts", "darts"), name="mine", epochs=20, architecture_gradient=FlatMinima(0.1))
+    assert auto(mine, "darts", 30) == auto(replace(methods.get("pc_darts", "darts"), epochs=20), "darts", 30)
+
+
+def test_an_arm_of_a_campaign_travels_as_its_method() -> None:
+    entry = {"method": "gdas", "alpha_optimiser": {"lr": "auto"}}
+    plan = suite()
+    benchmark = plan.benchmark("wide-regular")
+    arm, published = plan.method("mine", benchmark, entry), plan.method("gdas", benchmark, entry)
+    assert auto(arm, "darts", 30) == auto(published, "darts", 30)
 
 
 def test_nothing_published_is_one_line() -> None:

@@ -40,9 +40,7 @@ def auto(method: Method, space: str, steps: int) -> AlphaLr:
     >>> round(auto(Method("darts", epochs=20), "darts", steps=7).lr, 6)  # 3e-4 · 19,500 / 140
     0.041786
     """
-    name = method.name
-    while name.startswith("a2m(") and name.endswith(")"):
-        name = name[4:-1]
+    name = method.published_as or method.name
     if name not in methods.names():
         raise ArchgradError(
             f"method {method.name!r}: alpha_lr 'auto' scales published settings, of which there are none; give a number"

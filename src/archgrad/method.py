@@ -107,6 +107,7 @@ class Method:
 
     ``order``: which of the two steps on a pair of batches comes first. ``without``: candidates of the space, by name,
     that the search does not have: they get no weight and cannot win. Names that a space does not know do not matter.
+    ``published_as``: the library's method whose published settings these were made from, whatever ``name`` says since.
     """
 
     name: str = "custom"
@@ -123,6 +124,7 @@ class Method:
     epochs: int = 50
     batch_size: int = 64
     without: tuple[str, ...] = ()
+    published_as: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         for role, kind in ROLES.items():

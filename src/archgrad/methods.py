@@ -448,7 +448,8 @@ def a2m(space: str = "darts", base: str | Method = "darts", rho: float | None = 
         method = get(base, space) if isinstance(base, str) else base
     rho = (1e-2 if space == "nasbench201" else 1e-1) if rho is None else rho
     gradient = FlatMinima(rho, base=method.architecture_gradient)
-    return replace(method, name=f"a2m({method.name})", architecture_gradient=gradient)
+    published_as = method.published_as or method.name
+    return replace(method, name=f"a2m({method.name})", architecture_gradient=gradient, published_as=published_as)
 
 
 METHODS: dict[str, Callable[..., Method]] = {
@@ -519,4 +520,5 @@ def get(name: str, space: str = "darts", **options: Any) -> Method:
         options["space"] = space
     if extra := set(options) - set(known):
         raise ArchgradError(f"method {name!r} has no option {sorted(extra)[0]!r}; it has {sorted(known)}")
-    return make(**options)
+    made = make(**options)
+    return made if made.published_as else replace(made, published_as=name)
