@@ -35,23 +35,31 @@ def auto(method: Method, space: str, steps: int) -> AlphaLr:
     It does not make a decision surer: what a consistent gradient adds up to, in units of what noise does, grows with
     √S and does not depend on the learning rate.
 
-    Raises ArchgradError for methods that the library does not know by name.
+    Raises ArchgradError for methods that were made from none of the library's.
 
     >>> round(auto(Method("darts", epochs=20), "darts", steps=7).lr, 6)  # 3e-4 · 19,500 / 140
     0.041786
     """
-    name = method.published_as or method.name
-    if name not in methods.names():
-        raise ArchgradError(
-            f"method {method.name!r}: alpha_lr 'auto' scales published settings, of which there are none; give a number"
-        )
-    published = methods.get(name, space)
+    published = published_settings(method, space)
     lr = published.alpha_optimiser.lr
     assert not isinstance(lr, str)
     before = alpha_epochs(published) * (PUBLISHED_IMAGES // published.batch_size)
     here = alpha_epochs(method) * steps
     scale = max(1.0, before / here) if here else 1.0
     return AlphaLr(max(lr, min(LARGEST, lr * scale)), lr, before, here)
+
+
+def published_settings(method: Method, space: str) -> Method:
+    """What the library's method that this one was made from has for a space, whatever was changed since.
+
+    Raises ArchgradError where it was made from none, so that there is no "auto".
+    """
+    name = method.published_as or method.name
+    if name not in methods.names():
+        raise ArchgradError(
+            f"method {method.name!r}: alpha_lr 'auto' scales published settings, of which there are none; give a number"
+        )
+    return methods.get(name, space)
 
 
 def alpha_epochs(method: Method) -> int:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
+import archgrad
 from archgrad.bench import Campaign
 from archgrad.bench.protocol.unit import Trial, Unit
 from archgrad.errors import ArchgradError
+from archgrad.method import Method
 from archgrad.schedules import Diagnose
 
 Make = Callable[..., Campaign]
@@ -184,6 +188,17 @@ def test_methods_are_composed_before_anything_runs(make: Make) -> None:
         make("b", methods=["dartz"]).require_all()
     with pytest.raises(ArchgradError, match="no option 'rho'"):
         make("c", methods=[{"name": "darts", "options": {"rho": 1}}]).require_all()
+
+
+def test_an_alpha_lr_that_cannot_be_scaled_is_refused_before_anything_runs(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "own_methods", SimpleNamespace(make_method=lambda: Method("mine")))
+    auto = {"alpha_optimiser": {"lr": "auto"}}
+    make(methods=[{"name": "arm", "method": "gdas", **auto}]).require_all()
+    own = make("b", methods=[{"name": "arm", "method": "own_methods:make_method", **auto}])
+    with archgrad.trusting(), pytest.raises(ArchgradError, match=r"'arm': alpha_lr 'auto' scales published settings"):
+        own.require_all()
 
 
 def test_files_and_directories_that_are_none(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from archgrad import methods as library
+from archgrad.alpha_lr import published_settings
 from archgrad.bench.protocol import suite as suites
 from archgrad.bench.protocol.document import NAME, Count, Document, Whole, overlaid, require_known, validated
 from archgrad.bench.protocol.store import Store
@@ -214,8 +215,11 @@ class Campaign(Document):
             for method, entry in self.methods.items():
                 if self._is_foreign(method):
                     continue
+                where = self.suite.benchmark(benchmark)
                 try:
-                    self.suite.method(method, self.suite.benchmark(benchmark), entry)
+                    made = self.suite.method(method, where, entry)
+                    if made.alpha_optimiser.lr == "auto":
+                        published_settings(made, where.family)
                 except (TypeError, ValueError) as error:
                     raise ArchgradError(f"method {method!r} for {benchmark}: {error}") from None
 
