@@ -15,11 +15,14 @@ import pandas as pd
 import pytest
 import rankings
 import search_worth
+import together
 import torch
 from scipy import stats
 
 from archgrad import spaces
 from archgrad.bench.protocol.campaign import Campaign
+from archgrad.genotype import Genotype
+from archgrad.tables import Table
 
 ROOT = Path(__file__).parents[2]
 CAMPAIGNS = sorted(file.stem for file in (ROOT / "studies").glob("*.yaml") if file.stem != "nasbench201")
@@ -41,6 +44,7 @@ PARTS = {
     "rankings.md": ["agreement", "seeds"],
     "robustness.md": ["adversarial", "adversarial means", "standard", "standard means", "searches"],
     "flat_minima.md": ["gains", "published", "flatness"],
+    "together.md": ["arms", "at once", "against"],
 }
 
 
@@ -160,3 +164,40 @@ def test_intervals_and_tests() -> None:
     difference, *interval, p = common.difference_test(high, low)
     assert (difference, p) == pytest.approx((3.0, 2 / 20))  # the two extreme of (6 choose 3) divisions
     assert interval == pytest.approx(list(stats.ttest_ind(high, low, equal_var=False).confidence_interval()))
+
+
+def test_all_round_cells_are_good_in_four_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = spaces.get("nasbench201")
+
+    def count(operation: str) -> Callable[[Genotype], float]:
+        return lambda cell: float(sum(operation in kept for kept in cell.choices["cell"]))
+
+    convolutions, skips = count("nor_conv_3x3"), count("skip_connect")
+    columns = {"cifar10_test_200": convolutions, "flops_m": convolutions, "cifar10_pgd_eps8": skips}
+    made = Table.of(
+        space, columns | {f"cifar10_{name}_s{level}": skips for name in ("fog", "snow") for level in (1, 5)}
+    )
+    monkeypatch.setattr(together.tables, "load", lambda _: made)
+    of = together.measures()
+    assert len(of) == len(np.unique(made.class_rows))
+    # Clean accuracy and FLOPs rank cells in opposite orders, so that their percentiles add up to the same for all.
+    ranks = of.corruptions.rank(pct=True)
+    assert (of.corruptions == of.pgd).all()
+    assert of.all_round.to_numpy() == pytest.approx((50 * ranks + 25 * (1 + 1 / len(of))).to_numpy())
+    best = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
+    found = together.looked_up(pd.DataFrame({"method": ["a", "a"], "seed": [0, 1], "genotype": [best, None]}))
+    assert found.pgd.tolist() == [made.value(best, "cifar10_pgd_eps8"), of.pgd.min()]
+    assert found.flops.tolist() == [0.0, of.flops.max()]
+
+
+def test_at_once_asks_for_every_aim() -> None:
+    base = pd.DataFrame({"clean": 93.0, "pgd": 44.0, "corruptions": 52.0, "flops": 90.0, "all_round": 60.0}, range(4))
+    base = base.add(0.01 * np.arange(4), axis=0).assign(method="darts", seed=range(4))
+    mine = base.assign(method="together", clean=base.clean - 0.4, pgd=base.pgd + 1, flops=base.flops - 9)
+    lines = together.at_once(pd.concat([base, mine.assign(corruptions=base.corruptions - 1)])).splitlines()[2:]
+    assert [line.split(" | ")[-1].rstrip(" |") for line in lines] == [
+        f"{p:.4f}"
+        for p in (1 / 70, 1 / 70, 1 - 1 / 70, 1 / 70)  # of (8 choose 4) divisions
+    ]
+    assert lines[0].startswith("| clean, % | -0.40 (")
+    assert lines[3].startswith("| MFLOPs | -9.00 (-9.0")

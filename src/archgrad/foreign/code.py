@@ -25,9 +25,12 @@ DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 """``package.module.Class``."""
 
 OWN = re.compile(
-    r"archgrad\.(attacks|discretise|gradient|modifiers|regularisers|relaxation|robustness|schedules)(\.[a-z_]\w*)*\.[A-Z]\w*"
+    r"archgrad\.(anneal|attacks|discretise|gradient|modifiers|regularisers|relaxation|robustness|schedules)(\.[a-z_]\w*)*\.[A-Z]\w*"
 )
-"""The library's components: classes of the packages that hold nothing else, so that importing them does nothing."""
+"""The library's components: classes of the packages that hold nothing else, so that importing them does nothing.
+
+And `archgrad.anneal.Anneal`, which many of them take for a number.
+"""
 
 _trusted: ContextVar[bool] = ContextVar("trusted", default=False)
 

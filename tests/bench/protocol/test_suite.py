@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ import yaml
 
 import archgrad.bench
 from archgrad import data as datasets
+from archgrad.anneal import Anneal
 from archgrad.bench import suite
 from archgrad.bench.protocol.halves import Halves
 from archgrad.discretise import Strongest
 from archgrad.errors import ArchgradError
-from archgrad.gradient import LayerAlignment, Perturbed, Plain
-from archgrad.method import Method
+from archgrad.gradient import Adversarial, FlatMinima, LayerAlignment, Perturbed, Plain, RobustValidation, Unrolled
+from archgrad.method import Method, describe
 from archgrad.modifiers import PartialChannels
-from archgrad.regularisers import AlphaNorm, ZeroOne
+from archgrad.regularisers import AlphaNorm, Cost, ZeroOne
 from archgrad.relaxation import Sigmoid
 from archgrad.robustness import PGD
 from archgrad.schedules import WarmUp
@@ -266,6 +268,39 @@ def test_components_by_their_place() -> None:
         chosen.method("darts", benchmark, {"schedules": [{**warm, "init_args": {"epoch": 1}}]})
     with pytest.raises(ArchgradError, match=r"WarmUpp"):
         chosen.method("darts", benchmark, {"schedules": [{"class_path": "archgrad.schedules.WarmUpp"}]})
+
+
+def test_components_wrap_others() -> None:
+    """Everything combines with everything, in a file as well, and as `describe` writes it."""
+    chosen = suite(OWN)
+    made = Method(
+        weight_gradient=LayerAlignment(0.25, epsilon=0.1, base=Adversarial(attack=PGD(4 / 255, steps=3))),
+        architecture_gradient=FlatMinima(0.1, base=RobustValidation(base=Unrolled())),
+        regularisers=(Cost(weight=Anneal(0.0, 0.1), shape=(3, 32, 32)),),
+    )
+    parts = ("weight_gradient", "architecture_gradient", "regularisers")
+    entry = json.loads(json.dumps({name: describe(getattr(made, name)) for name in parts}))
+    found = chosen.method("darts", chosen.benchmarks[0], entry)
+    assert [getattr(found, name) for name in parts] == [getattr(made, name) for name in parts]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"base": "Plain"}, "LayerAlignment: base: WeightGradient: expected {class_path.* got 'Plain'"),
+        ({"base": {"attack": 1}}, "LayerAlignment: base: WeightGradient: expected {class_path"),
+        ({"base": {"class_path": "archgrad.attacks.PGD"}}, r"base: archgrad\.attacks\.PGD is not a WeightGradient"),
+        ({"base": {"class_path": "os.system"}}, "base: .*os.system"),
+        ({"base": {"class_path": "archgrad.gradient.Adversarial", "init_args": {"atack": 1}}}, "base: .*atack"),
+        ({"strength": "0.1"}, "LayerAlignment: strength must be a number, got '0.1'"),
+        ({"groups": "normal"}, "LayerAlignment: groups"),
+    ],
+)
+def test_a_mistake_in_what_is_wrapped_is_one_line(arguments: dict[str, Any], message: str) -> None:
+    item = {"class_path": "archgrad.gradient.LayerAlignment", "init_args": arguments}
+    with pytest.raises(ArchgradError, match=message) as error:
+        suite(OWN).method("darts", suite(OWN).benchmarks[0], {"weight_gradient": item})
+    assert "\n" not in str(error.value)
 
 
 def test_nothing_but_a_component_is_called(tmp_path: Path) -> None:

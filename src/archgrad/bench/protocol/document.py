@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache, reduce
+from inspect import isabstract
 from operator import getitem
+from types import NoneType
 from typing import Annotated, Any, TypeGuard, TypeVar, cast, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
@@ -166,7 +168,10 @@ def require_known(what: str, given: Any, known: Iterable[str]) -> None:
 
 
 def component(item: Any, role: type) -> Any:
-    """A component from ``{class_path: package.module.Class, init_args: {…}}``, as a run's settings record it."""
+    """A component from ``{class_path: package.module.Class, init_args: {…}}``, as a run's settings record it.
+
+    Arguments that are components themselves, such as the gradient that another one wraps, are written the same way.
+    """
     if not isinstance(item, Mapping) or not str(item.get("class_path", "")).count("."):
         raise ArchgradError(
             f"{role.__name__}: expected {{class_path: package.module.Class, init_args: {{…}}}}, got {shown(item)}"
@@ -178,7 +183,33 @@ def component(item: Any, role: type) -> Any:
         raise ArchgradError(f"{path} is not a {role.__name__}")
     if not isinstance(arguments, Mapping):
         raise ArchgradError(f"{path}: init_args must be a mapping, got {arguments!r}")
+    hints = _hints(made)
+    inner = {name: _argument(value, hints.get(name), f"{path}: {name}") for name, value in arguments.items()}
     try:
-        return made(**arguments)
+        return validated(made, inner, path) if hints and is_dataclass(made) else made(**inner)
+    except ArchgradError:
+        raise
     except (TypeError, ValueError) as error:
         raise ArchgradError(f"{path}: {error}") from None
+
+
+def _hints(made: type) -> dict[str, Any]:
+    """The types of its fields; none where a user's annotations are for type checkers only."""
+    try:
+        return get_type_hints(made)
+    except (NameError, TypeError):
+        return {}
+
+
+def _argument(value: Any, hint: Any, where: str) -> Any:
+    """A value of a field, where the field's type says that it is a component made into one."""
+    if isinstance(value, list):
+        return tuple(_argument(each, hint, where) for each in value)
+    kinds = [kind for kind in get_args(hint) or [hint] if isinstance(kind, type) and kind is not NoneType]
+    own = [kind for kind in kinds if is_dataclass(kind) or isabstract(kind)]
+    if value is None or not own or (len(own) < len(kinds) and not isinstance(value, Mapping)):
+        return value
+    try:
+        return component(value, own[0])
+    except ArchgradError as error:
+        raise ArchgradError(f"{where}: {error}") from None

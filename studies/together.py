@@ -1,0 +1,143 @@
+"""Results and tables of docs/studies/together.md.
+
+python studies/together.py proxies      # the Pareto searches by proxies, 20 seeds; continues
+python studies/together.py collect      # campaign and proxies → studies/results/together.parquet
+python studies/together.py page         # that file → the tables of the page
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+from common import HERE, collected, corrected, difference_test, is_whole, keep, kept, mean_interval, put, table
+
+from archgrad import data, tables
+from archgrad.bench.protocol.lookup import from_table
+from archgrad.scoring import searching
+
+NAME, PAGE = "together", "together.md"
+BASE, ALL = "darts", "together"
+PARTS = ("a2m", "lambda", "adversarial", "cost")
+FRONT, PROXIES, BUDGET, SEEDS = "croze+synflow:pareto", ("croze", "synflow"), 100, 20
+TITLES = {
+    "clean": "clean, %",
+    "pgd": "PGD, %",
+    "corruptions": "corruptions, %",
+    "flops": "MFLOPs",
+    "all_round": "all-round",
+}
+AIMS = {"clean": 0.5, "pgd": 0.0, "corruptions": 0.0, "flops": 0.0}
+"""What hypothesis 1 allows `ALL` to lose against `BASE`."""
+
+
+def by_proxies() -> pd.DataFrame:
+    """What the Pareto searches by proxies find, a run directory for each seed."""
+    dataset = data.load(HERE / "data" / "cifar10", image_size=16)
+    found = []
+    for seed in range(SEEDS):
+        out = HERE / "runs" / "together_proxies" / f"seed-{seed}"
+        result = searching.search("nasbench201", PROXIES, dataset, strategy="pareto", budget=BUDGET, seed=seed, out=out)
+        found.append((FRONT, seed, result.genotype))
+    return from_table("nasbench201", {"cifar10": "cifar10_test_200"}, found).frame.drop(columns="extra")
+
+
+def measures() -> pd.DataFrame:
+    """What every different cell of the space is worth, a row for each class of alike cells.
+
+    ``all_round``: the mean of its percentiles in clean accuracy, PGD, corruptions and few FLOPs among all of them.
+    """
+    sizes, standard, adversarial = (
+        tables.load(name) for name in ("nasbench201", "nb201_robustness", "nb201_robbench_advtrained")
+    )
+    rows = np.unique(sizes.class_rows)
+    cells = [sizes.genotype(int(row)) for row in rows]
+    of_standard, of_adversarial = (np.array([t.row(cell) for cell in cells]) for t in (standard, adversarial))
+    frame = pd.DataFrame(
+        {
+            "clean": sizes.values("cifar10_test_200")[rows],
+            "pgd": adversarial.values("cifar10_pgd_eps8")[of_adversarial],
+            "corruptions": standard.values("cifar10_*_s?")[of_standard],
+            "flops": sizes.values("flops_m")[rows],
+        },
+        index=rows,
+    )
+    better = frame.assign(flops=-frame.flops)
+    return frame.assign(all_round=100 * better.rank(pct=True).mean(axis=1))
+
+
+def looked_up(frame: pd.DataFrame) -> pd.DataFrame:
+    """The found cells with what they are worth; a search that failed found the worst of everything."""
+    of, sizes = measures(), tables.load("nasbench201")
+    worst = of.min().to_dict() | {"flops": of.flops.max()}
+    found = [
+        of.loc[sizes.class_rows[sizes.row(text)]].to_dict() if isinstance(text, str) else worst
+        for text in frame.genotype
+    ]
+    return pd.concat([frame[["method", "seed"]].reset_index(drop=True), pd.DataFrame(found)], axis=1)
+
+
+def arms(found: pd.DataFrame) -> str:
+    """The mean of every measure, the best all-round arm first."""
+    order = found.groupby("method").all_round.mean().sort_values(ascending=False).index
+    rows = []
+    for method in order:
+        mine = found[found.method == method]
+        intervals = [mean_interval(mine[name]) for name in TITLES]
+        rows.append([method, *(f"{mean:.1f} ({low:.1f} … {high:.1f})" for mean, low, high in intervals)])
+    return table(("arm", *TITLES.values()), rows)
+
+
+def at_once(found: pd.DataFrame) -> str:
+    """Hypothesis 1: one-sided tests of `ALL` against `BASE` in every measure, of which all have to reject."""
+    mine, base = (found[found.method == name] for name in (ALL, BASE))
+    rows = []
+    for name, margin in AIMS.items():
+        sign = -1 if name == "flops" else 1
+        gain, low, high, p = difference_test(sign * mine[name].to_numpy() + margin, sign * base[name].to_numpy())
+        one_sided = p / 2 if gain > 0 else 1 - p / 2
+        rows.append(
+            [TITLES[name], f"{sign * (gain - margin):+.2f} ({_interval(sign, low - margin, high - margin)})",
+             f"{margin:g}", f"{one_sided:.4f}"]
+        )  # fmt: skip
+    return table(("measure", f"{ALL} − {BASE} (95 %)", "may lose", "p, one-sided"), rows)
+
+
+def _interval(sign: int, low: float, high: float) -> str:
+    ends = sorted((sign * low, sign * high))
+    return f"{ends[0]:+.2f} … {ends[1]:+.2f}"
+
+
+def against(found: pd.DataFrame) -> str:
+    """Hypothesis 2: the all-round score of `ALL` against every other arm, p-values corrected by Holm."""
+    of = {name: part.all_round.to_numpy() for name, part in found.groupby("method")}
+    tests = {name: difference_test(of[ALL], of[name]) for name in (BASE, *PARTS, FRONT)}
+    holm = corrected({name: test[3] for name, test in tests.items()})
+    rows = (
+        [name, f"{d:+.1f} ({low:+.1f} … {high:+.1f})", f"{p:.4f}", f"{holm[name]:.4f}"]
+        for name, (d, low, high, p) in tests.items()
+    )
+    return table(("against", "all-round, difference (95 %)", "p", "p, Holm"), rows)
+
+
+def page() -> None:
+    """Write the tables of the page from the kept results, once all of them are there."""
+    frame = kept(NAME)
+    if not is_whole(frame, NAME) or (frame.method == FRONT).sum() < SEEDS:
+        raise SystemExit(f"{NAME} is not whole: nothing is looked at before")
+    found = looked_up(frame[frame.benchmark == "cifar10"])
+    put(PAGE, "arms", arms(found))
+    put(PAGE, "at once", at_once(found))
+    put(PAGE, "against", against(found))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["proxies"]:
+        by_proxies()
+    elif sys.argv[1:] == ["collect"]:
+        print(keep(pd.concat([collected([NAME]), by_proxies().assign(campaign=NAME)], ignore_index=True), NAME))
+    elif sys.argv[1:] == ["page"]:
+        page()
+    else:
+        raise SystemExit(__doc__)
