@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from archgrad.attacks import PGD
 from archgrad.bench import Campaign
 from archgrad.bench.protocol import plan
 from archgrad.bench.protocol.driver import run
+from archgrad.gradient import LayerAlignment
 from archgrad.step_cost import StepCost
 
 Make = Callable[..., Campaign]
+
+ALIGNED = {"weight_gradient": {"class_path": "archgrad.gradient.LayerAlignment"}}
 
 
 def test_units_and_storage(make: Make) -> None:
@@ -58,3 +62,23 @@ def test_a_real_probe_gives_hours_and_memory(make: Make) -> None:
     assert 0 < found.total < 1
     assert found.largest_step > 0
     assert found.by_method["darts"] > 0
+
+
+def test_the_probe_does_what_a_search_does_later_and_to_pixels(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attacks refuse what are no pixels, and λ is 0 in the first epoch of a search: both were timed as plain steps."""
+    done: set[str] = set()
+
+    def noted(kind: type, name: str) -> None:
+        original = getattr(kind, name)
+
+        def calls(*args: Any, **options: Any) -> Any:
+            done.add(name)
+            return original(*args, **options)
+
+        monkeypatch.setattr(kind, name, calls)
+
+    noted(PGD, "perturb")
+    noted(LayerAlignment, "_finite_difference")
+    campaign = make(methods=["robust_darts", {"name": "aligned", "method": "darts", **ALIGNED}])
+    assert plan._ratios(campaign, "cpu").keys() == {"robust_darts", "aligned", "random_search", "random_genotype"}
+    assert done == {"perturb", "_finite_difference"}

@@ -155,7 +155,7 @@ def _training_second(benchmark: Benchmark, dataset: Dataset, world: World, large
 def _ratios(campaign: Campaign, device: str | None) -> dict[str, float]:
     """Method → what its search step takes in proportion to a first-order step, on a small network."""
     draw = generator(0, "plan")
-    x = torch.randn(32, 1, 8, 8, generator=draw)
+    x = torch.randint(256, (32, 1, 8, 8), generator=draw, dtype=torch.uint8)  # attacks need pixels
     dataset = from_tensors(x, torch.arange(32) % 2, x[:4], torch.arange(4) % 2, name="probe")
     candidates = ("none", "skip_connect", "sep_conv_3x3")
     space = Darts(steps=2, multiplier=2, candidates=candidates, channels=4, cells=3)
@@ -172,15 +172,19 @@ def _ratios(campaign: Campaign, device: str | None) -> dict[str, float]:
 
 
 def _steps(space: Any, method: Method, dataset: Dataset, device: str | None) -> float:
-    """Seconds of a step of the probe: the median of those after the first, which takes longer."""
-    short = replace(method, epochs=1, batch_size=4, discretisation=Strongest(), schedules=())
+    """Seconds of a step of the probe: the median of those after the first, which takes longer.
+
+    The epoch is the last of two: in the first, what rises over a search has not begun.
+    """
+    short = replace(method, epochs=2, batch_size=4, discretisation=Strongest(), schedules=())
     with torch.random.fork_rng():
         world = World.start(device)
         probe = Search(lambda *_: space.supernet(**space.fitting(dataset)), short, dataset, world, 0, 0.5, space=space)
         probe.begin()
+        probe.epoch = 1
         probe.start_epoch()
         times = []
-        for batch in probe.batches.epoch(0):
+        for batch in probe.batches.epoch(1):
             started = time.perf_counter()
             probe.train_step(batch)
             probe.step += 1
