@@ -73,6 +73,7 @@ RULE = [
     ("darts", {"channels": 8, "cells": 3}, 16, 2, False, {"native"}),
     ("darts", {"channels": 8, "cells": 3}, 16, 2, True, {"native"}),
     ("darts", {"channels": 36, "cells": 1}, 16, 2, False, {"native"}),
+    ("robust_darts_s4", {"channels": 16, "cells": 1}, 32, 2, False, {"native"}),  # every other candidate is noise
     ("nasbench201", {"channels": 16, "cells": 1}, 32, 16, False, {"native", "plain"}),  # plain: 64 channels
     ("nasbench201", {"channels": 4, "cells": 1}, 8, 2, False, {"native"}),
     ("nasbench201", {"channels": 64, "cells": 1}, 8, 2, False, {"plain"}),
@@ -103,6 +104,8 @@ def test_without_native_code_auto_takes_no_fused_executor_that_is_slower() -> No
     assert chosen("darts", {"channels": 16, "cells": 1}, 32, 4, False, torch.float64) == {"loop"}
     assert chosen("darts", {"channels": 16, "cells": 1}, 32, 1, False, torch.float64) == {"plain"}
     assert chosen("darts", {"channels": 16, "cells": 1}, 32, 4, True, torch.float64) == {"plain"}
+    assert chosen("robust_darts_s4", {"channels": 16, "cells": 1}, 32, 2, False, torch.float64) == {"plain"}
+    assert chosen("robust_darts_s4", {"channels": 16, "cells": 1}, 32, 16, False, torch.float64) == {"loop"}
     assert chosen("nasbench201", {"channels": 4, "cells": 1}, 8, 2, False, torch.float64) == {"batched"}
     assert chosen("nasbench201", {"channels": 16, "cells": 1}, 32, 16, False, torch.float64) == {"plain"}
 

@@ -25,7 +25,7 @@ NARROW = 32
 SMALL = 2**14
 """Values of a map up to which calling operators takes longer than what they compute: few are then faster."""
 MEDIUM = 2**16
-"""Values of a map from which ``loop`` saves more than its many calls take."""
+"""Values of a map from which ``loop`` saves more than its many calls take; fewer count where it knows few operations."""
 LARGE = 2**17
 """Values of a map from which a pool of ``native`` saves what the call of an edge's only operation costs."""
 
@@ -42,7 +42,7 @@ def fastest(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe])
     depthwise = True in [kind.depthwise for kind in kinds]
     wide = max([kind.spatial for kind in kinds], default=0) >= WIDE
     crowded = len(flows) > len({flow.edge for flow in flows})
-    enough = len(known) >= FEW and 2 * len(known) > len(flows)
+    enough = len(known) >= FEW and 2 * len(known) >= len(flows)
     gains = not wide if depthwise or crowded else enough and _gain(graph, len(inputs), known, values)
     if enough and gains and fits(inputs) and usage().has_native():
         return "native"
@@ -50,7 +50,8 @@ def fastest(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe])
         return "plain"
     if values <= SMALL and len(flows) >= MANY:
         return "batched"
-    return "loop" if depthwise and values >= MEDIUM else "plain"
+    fused = values * len(known) / len(flows)
+    return "loop" if depthwise and fused >= MEDIUM else "plain"
 
 
 def _gain(graph: Graph, inputs: int, known: Mapping[int, Recipe], values: int) -> bool:
