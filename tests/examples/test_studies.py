@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 
+import beyond
 import collapse
+import collapse_spaces
 import common
 import flat_minima
 import numpy as np
@@ -25,7 +28,8 @@ from archgrad.genotype import Genotype
 from archgrad.tables import Table
 
 ROOT = Path(__file__).parents[2]
-CAMPAIGNS = sorted(file.stem for file in (ROOT / "studies").glob("*.yaml") if file.stem != "nasbench201")
+SUITES = ("nasbench201", "robust_darts")
+CAMPAIGNS = sorted(file.stem for file in (ROOT / "studies").glob("*.yaml") if file.stem not in SUITES)
 
 
 @pytest.mark.parametrize("name", CAMPAIGNS)
@@ -40,9 +44,9 @@ def test_a_campaign_can_be_read_and_its_page_has_the_plan(name: str, monkeypatch
 
 PARTS = {
     "search_worth.md": [*search_worth.CAMPAIGNS.values(), "tests"],
-    "collapse.md": ["arms", "tests", "over time"],
+    "collapse.md": ["arms", "tests", "over time", "spaces", "published"],
     "rankings.md": ["agreement", "seeds"],
-    "robustness.md": ["adversarial", "adversarial means", "standard", "standard means", "searches"],
+    "robustness.md": ["adversarial", "adversarial means", "standard", "standard means", "searches", "half", "darts"],
     "flat_minima.md": ["gains", "published", "flatness"],
     "together.md": ["arms", "at once", "against"],
 }
@@ -124,6 +128,20 @@ def test_a_page_waits_for_the_whole_campaign(
     assert "| darts | alignment | 0.100 |" in text
 
 
+def test_skips_and_noise_are_counted() -> None:
+    space = spaces.get("robust_darts_s4")
+    cell = space.random(torch.Generator().manual_seed(0))
+    count = sum("noise" in kept for kept in cell.choices["normal"])
+    assert collapse_spaces.bad(space.format(cell), "s4") == count > 0
+    assert collapse_spaces.bad(float("nan"), "s2") == 8  # type: ignore[arg-type]
+    runs = pd.DataFrame(
+        {"space": "s1", "dataset": "cifar10", "drop_path_prob": 0.0, "weight_decay": 3e-4, "seed": [1, 2]}
+    )
+    normal = [[["skip_connect", 0]] * count + [["sep_conv_3x3", 1]] * (8 - count) for count in (2, 5)]
+    runs["normal"] = [json.dumps(cell) for cell in normal]
+    assert "| S1 | cifar10 | 0.0003 | 2 | 3.5 | 2 to 5 |" in collapse_spaces.published(runs)
+
+
 def test_labels_are_exchanged_within_strata() -> None:
     apart = [(np.array([5.0, 6.0]), np.array([1.0, 2.0])), (np.array([15.0, 16.0]), np.array([11.0, 12.0]))]
     observed, p = flat_minima.stratified(apart)
@@ -164,6 +182,19 @@ def test_intervals_and_tests() -> None:
     difference, *interval, p = common.difference_test(high, low)
     assert (difference, p) == pytest.approx((3.0, 2 / 20))  # the two extreme of (6 choose 3) divisions
     assert interval == pytest.approx(list(stats.ttest_ind(high, low, equal_var=False).confidence_interval()))
+
+
+def test_an_ensemble_learns_what_it_is_shown() -> None:
+    rng = np.random.default_rng(0)
+    parts = {name: np.exp(rng.normal(size=300)) for name in ("snip", "params")}
+    columns = {**parts, "nwot": rng.normal(size=300), "jacob_cov": -8 * (1 + np.exp(rng.normal(size=300)))}
+    codes, index = np.array(list(itertools.product(range(5), repeat=6)))[:300], np.arange(300)
+    scores = Table("scores", spaces.get("nasbench201"), codes, index, index, columns)
+    truth = np.log(parts["snip"]) + np.log(parts["snip"]) * np.log(parts["params"])
+    half = beyond.halves(300)
+    assert half.sum() == 150
+    fitted = beyond.Ensemble(scores, np.flatnonzero(half), [truth, 10 * truth])
+    assert stats.spearmanr(fitted(scores)[~half], truth[~half]).statistic > 0.9
 
 
 def test_all_round_cells_are_good_in_four_ways(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ NARROW = 32
 SMALL = 2**14
 """Values of a map up to which calling operators takes longer than what they compute: few are then faster."""
 MEDIUM = 2**16
-"""Values of a map from which ``loop`` saves more than its many calls take; fewer count where it knows few operations."""
+"""Values of a map from which ``loop`` saves more than its many calls take; fewer count where it knows few."""
 LARGE = 2**17
 """Values of a map from which a pool of ``native`` saves what the call of an edge's only operation costs."""
 

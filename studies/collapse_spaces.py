@@ -1,0 +1,91 @@
+"""The last two tables of docs/studies/collapse.md: what searches of S2 and S4 keep.
+
+python studies/collapse_spaces.py collect      # the campaign → studies/results/collapse_spaces.parquet
+python studies/collapse_spaces.py page         # that file, and the published searches → the tables of the page
+
+`studies/data/robustdarts_runs.csv.gz` has the published searches of R-DARTS (S1 on CIFAR-10, S3 on SVHN).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pandas as pd
+from common import HERE, collected, corrected, difference_test, is_whole, keep, kept, mean_interval, put, table
+
+from archgrad import spaces
+
+NAME, PAGE = "collapse_spaces", "collapse.md"
+BASE, ARMS = "darts", ("lambda_difference", "a2m", "a2m_lambda")
+BAD = {"s2": "skip_connect", "s4": "noise"}
+"""What a search should not keep, of the two candidates of every edge."""
+PUBLISHED = HERE / "data" / "robustdarts_runs.csv.gz"
+
+
+def bad(genotype: str, benchmark: str) -> int:
+    """How many of the eight operations of a normal cell are the bad ones of a space; all of a failed search's."""
+    if not isinstance(genotype, str):
+        return 8
+    cell = spaces.get(f"robust_darts_{benchmark}").parse(genotype).choices["normal"]
+    return sum(name == BAD[benchmark] for names in cell for name in names)
+
+
+def arms(frame: pd.DataFrame) -> str:
+    """What every arm keeps, and what its networks reach."""
+    rows = []
+    for (benchmark, method), mine in frame.groupby(["benchmark", "method"], sort=False):
+        count, low, high = mean_interval(mine.bad)
+        accuracy, worst, best = mean_interval(mine.score.fillna(10.0))
+        rows.append(
+            [benchmark.upper(), method, f"{count:.1f} ({low:.1f} … {high:.1f})", str(mine.bad.max()),
+             f"{accuracy:.1f} ({worst:.1f} … {best:.1f})"]
+        )  # fmt: skip
+    return table(("space", "arm", "skips (S2), noise (S4) of 8", "most", "accuracy, % (95 %)"), rows)
+
+
+def tests(frame: pd.DataFrame) -> str:
+    """Fewer bad operations than `darts`: permutation tests, p-values corrected by Holm over arms and spaces."""
+    found = {}
+    for benchmark in BAD:
+        of = {name: part.bad.to_numpy(float) for name, part in frame[frame.benchmark == benchmark].groupby("method")}
+        found |= {f"{benchmark.upper()}, {arm}": difference_test(of[arm], of[BASE]) for arm in ARMS}
+    holm = corrected({name: test[3] for name, test in found.items()})
+    rows = (
+        [name, f"{d:+.1f} ({low:+.1f} … {high:+.1f})", f"{p:.4f}", f"{holm[name]:.4f}"]
+        for name, (d, low, high, p) in found.items()
+    )
+    return table(("space, arm", "operations less darts' (95 %)", "p", "p, Holm"), rows)
+
+
+def published(runs: pd.DataFrame) -> str:
+    """Skips in the normal cells of the published searches without drop-path, by their weight decay."""
+    runs = runs[runs.drop_path_prob == 0]
+    skips = runs.normal.map(lambda text: sum(name == "skip_connect" for name, _ in json.loads(text)))
+    groups = runs.assign(skips=skips).groupby(["space", "dataset", "weight_decay"])
+    rows = (
+        [space.upper(), dataset, f"{decay:g}", str(len(part)), f"{part.skips.mean():.1f}",
+         f"{part.skips.min()} to {part.skips.max()}"]
+        for (space, dataset, decay), part in groups
+    )  # fmt: skip
+    header = ("space", "data", "weight decay", "searches", "skips of 8, mean", "range")
+    return table(header, rows)
+
+
+def page() -> None:
+    """Write the tables of the page from the kept results, once all of them are there."""
+    frame = kept(NAME)
+    if not is_whole(frame, NAME):
+        raise SystemExit(f"{NAME} is not whole: nothing is looked at before")
+    frame = frame.assign(bad=[bad(row.genotype, row.benchmark) for row in frame.itertuples()])
+    put(PAGE, "spaces", f"{arms(frame)}\n\n{tests(frame)}")
+    put(PAGE, "published", published(pd.read_csv(PUBLISHED)))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["collect"]:
+        print(keep(collected([NAME]), NAME))
+    elif sys.argv[1:] == ["page"]:
+        page()
+    else:
+        raise SystemExit(__doc__)
