@@ -36,6 +36,7 @@ CAMPAIGNS = sorted(file.stem for file in (ROOT / "studies").glob("*.yaml") if fi
 def test_a_campaign_can_be_read_and_its_page_has_the_plan(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     campaign = Campaign.load(f"studies/{name}.yaml")
+    campaign.require_methods()
     assert campaign.directory == Path("studies/runs") / name
     assert {"random_genotype", "random_search"} <= set(campaign.methods)
     pages = {page.stem: page.read_text() for page in common.PAGES.glob("*.md")}
