@@ -6,7 +6,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from archgrad.options import gathers, options_of
+from archgrad.options import explained, gathers, options_of
 
 
 def measured(
@@ -41,3 +41,18 @@ def test_a_command_forwards_what_it_gathers():
     command(run="it", device="cpu", last=2, out="there")
     command(run="it")
     assert seen == [("it", 3, "cpu", 5, 2, {"out": "there"}), ("it", 3, None, 5, 1, {})]
+
+
+def test_options_are_explained_in_docstrings_of_any_python() -> None:
+    """Python 3.13 takes out the indentation."""
+
+    def command(a: int) -> None:
+        """Do it.
+
+        Args:
+            a: a number
+        """
+
+    expected = "Do it.\n\nArgs:\n    a: a number\n    b: another"
+    for text in (command.__doc__, inspect.cleandoc(command.__doc__ or "")):
+        assert explained(text, {"b": "another"}) == expected

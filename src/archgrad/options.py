@@ -45,6 +45,14 @@ def _typed(hint: Any) -> Any:
     return reduce(or_, simple) if simple else hint
 
 
+def explained(text: str | None, options: Mapping[str, str]) -> str:
+    """A command's docstring with more options at the end of its ``Args``.
+
+    Without indentation, which Python 3.13 takes out of docstrings itself.
+    """
+    return "\n".join([inspect.cleandoc(text or ""), *(f"    {name}: {line}" for name, line in options.items())])
+
+
 def require_absent(why: str, **given: object) -> None:
     """Refuse options that would be ignored, where they have a value; ``why``: how the sentence goes on."""
     for option, value in given.items():

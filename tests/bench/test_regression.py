@@ -52,7 +52,7 @@ def test_less_is_better_is_more_is_better_of_the_negated_scores() -> None:
     less = replace(more, frame=more.frame.assign(score=-more.frame.score), reading=READING, primary="test RMSE")
     a, b = analyse(more, resamples=200), analyse(less, resamples=200)
     assert b.ranks.methods == a.ranks.methods == ("b", "c", "a")
-    assert b.pairs == a.pairs
+    assert repr(b.pairs) == repr(a.pairs)  # some numbers are NaN
     assert b.power == a.power
     np.testing.assert_array_equal(b.best_settings, a.best_settings)
     for name in ("mean", "best"):

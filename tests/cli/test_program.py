@@ -436,7 +436,7 @@ def commands(entries: Mapping[str, Any] = COMMANDS, path: str = "") -> dict[str,
 @pytest.mark.parametrize(("name", "command"), commands().items(), ids=[*commands()])
 def test_every_option_is_explained(name: str, command: Any):
     """Those too that a command takes over from a function of the library."""
-    explained = re.findall(r"^        (\w+): \S", command.__doc__, re.MULTILINE)
+    explained = re.findall(r"^    (\w+): \S", inspect.cleandoc(command.__doc__), re.MULTILINE)
     assert sorted(explained) == sorted(option for option in inspect.signature(command).parameters if option != "fields")
 
 

@@ -12,7 +12,7 @@ from archgrad import spaces
 from archgrad.cli.arguments import named, standing, switched
 from archgrad.cli.output import HELP as HELP_OF_OUTPUT
 from archgrad.cli.parser import may_stand
-from archgrad.options import gathers, option
+from archgrad.options import explained, gathers, option
 from archgrad.runs import CONFIG, Run
 from archgrad.spaces import Space
 
@@ -43,8 +43,7 @@ def with_fields(function: Callable[..., None], arguments: Sequence[str]) -> Call
                 given[name] = value
         function(**given)
 
-    lines = [f"        {name}: {HELP.get(name, f'a field of {about}')}" for name in options]
-    changed.__doc__ = "\n".join([(function.__doc__ or "").rstrip(), *lines])
+    changed.__doc__ = explained(function.__doc__, {name: HELP.get(name, f"a field of {about}") for name in options})
     return gathers(fields=options)(changed)
 
 

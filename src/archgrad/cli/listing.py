@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from rich.markup import escape
@@ -69,4 +70,5 @@ def _about_method(name: str) -> str:
 
 
 def _first_line(thing: Any) -> str:
-    return (getattr(thing, "__doc__", None) or "").strip().split("\n\n")[0].replace("\n    ", " ").replace("``", "`")
+    text = inspect.cleandoc(getattr(thing, "__doc__", None) or "")
+    return text.split("\n\n")[0].replace("\n", " ").replace("``", "`")

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 from archgrad import console
 from archgrad.errors import ArchgradError
-from archgrad.options import option
+from archgrad.options import explained, option
 from archgrad.ranks import first_of_all, first_of_machine
 
 HELP = {
@@ -35,8 +35,7 @@ def with_output(function: Callable[..., None], handler: logging.Handler) -> Call
         with console.as_json(json_ and first_of_all()):
             function(**given)
 
-    lines = [f"        {name}: {text}" for name, text in HELP.items()]
-    telling.__doc__ = "\n".join([(function.__doc__ or "").rstrip(), *lines, ""])
+    telling.__doc__ = explained(function.__doc__, HELP)
     options = [option(name, bool, False) for name in HELP]
     telling.__signature__ = inspect.Signature([*own.values(), *options])  # type: ignore[attr-defined]
     telling.__annotations__ = {**get_type_hints(function), **dict.fromkeys(HELP, bool)}

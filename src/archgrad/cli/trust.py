@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, get_type_hints
 
 from archgrad.foreign import code
-from archgrad.options import option
+from archgrad.options import explained, option
 
 
 def with_trust(function: Callable[..., None]) -> Callable[..., None]:
@@ -22,7 +22,7 @@ def with_trust(function: Callable[..., None]) -> Callable[..., None]:
         with code.trusting(trust):
             function(**given)
 
-    trusting.__doc__ = f"{(function.__doc__ or '').rstrip()}\n        trust: import and run the code that files name\n"
+    trusting.__doc__ = explained(function.__doc__, {"trust": "import and run the code that files name"})
     trusting.__signature__ = inspect.Signature([*own.values(), option("trust", bool, False)])  # type: ignore[attr-defined]
     trusting.__annotations__ = {**get_type_hints(function), "trust": bool}
     return trusting

@@ -207,4 +207,4 @@ def _jacobians(specimen: Specimen) -> Jacobians:
     images = specimen.pixels.requires_grad_(True)
     output = specimen.logits(images)
     (found,) = derivatives(output.sum(), [images])
-    return Jacobians(found.flatten(1).double(), output.shape[1])
+    return Jacobians(found.detach().flatten(1).double(), output.shape[1])
