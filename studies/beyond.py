@@ -8,18 +8,16 @@ python studies/beyond.py page       # scores and accuracies → the last two tab
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from common import HERE, RESULTS, put, table
+from common import HERE, RESULTS, put, run, table, within
 from jaxtyping import Bool, Float, Int
-from robustness import CLASSES, PROXIES, SCORES, SIZE, TABLES
+from robustness import CLASSES, PROXIES, SCORES, SIZE, TABLES, images, places
 from scipy.stats import norm, rankdata
 
-from archgrad import data, spaces, tables
+from archgrad import spaces, tables
 from archgrad.proxies import ensemble
 from archgrad.scoring.commands import load_table
 from archgrad.scoring.correlation import statistics
@@ -29,7 +27,7 @@ from archgrad.tables import Table
 PAGE = "robustness.md"
 NETWORKS = HERE / "data" / "darts_space_advtrained_223.parquet"
 DARTS_SCORES = RESULTS / "robustness_darts_scores.parquet"
-ENSEMBLE, HALF = "robust_ensemble", "fitted to half"
+HALF = "fitted to half"
 RIDGE = 1.0
 """The penalty of the regression, on standardised features."""
 DRAWS = 500
@@ -74,9 +72,8 @@ def networks() -> pd.DataFrame:
 def scored() -> Table:
     """Scores of the networks at the size in which they were trained, one batch of eight images."""
     space = spaces.get("darts", channels=16, cells=8)
-    images = replace(data.load(HERE / "data" / "cifar10"), name="cifar10")
     return score(
-        space, PROXIES, images, architectures=[space.parse(text) for text in networks().text], out=DARTS_SCORES
+        space, PROXIES, images(), architectures=[space.parse(text) for text in networks().text], out=DARTS_SCORES
     )
 
 
@@ -101,7 +98,7 @@ def _intervals(found: statistics.Correlations, drawn: Sequence[statistics.Correl
     low, high = np.nanpercentile(np.stack(drawn), (2.5, 97.5), axis=0)
     texts = [
         [
-            "–" if np.isnan(found[i, j]) else f"{found[i, j]:.2f} ({low[i, j]:.2f} … {high[i, j]:.2f})"
+            "–" if np.isnan(found[i, j]) else within(found[i, j], low[i, j], high[i, j], ".2f")
             for j in range(found.shape[1])
         ]
         for i in range(len(found))
@@ -124,8 +121,7 @@ def page() -> None:
     scores, of = tables.load(SCORES), {}
     for kind, column in (("adversarial", "cifar10_pgd_eps8"), ("standard", "cifar10_*_s?")):
         accuracies = load_table(TABLES[kind])
-        rows = np.array([accuracies.row(scores.genotype(row)) for row in range(len(scores))])
-        of[kind] = accuracies.values(column)[rows]
+        of[kind] = accuracies.values(column)[places(scores, accuracies)]
     fitted = halves(len(scores))
     refitted = Ensemble(scores, np.flatnonzero(fitted), list(of.values()))
     rest = ~fitted
@@ -148,9 +144,4 @@ def page() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["score"]:
-        print(f"{len(scored()):,} networks: {DARTS_SCORES}")
-    elif sys.argv[1:] == ["page"]:
-        page()
-    else:
-        raise SystemExit(__doc__)
+    run(__doc__, score=lambda: print(f"{len(scored()):,} networks: {DARTS_SCORES}"), page=page)

@@ -7,22 +7,23 @@ python studies/collapse.py page         # these → the tables of the page
 from __future__ import annotations
 
 import json
-import sys
 
 import pandas as pd
 from common import (
     HERE,
-    collected,
     corrected,
     difference_test,
-    is_whole,
     keep,
+    keep_found,
     kept,
+    kept_whole,
     mean_interval,
     put,
+    run,
     share_interval,
     skips,
     table,
+    within,
 )
 from scipy import stats
 
@@ -54,12 +55,11 @@ def arms(frame: pd.DataFrame) -> str:
     for method in (BASE, *ARMS, "random_search", "random_genotype"):
         mine = frame[frame.method == method]
         scores = mine.score.fillna(FAILED).to_numpy()
-        mean, low, high = mean_interval(scores)
         share, share_low, share_high = share_interval(int(mine.collapsed.sum()), len(mine))
         rows.append(
             [
                 method,
-                f"{mean:.2f} ({low:.2f} … {high:.2f})",
+                within(*mean_interval(scores), ".2f"),
                 f"{scores.std(ddof=1):.2f}",
                 f"{scores.min():.2f}",
                 f"{mine.skips.mean():.1f}",
@@ -80,10 +80,10 @@ def tests(frame: pd.DataFrame) -> str:
         mean[arm] = difference_test(mine.score.fillna(FAILED).to_numpy(), base.score.fillna(FAILED).to_numpy())
     tail_holm, mean_holm = corrected(tail), corrected({arm: found[3] for arm, found in mean.items()})
     rows = [
-        [arm, f"{tail[arm]:.4f}", f"{tail_holm[arm]:.4f}", f"{d:+.2f} ({low:+.2f} … {high:+.2f})", f"{p:.4f}",
+        [arm, f"{tail[arm]:.4f}", f"{tail_holm[arm]:.4f}", within(*interval, "+.2f"), f"{p:.4f}",
          f"{mean_holm[arm]:.4f}"]
         for arm in ARMS
-        for d, low, high, p in [mean[arm]]
+        for (*interval, p) in [mean[arm]]
     ]  # fmt: skip
     header = ("arm", "lower tail, p", "p, Holm", "mean − darts, points (95 %)", "p", "p, Holm")
     return table(header, rows)
@@ -103,9 +103,7 @@ def over_time(frame: pd.DataFrame) -> str:
 
 def page() -> None:
     """Write the tables of the page from the kept results, once all of them are there."""
-    frame = kept(NAME)
-    if not is_whole(frame, NAME):
-        raise SystemExit(f"{NAME} is not whole: nothing is looked at before")
+    frame = kept_whole(NAME)
     frame = frame[frame.benchmark == "cifar10"].assign(skips=lambda rows: rows.genotype.map(skips))
     frame["collapsed"] = frame.skips >= COLLAPSED
     put(PAGE, "arms", arms(frame))
@@ -113,11 +111,11 @@ def page() -> None:
     put(PAGE, "over time", over_time(kept(f"{NAME}_diagnostics")))
 
 
+def collect() -> None:
+    """Keep what the campaign has found and recorded so far."""
+    keep_found(NAME)
+    print(keep(diagnostics(), f"{NAME}_diagnostics", ("method", "seed", "epoch")))
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["collect"]:
-        print(keep(collected([NAME]), NAME))
-        print(keep(diagnostics(), f"{NAME}_diagnostics", ("method", "seed", "epoch")))
-    elif sys.argv[1:] == ["page"]:
-        page()
-    else:
-        raise SystemExit(__doc__)
+    run(__doc__, collect=collect, page=page)

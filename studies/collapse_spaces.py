@@ -9,10 +9,21 @@ python studies/collapse_spaces.py page         # that file, and the published se
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 
 import pandas as pd
-from common import HERE, collected, corrected, difference_test, is_whole, keep, kept, mean_interval, put, table
+from common import (
+    HERE,
+    difference_test,
+    differences,
+    keep_found,
+    kept_whole,
+    mean_interval,
+    put,
+    run,
+    table,
+    within,
+)
 
 from archgrad import spaces
 
@@ -35,11 +46,9 @@ def arms(frame: pd.DataFrame) -> str:
     """What every arm keeps, and what its networks reach."""
     rows = []
     for (benchmark, method), mine in frame.groupby(["benchmark", "method"], sort=False):
-        count, low, high = mean_interval(mine.bad)
-        accuracy, worst, best = mean_interval(mine.score.fillna(10.0))
         rows.append(
-            [benchmark.upper(), method, f"{count:.1f} ({low:.1f} … {high:.1f})", str(mine.bad.max()),
-             f"{accuracy:.1f} ({worst:.1f} … {best:.1f})"]
+            [benchmark.upper(), method, within(*mean_interval(mine.bad), ".1f"), str(mine.bad.max()),
+             within(*mean_interval(mine.score.fillna(10.0)), ".1f")]
         )  # fmt: skip
     return table(("space", "arm", "skips (S2), noise (S4) of 8", "most", "accuracy, % (95 %)"), rows)
 
@@ -50,12 +59,7 @@ def tests(frame: pd.DataFrame) -> str:
     for benchmark in BAD:
         of = {name: part.bad.to_numpy(float) for name, part in frame[frame.benchmark == benchmark].groupby("method")}
         found |= {f"{benchmark.upper()}, {arm}": difference_test(of[arm], of[BASE]) for arm in ARMS}
-    holm = corrected({name: test[3] for name, test in found.items()})
-    rows = (
-        [name, f"{d:+.1f} ({low:+.1f} … {high:+.1f})", f"{p:.4f}", f"{holm[name]:.4f}"]
-        for name, (d, low, high, p) in found.items()
-    )
-    return table(("space, arm", "operations less darts' (95 %)", "p", "p, Holm"), rows)
+    return differences(found, "space, arm", "operations less darts' (95 %)")
 
 
 def published(runs: pd.DataFrame) -> str:
@@ -74,18 +78,11 @@ def published(runs: pd.DataFrame) -> str:
 
 def page() -> None:
     """Write the tables of the page from the kept results, once all of them are there."""
-    frame = kept(NAME)
-    if not is_whole(frame, NAME):
-        raise SystemExit(f"{NAME} is not whole: nothing is looked at before")
+    frame = kept_whole(NAME)
     frame = frame.assign(bad=[bad(row.genotype, row.benchmark) for row in frame.itertuples()])
     put(PAGE, "spaces", f"{arms(frame)}\n\n{tests(frame)}")
     put(PAGE, "published", published(pd.read_csv(PUBLISHED)))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["collect"]:
-        print(keep(collected([NAME]), NAME))
-    elif sys.argv[1:] == ["page"]:
-        page()
-    else:
-        raise SystemExit(__doc__)
+    run(__doc__, collect=partial(keep_found, NAME), page=page)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +65,19 @@ def is_whole(frame: pd.DataFrame, name: str) -> bool:
     return len(whole(frame, name)) == len(Campaign.load(HERE / f"{name}.yaml").seeds)
 
 
+def kept_whole(name: str, study: str = "") -> pd.DataFrame:
+    """The results of a study that are kept (of that name, or ``study``), refused before the campaign is whole."""
+    frame = kept(study or name)
+    if not is_whole(frame, name):
+        raise SystemExit(f"{name} is not whole: nothing is looked at before")
+    return frame
+
+
+def keep_found(name: str) -> None:
+    """Keep what the campaign of that name has found so far."""
+    print(keep(collected([name]), name))
+
+
 def rest(name: str) -> Path | None:
     """Write the campaign of the seeds that are left, which another machine has not computed; None where none is."""
     study = next(page.stem for page in PAGES.glob("*.md") if name.startswith(page.stem))
@@ -106,6 +119,20 @@ def difference_test(
     return float(a.mean() - b.mean()), float(welch.low), float(welch.high), float(p)
 
 
+def within(value: float, low: float, high: float, form: str) -> str:
+    """A number with its interval; ``form``: how each is written, such as ``.2f``."""
+    return f"{value:{form}} ({low:{form}} … {high:{form}})"
+
+
+def differences(tests: dict[str, tuple[float, float, float, float]], what: str, of: str) -> str:
+    """A table of `difference_test`s by name, p-values corrected by Holm; ``what`` is compared ``of`` what."""
+    holm = corrected({name: test[3] for name, test in tests.items()})
+    rows = (
+        [name, within(*interval, "+.1f"), f"{p:.4f}", f"{holm[name]:.4f}"] for name, (*interval, p) in tests.items()
+    )
+    return table((what, of, "p", "p, Holm"), rows)
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of Markdown."""
     lines = [header, ["---"] * len(header), *rows]
@@ -133,6 +160,13 @@ def skips(genotype: str) -> int:
 def corrected(tests: dict[str, float]) -> dict[str, float]:
     """p-values by Holm's method."""
     return dict(zip(tests, holm(list(tests.values())), strict=True))
+
+
+def run(usage: str | None, **commands: Callable[[], object]) -> None:
+    """Do what the only argument of the program says, or say what there is."""
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        raise SystemExit(usage)
+    commands[sys.argv[1]]()
 
 
 if __name__ == "__main__":

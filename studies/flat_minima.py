@@ -6,11 +6,11 @@ python studies/flat_minima.py page         # that file → the tables of the pag
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from common import collected, corrected, difference_test, is_whole, keep, kept, mean_interval, put, table
+from common import corrected, difference_test, keep_found, kept_whole, mean_interval, put, run, table, within
 from jaxtyping import Float
 
 from archgrad import spaces, tables
@@ -45,7 +45,7 @@ def gains(frame: pd.DataFrame) -> str:
         holm = corrected({base: found[base, PUBLISHED][3] for base in BASES})
         rows += [
             [title, base, f"{mean_interval(scores(frame, base, benchmark))[0]:.2f}",
-             *(f"{d:+.2f} ({low:+.2f} … {high:+.2f})" for d, low, high, _ in (found[base, rho] for rho in RHO)),
+             *(within(*found[base, rho][:3], "+.2f") for rho in RHO),
              f"{holm[base]:.4f}"]
             for base in BASES
         ]  # fmt: skip
@@ -115,18 +115,11 @@ def stratified(pairs: list[tuple[np.ndarray, ...]], resamples: int = RESAMPLES) 
 
 def page() -> None:
     """Write the tables of the page from the kept results, once all of them are there."""
-    frame = kept(NAME)
-    if not is_whole(frame, NAME):
-        raise SystemExit(f"{NAME} is not whole: nothing is looked at before")
+    frame = kept_whole(NAME)
     put(PAGE, "gains", gains(frame))
     put(PAGE, "published", against_published(frame))
     put(PAGE, "flatness", flatness(frame))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["collect"]:
-        print(keep(collected([NAME]), NAME))
-    elif sys.argv[1:] == ["page"]:
-        page()
-    else:
-        raise SystemExit(__doc__)
+    run(__doc__, collect=partial(keep_found, NAME), page=page)

@@ -6,13 +6,12 @@ python studies/rankings.py page      # studies/results/search_worth.parquet → 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from common import is_whole, kept, put, table
+from common import kept_whole, put, run, table, within
 from jaxtyping import Float
 
 from archgrad import spaces, tables
@@ -110,10 +109,7 @@ def power(correlation: float, methods: int = 13, seeds: int = 20, trials: int = 
 
 def page() -> None:
     """Write the tables of the page, once the campaign is whole."""
-    frame = kept("search_worth")
-    if not is_whole(frame, CAMPAIGN):
-        raise SystemExit(f"{CAMPAIGN} is not whole: nothing is looked at before")
-    scores, rng = looked_up(frame), np.random.default_rng(0)
+    scores, rng = looked_up(kept_whole(CAMPAIGN, "search_worth")), np.random.default_rng(0)
     rows = []
     titles = list(COLUMNS)
     parts = {
@@ -124,7 +120,7 @@ def page() -> None:
     for title, chosen in parts.items():
         found, spread = agreement(scores[list(chosen)], rng), interval(scores[list(chosen)], rng)
         values = zip((*found, found.difference), spread, strict=True)
-        rows.append([title, *(f"{value:.2f} ({low:.2f} … {high:.2f})" for value, (low, high) in values)])
+        rows.append([title, *(within(value, *ends, ".2f") for value, ends in values)])
     put(PAGE, "agreement", table(("benchmarks", "τ within", "τ between", "difference (95 %)"), rows))
     needed = [(title, *seeds_needed(one)) for title, one in zip(titles, scores, strict=True)]
     put(PAGE, "seeds", table(
@@ -133,11 +129,11 @@ def page() -> None:
     ))  # fmt: skip
 
 
+def show_power() -> None:
+    """The numbers of the plan."""
+    for correlation in (0.0, 0.5, 0.8):
+        print(f"true means correlate by {correlation}: {power(correlation):.2f}")
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["power"]:
-        for correlation in (0.0, 0.5, 0.8):
-            print(f"true means correlate by {correlation}: {power(correlation):.2f}")
-    elif sys.argv[1:] == ["page"]:
-        page()
-    else:
-        raise SystemExit(__doc__)
+    run(__doc__, power=show_power, page=page)

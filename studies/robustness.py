@@ -8,12 +8,11 @@ The tables are imported once, from nb201_robustness.parquet and nb201_robbench_a
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from common import HERE, RESULTS, put, table
+from common import HERE, RESULTS, put, run, table, within
 from jaxtyping import Float, Int
 
 from archgrad import data, proxies, spaces, tables
@@ -39,13 +38,22 @@ Rows = Int[np.ndarray, " classes"]
 """Where the networks of the scores stand in a table of accuracies."""
 
 
+def images() -> data.Dataset:
+    """What proxies see; the file does not say that it is CIFAR-10."""
+    return replace(data.load(HERE / "data" / "cifar10"), name="cifar10")
+
+
+def places(scores: Table, accuracies: Table) -> Rows:
+    """Where the networks of the scores stand in a table of accuracies."""
+    return np.array([accuracies.row(scores.genotype(row)) for row in range(len(scores))])
+
+
 def scored() -> Table:
     """The scores of every isomorphism class by one batch of eight images and one initialisation."""
     space, classes = spaces.get("nasbench201"), tables.load("nasbench201")
     cells = [classes.genotype(int(row)) for row in np.unique(classes.class_rows)]
     RESULTS.mkdir(exist_ok=True)
-    images = replace(data.load(HERE / "data" / "cifar10"), name="cifar10")  # the file does not say where they were
-    return score(space, PROXIES, images, architectures=cells, out=SCORES)
+    return score(space, PROXIES, images(), architectures=cells, out=SCORES)
 
 
 def studies(scores: Table, accuracies: Table, rows: Rows) -> tuple[Study, Study]:
@@ -57,7 +65,7 @@ def studies(scores: Table, accuracies: Table, rows: Rows) -> tuple[Study, Study]
 
 def cell(interval: CorrelationInterval, proxy: int, target: int) -> str:
     value, low, high = (ends[proxy, target] for ends in (interval.value, interval.low, interval.high))
-    return "–" if np.isnan(value) else f"{value:.2f} ({low:.2f} … {high:.2f})"
+    return "–" if np.isnan(value) else within(value, low, high, ".2f")
 
 
 def correlations(given_size: Study, given_clean: Study, targets: Iterable[str]) -> str:
@@ -125,7 +133,7 @@ def page() -> None:
     targets = {}
     for kind, name in TABLES.items():
         accuracies = load_table(name)
-        rows = np.array([accuracies.row(scores.genotype(row)) for row in range(len(scores))])
+        rows = places(scores, accuracies)
         size, clean = studies(scores, accuracies, rows)
         size.write(RESULTS / f"robustness_{kind}.csv")
         put(PAGE, kind, correlations(size, clean, SHOWN[kind]))
@@ -137,9 +145,4 @@ def page() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["score"]:
-        print(f"{len(scored()):,} networks: {SCORES}")
-    elif sys.argv[1:] == ["page"]:
-        page()
-    else:
-        raise SystemExit(__doc__)
+    run(__doc__, score=lambda: print(f"{len(scored()):,} networks: {SCORES}"), page=page)

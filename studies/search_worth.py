@@ -9,7 +9,6 @@ Every command continues where it was stopped.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,6 +23,7 @@ from common import (
     kept,
     mean_interval,
     put,
+    run,
     share_interval,
     table,
 )
@@ -125,12 +125,10 @@ def page() -> None:
         put("search_worth.md", "tests", against(middle, "random_search") + "\n\n" + against(middle, DEFAULT))
 
 
+def collect() -> None:
+    """Keep what campaigns and proxies have found so far."""
+    print(keep(pd.concat([collected(CAMPAIGNS), by_proxies()], ignore_index=True), "search_worth"))
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["proxies"]:
-        by_proxies()
-    elif sys.argv[1:] == ["collect"]:
-        print(keep(pd.concat([collected(CAMPAIGNS), by_proxies()], ignore_index=True), "search_worth"))
-    elif sys.argv[1:] == ["page"]:
-        page()
-    else:
-        raise SystemExit(__doc__)
+    run(__doc__, proxies=by_proxies, collect=collect, page=page)

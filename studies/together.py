@@ -7,11 +7,21 @@ python studies/together.py page         # that file → the tables of the page
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
-from common import HERE, collected, corrected, difference_test, is_whole, keep, kept, mean_interval, put, table
+from common import (
+    HERE,
+    collected,
+    difference_test,
+    differences,
+    keep,
+    kept_whole,
+    mean_interval,
+    put,
+    run,
+    table,
+    within,
+)
 
 from archgrad import data, tables
 from archgrad.bench.protocol.lookup import from_table
@@ -84,8 +94,7 @@ def arms(found: pd.DataFrame) -> str:
     rows = []
     for method in order:
         mine = found[found.method == method]
-        intervals = [mean_interval(mine[name]) for name in TITLES]
-        rows.append([method, *(f"{mean:.1f} ({low:.1f} … {high:.1f})" for mean, low, high in intervals)])
+        rows.append([method, *(within(*mean_interval(mine[name]), ".1f") for name in TITLES)])
     return table(("arm", *TITLES.values()), rows)
 
 
@@ -113,31 +122,24 @@ def against(found: pd.DataFrame) -> str:
     """Hypothesis 2: the all-round score of `ALL` against every other arm, p-values corrected by Holm."""
     of = {name: part.all_round.to_numpy() for name, part in found.groupby("method")}
     tests = {name: difference_test(of[ALL], of[name]) for name in (BASE, *PARTS, FRONT)}
-    holm = corrected({name: test[3] for name, test in tests.items()})
-    rows = (
-        [name, f"{d:+.1f} ({low:+.1f} … {high:+.1f})", f"{p:.4f}", f"{holm[name]:.4f}"]
-        for name, (d, low, high, p) in tests.items()
-    )
-    return table(("against", "all-round, difference (95 %)", "p", "p, Holm"), rows)
+    return differences(tests, "against", "all-round, difference (95 %)")
 
 
 def page() -> None:
     """Write the tables of the page from the kept results, once all of them are there."""
-    frame = kept(NAME)
-    if not is_whole(frame, NAME) or (frame.method == FRONT).sum() < SEEDS:
-        raise SystemExit(f"{NAME} is not whole: nothing is looked at before")
+    frame = kept_whole(NAME)
+    if (frame.method == FRONT).sum() < SEEDS:
+        raise SystemExit(f"{FRONT} is not whole: nothing is looked at before")
     found = looked_up(frame[frame.benchmark == "cifar10"])
     put(PAGE, "arms", arms(found))
     put(PAGE, "at once", at_once(found))
     put(PAGE, "against", against(found))
 
 
+def collect() -> None:
+    """Keep what the campaign and the searches by proxies have found so far."""
+    print(keep(pd.concat([collected([NAME]), by_proxies().assign(campaign=NAME)], ignore_index=True), NAME))
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["proxies"]:
-        by_proxies()
-    elif sys.argv[1:] == ["collect"]:
-        print(keep(pd.concat([collected([NAME]), by_proxies().assign(campaign=NAME)], ignore_index=True), NAME))
-    elif sys.argv[1:] == ["page"]:
-        page()
-    else:
-        raise SystemExit(__doc__)
+    run(__doc__, proxies=by_proxies, collect=collect, page=page)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import beyond
 import collapse
@@ -17,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rankings
+import robustness
 import search_worth
 import together
 import torch
@@ -233,3 +237,13 @@ def test_at_once_asks_for_every_aim() -> None:
     ]
     assert lines[0].startswith("| clean, % | -0.40 (")
     assert lines[3].startswith("| MFLOPs | -9.00 (-9.0")
+
+
+@pytest.mark.parametrize(
+    "program", [beyond, collapse, collapse_spaces, flat_minima, rankings, robustness, search_worth, together]
+)
+def test_a_program_says_what_it_can_be_told(program: ModuleType) -> None:
+    """A word that is no command gets the docstring, which lists them."""
+    done = subprocess.run([sys.executable, str(program.__file__), "no-such"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip() == (program.__doc__ or "").strip()
