@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from archgrad.engine.graph import Graph
+from archgrad.engine.graph import Graph, filled
 from archgrad.engine.native.executor import fits
-from archgrad.engine.native.recipe import Recipe
+from archgrad.engine.native.recipe import Kind, Recipe
 from archgrad.engine.usage import usage
 
 FEW = 4
@@ -43,8 +43,8 @@ def fastest(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe])
     wide = max([kind.spatial for kind in kinds], default=0) >= WIDE
     crowded = len(flows) > len({flow.edge for flow in flows})
     enough = len(known) >= FEW and 2 * len(known) >= len(flows)
-    gains = not wide if depthwise or crowded else enough and _gain(graph, len(inputs), known, values)
-    if enough and gains and fits(inputs) and usage().has_native():
+    gains = enough and (not wide if depthwise or crowded else _gain(graph, len(inputs), known, values))
+    if gains and fits(inputs) and usage().has_native():
         return "native"
     if not crowded or wide:
         return "plain"
@@ -55,20 +55,17 @@ def fastest(graph: Graph, inputs: Sequence[Tensor], known: Mapping[int, Recipe])
 
 
 def _gain(graph: Graph, inputs: int, known: Mapping[int, Recipe], values: int) -> bool:
-    """Whether enough single operations are faster in ``native``: not skips, nor what reads a state that nothing fills.
+    """Whether enough single operations are faster in ``native``, of those that read a state which something fills."""
+    gaining = [number for number, recipe in known.items() if _gains(recipe.kind, values)]
+    if len(gaining) < FEW:
+        return False
+    flows, edges = graph.flows, graph.group.edges
+    full = filled(graph.group, [flow.edge for flow in flows], inputs)
+    return len([number for number in gaining if edges[flows[number].edge].source in full]) >= FEW
 
-    Pools gain on large maps, convolutions of one pixel on those that are not small, and narrow ones of several on all.
-    """
-    filled, edges, gaining = set(range(inputs)), graph.group.edges, 0
-    for number, flow in enumerate(graph.flows):
-        edge = edges[flow.edge]
-        if edge.source in filled:
-            filled.add(edge.target)
-            if number not in known:
-                continue
-            kind = known[number].kind
-            if kind.convolves:
-                gaining += kind.spatial < NARROW and (kind.spatial > 0 or values >= SMALL)
-            else:
-                gaining += kind.pool and values >= LARGE
-    return gaining >= FEW
+
+def _gains(kind: Kind, values: int) -> bool:
+    """Pools on large maps, convolutions of one pixel on those that are not small, narrow ones of several on all."""
+    if kind.convolves:
+        return kind.spatial < NARROW and (kind.spatial > 0 or values >= SMALL)
+    return kind.pool and values >= LARGE

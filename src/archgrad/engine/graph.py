@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -100,6 +100,15 @@ def computed(
     ]
 
 
+def filled(group: Group, numbers: Iterable[int], inputs: int) -> set[int]:
+    """The states that hold something: the inputs, and what edges of these numbers, in order, bring on from them."""
+    found = set(range(inputs))
+    for number in numbers:
+        if group.edges[number].source in found:
+            found.add(group.edges[number].target)
+    return found
+
+
 def reached(
     group: Group, kept: Kept, inputs: int, outputs: Sequence[int], everything: bool = False
 ) -> list[tuple[int, str]]:
@@ -111,10 +120,7 @@ def reached(
     pairs = [(number, name) for number, names in enumerate(kept) for name in names if name != Zero.name]
     if everything:
         return pairs
-    filled = set(range(inputs))
-    for number, _ in pairs:
-        if group.edges[number].source in filled:
-            filled.add(group.edges[number].target)
+    full = filled(group, [number for number, _ in pairs], inputs)
     read = set(outputs)
     for number, _ in reversed(pairs):
         if group.edges[number].target in read:
@@ -122,5 +128,5 @@ def reached(
     return [
         (number, name)
         for number, name in pairs
-        if group.edges[number].source in filled and group.edges[number].target in read
+        if group.edges[number].source in full and group.edges[number].target in read
     ]
