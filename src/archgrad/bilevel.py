@@ -20,7 +20,7 @@ from archgrad.method import Method
 from archgrad.mixture import Mixture
 from archgrad.objective import Descent, Objective
 from archgrad.optim import clip, restore
-from archgrad.randomness import derive
+from archgrad.randomness import derive, seed_torch
 from archgrad.supernet import SPREAD, Mixed, Supernet
 
 MakeSupernet = Callable[[Mapping[str, int], int], Supernet]
@@ -49,7 +49,7 @@ class Bilevel:
         supernet = self.make(size, epoch)
         require_fitting(Mixed(supernet, supernet.uniform()), self.dataset)
         with torch.random.fork_rng():  # modules that modifiers make follow from the seed, after a resume as well
-            torch.manual_seed(derive(self.seed, "modifiers", epoch))
+            seed_torch(self.seed, "modifiers", epoch)
             for modifier in sorted(self.method.modifiers, key=lambda m: not m.rebuilds):
                 modifier.prepare(supernet, size)
         if not supernet.weights():

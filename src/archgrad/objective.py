@@ -15,7 +15,7 @@ from archgrad.data.augmentation import Normalisation
 from archgrad.derivatives import derivatives
 from archgrad.engine.statistics import unmoved
 from archgrad.mixture import Mixture
-from archgrad.randomness import derive
+from archgrad.randomness import seed_torch
 from archgrad.supernet import Supernet
 from archgrad.tasks import Classification, Task
 
@@ -118,7 +118,7 @@ class Objective:
     def seed(self) -> None:
         """Have the next evaluation draw the random numbers of this step."""
         clock = self.context.clock
-        torch.manual_seed(derive(self.context.seed, "forward", self.purpose, clock.epoch, clock.step))
+        seed_torch(self.context.seed, "forward", self.purpose, clock.epoch, clock.step)
 
     def note(self, loss: Tensor, outputs: Tensor | None) -> None:
         """Keep what the first evaluation found."""

@@ -34,7 +34,7 @@ from archgrad.method import Method, describe
 from archgrad.nested import leaves
 from archgrad.objective import Objective
 from archgrad.optim import cosine, set_lr
-from archgrad.randomness import derive
+from archgrad.randomness import derive, seed_torch
 from archgrad.regularisers.cost import Cost, latency
 from archgrad.schedules import Diagnose
 from archgrad.spaces import Space
@@ -192,7 +192,7 @@ def _made(
 ) -> Supernet:
     """The supernet with its first weights of that epoch, in which a schedule asks for it."""
     with torch.random.fork_rng():
-        torch.manual_seed(derive(seed, "weights", *([epoch] if epoch else [])))
+        seed_torch(seed, "weights", *([epoch] if epoch else []))
         return _supernet(network, size, dataset, executor, checkpoint_cells, seed)
 
 

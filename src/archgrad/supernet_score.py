@@ -16,7 +16,7 @@ from archgrad.engine.statistics import unmoved
 from archgrad.evaluation import Accumulator
 from archgrad.genotype import Genotype
 from archgrad.mixture import Mixture
-from archgrad.randomness import derive
+from archgrad.randomness import seed_torch
 from archgrad.roles import Score
 
 
@@ -76,7 +76,7 @@ class SupernetScore(Score):
         bilevel, task = self.bilevel, self.bilevel.dataset.task
         supernet, world = bilevel.supernet, bilevel.world
         supernet.train()
-        torch.manual_seed(derive(bilevel.seed, "score"))  # dropout: the same every time, and after any resume
+        seed_torch(bilevel.seed, "score")  # dropout: the same every time, and after any resume
         accumulator = Accumulator(task, world)
         with unmoved(supernet), world.autocast():
             for (x, y), _ in zip(batches.epoch(), range(steps), strict=False):

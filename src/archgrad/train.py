@@ -41,7 +41,7 @@ from archgrad.model import card_of, with_card
 from archgrad.nested import called, leaves
 from archgrad.operations.drop_path import DropPath
 from archgrad.optim import clip, restore, set_lr
-from archgrad.randomness import derive, generator, isolated
+from archgrad.randomness import derive, generator, isolated, seed_torch
 from archgrad.recipes import Recipe, recipe_of
 from archgrad.tasks import Classification
 from archgrad.tracking import callbacks as followers
@@ -244,7 +244,7 @@ class _Training(Loop):
     def train_step(self, batch: Any) -> None:
         (x, y), recipe = batch, self.recipe
         # Dropout and drop-path draw from torch's own generator: seeded here, a step is the same after any resume.
-        torch.manual_seed(derive(self.seed, "step", self.epoch, self.step, self.world.rank))
+        seed_torch(self.seed, "step", self.epoch, self.step, self.world.rank)
         set_lr(self.optimiser, recipe.lr_at(self.epoch, self.step, self.steps))
         x = x if recipe.adversarial is None else self.attacked(recipe.adversarial, x, y)
         with self.world.autocast():
