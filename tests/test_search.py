@@ -39,7 +39,7 @@ from archgrad.discretise import BestOfRandom
 from archgrad.genotype import Genotype
 from archgrad.gradient import FirstOrder, Plain
 from archgrad.method import WeightOptimiser
-from archgrad.randomness import derive, isolated
+from archgrad.randomness import derive, isolated, seed_torch
 from archgrad.roles import ArchitectureGradient, Discretisation, Relaxation, Schedule, Score
 from archgrad.runs import Run
 from archgrad.schedules import ProgressiveDepth, WarmUp
@@ -161,6 +161,32 @@ def test_a_schedule_can_stop_the_search(tmp_path: Path):
     assert Run.open(tmp_path).read_json("result.json")["stopped"] == "enough"
     again = find(method=replace(DARTS, schedules=(StopAfter(2),)), out=tmp_path)  # it stays stopped
     assert again.history == result.history
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "stop", "measured"), [(1, 9, [1, 2, 3, 4, 5]), (2, 9, [2, 4, 5]), (0, 9, [5]), (0, 3, [3])]
+)
+def test_the_supernet_is_measured_when_asked_and_at_the_end_and_the_search_is_the_same(
+    tmp_path: Path, evaluate: int, stop: int, measured: list[int]
+):
+    method = replace(DARTS, epochs=5, schedules=(StopAfter(stop),))
+    usual, asked = find(noisy(), method), find(noisy(), method, evaluate=evaluate, out=tmp_path)
+    assert [record["epoch"] + 1 for record in asked.history if "evaluation_accuracy" in record] == measured
+    assert np.array_equal(asked.alphas["body"], usual.alphas["body"])
+    for a, b in zip(usual.supernet.state_dict().values(), asked.supernet.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    last = usual.history[-1]
+    assert {name: asked.history[-1][name] for name in last if name != "seconds"} == {
+        name: value for name, value in last.items() if name != "seconds"
+    }
+    assert Run.open(tmp_path).read_json("result.json")["validation_accuracy"] == last["evaluation_accuracy"]
+
+
+def test_global_generators_are_seeded_as_torch_seeds_them():
+    seed_torch(3, "forward", 1)
+    ours = torch.rand(3)
+    torch.manual_seed(derive(3, "forward", 1))
+    assert torch.equal(ours, torch.rand(3))
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
@@ -541,6 +567,7 @@ def test_extra_evaluations_within_a_step_disturb_nothing():
         (small(), {"epochs": -1}, "epochs must be a whole number, 0 or more, got -1"),
         (small(), {"batch_size": 2.5}, "batch_size must be a whole number, 1 or more, got 2.5"),
         (small(), {"method": Method}, "^search: method must be a Method or the name of one, got <class"),
+        (small(), {"evaluate": -1}, "^search: evaluate must be a whole number, 0 or more, got -1"),
         (small(), {"diagnose": -1}, "^search: diagnose must be a whole number, 0 or more, got -1"),
         (small(), {"diagnose": "often"}, "^search: diagnose must be a whole number, 0 or more, got 'often'"),
         (Choice({"a": nn.Flatten(), "b": nn.Identity()}), {"dataset": points((2,))}, "no weights to train"),

@@ -68,6 +68,7 @@ def search(
         graphs: launch the passes of a step as CUDA graphs; needs a GPU
         device: cpu, cuda, cuda:1, mps; the best there is by default
         mixed_precision: no or bf16
+        evaluate: after every how many epochs the supernet is measured; 0 after the last one only
         diagnose: every how many epochs signs of collapse are looked for; 0 never
         changed: refuse to continue a run with other data or another network, or accept them
         extend: the search has been there with fewer epochs, and goes on as one of so many does from there

@@ -133,6 +133,7 @@ def test_where_a_machine_keeps_its_data_does_not_matter(make: Make) -> None:
         ({"seeds": 0}, "seeds must be a count or a list"),
         ({"seeds": [1, 1]}, "seeds must be a count or a list"),
         ({"keep": "nothing"}, "unknown value of keep 'nothing'"),
+        ({"evaluate": -1}, "evaluate must be a number of epochs, 0 for the last one only, got -1"),
         (
             {"diagnose": -1},
             "diagnose must be a number of epochs, 0 for never, or a mapping of every and eigenvalue, got -1",

@@ -334,7 +334,7 @@ def test_two_drivers_do_not_compute_the_same_training(make: Make, Inline: Any, u
 def test_a_merge_leaves_settings_and_running_units_of_the_target_alone(
     undisturbed: Campaign, make: Make, Inline: Any
 ) -> None:
-    target = make("target", keep="checkpoints", diagnose=0)
+    target = make("target", keep="checkpoints", evaluate=2, diagnose=0)
     target.save()
     unit = "search/one/darts/seed-0"
     with Driver(target.store) as driver:
@@ -344,7 +344,7 @@ def test_a_merge_leaves_settings_and_running_units_of_the_target_alone(
         assert not (target.directory / unit).exists()
     assert merge(target, undisturbed.directory).added == 1
     after = Campaign.open(target.directory)
-    assert (after.keep, after.diagnose) == ("checkpoints", 0)
+    assert (after.keep, after.evaluate, after.diagnose) == ("checkpoints", 2, 0)
 
 
 def test_a_merge_brings_whole_units_without_a_line_that_failed_here(make: Make, Inline: Any) -> None:

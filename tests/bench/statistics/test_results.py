@@ -132,6 +132,7 @@ def test_a_curve_keeps_its_ends() -> None:
     long = thinned(list(range(300)))
     assert (len(long["x"]), long["x"][0], long["x"][-1], long["y"][-1]) == (module.POINTS, 1, 300, 299.0)
     assert thinned([]) == {"x": [], "y": []}
+    assert thinned([None, 0.5, math.nan, 1.0]) == {"x": [2, 4], "y": [0.5, 1.0]}, "epochs that measured nothing"
 
 
 def test_scores_from_a_table() -> None:

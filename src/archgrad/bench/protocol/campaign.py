@@ -65,7 +65,8 @@ class Campaign(Document):
     ``methods``: name in the tables → what differs from the suite's settings (keys of `suite.SEARCH`, and ``method``).
     ``genotypes``: ``all`` trains what every search found; ``lowest_validation_loss`` only that of one search per
     benchmark and method, as published. ``processes`` compute a unit together. ``keep``: what stays of complete units
-    besides their results. ``diagnose``: every how many epochs searches look for signs of collapse, or the settings of
+    besides their results. ``evaluate``: after every how many epochs searches measure their supernet, 0 only after the
+    last one. ``diagnose``: every how many epochs searches look for signs of collapse, or the settings of
     `archgrad.schedules.Diagnose`.
     """
 
@@ -89,6 +90,7 @@ class Campaign(Document):
     processes: Count = Field(default=1, description="a whole number above 0")
     keep: Literal["results", "weights", "checkpoints"] = "weights"
     checkpoint_seconds: float = Field(default=60.0, strict=True, ge=0)
+    evaluate: Whole = Field(default=1, description="a number of epochs, 0 for the last one only")
     diagnose: Whole | Diagnose = Field(
         default=5, description="a number of epochs, 0 for never, or a mapping of every and eigenvalue"
     )
@@ -303,6 +305,7 @@ class Campaign(Document):
             settings=(*self.settings, *other.settings),
             keep=other.keep,
             checkpoint_seconds=other.checkpoint_seconds,
+            evaluate=other.evaluate,
             diagnose=other.diagnose,
         )
 

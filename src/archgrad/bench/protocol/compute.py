@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import socket
@@ -17,7 +16,7 @@ from typing import Any
 from archgrad import comparison
 from archgrad.bench.protocol.campaign import Campaign
 from archgrad.bench.protocol.unit import DONE, Record, Unit, completed
-from archgrad.bench.statistics.results import POINTS, thinned
+from archgrad.bench.statistics.results import thinned
 from archgrad.distributed import World
 from archgrad.errors import ArchgradError, no_room, out_of_memory
 from archgrad.evaluation import WEIGHTS
@@ -70,6 +69,7 @@ def _search(campaign: Campaign, unit: Unit, directory: Path, device: str | None)
         batch_size=batch // campaign.processes,
         seed=unit.seed,
         train_fraction=suite.train_fraction,
+        evaluate=campaign.evaluate,
         diagnose=campaign.diagnose,
         **_run_options(campaign, directory, device),
     )
@@ -89,20 +89,11 @@ def _search(campaign: Campaign, unit: Unit, directory: Path, device: str | None)
 
 
 def _diagnostics(history: Sequence[Mapping[str, Any]], reading: Reading) -> dict[str, dict[str, list[float]]]:
-    """Curves of a search: the metrics of all epochs, signs of collapse of those epochs that looked for them."""
-    found = {
-        name: thinned([record[name] for record in history])
-        for name in (f"evaluation_{reading.primary}", f"train_{reading.running or 'loss'}")
-        if history and all(name in record for record in history)
-    }
+    """Curves of a search: its metrics, and signs of collapse, of those epochs that measured them."""
+    metrics = (f"evaluation_{reading.primary}", f"train_{reading.running or 'loss'}")
     signs = {name for record in history for name in record if "/" in name or name in SIGNS}
-    for name in sorted(signs):
-        values = [(record["epoch"] + 1, record.get(name)) for record in history]
-        points = [(epoch, y) for epoch, y in values if isinstance(y, float) and math.isfinite(y)]
-        chosen = points[:: max(1, -(-len(points) // POINTS))]
-        if chosen:
-            found[name] = {"x": [x for x, _ in chosen], "y": [float(f"{y:.6g}") for _, y in chosen]}
-    return found
+    found = {name: thinned([record.get(name) for record in history]) for name in (*metrics, *sorted(signs))}
+    return {name: curve for name, curve in found.items() if curve["x"]}
 
 
 def _train(campaign: Campaign, unit: Unit, directory: Path, device: str | None) -> Record:

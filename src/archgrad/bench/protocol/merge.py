@@ -49,7 +49,7 @@ def merge(campaign: Campaign, source: Path | str) -> Merged:
     other = Campaign.open(source)
     if other.directory.resolve() == campaign.directory.resolve():
         raise ArchgradError(f"merge: {source} is the campaign itself")
-    here = {name: getattr(campaign, name) for name in ("suite", "keep", "checkpoint_seconds", "diagnose")}
+    here = {name: getattr(campaign, name) for name in ("suite", "keep", "checkpoint_seconds", "evaluate", "diagnose")}
     together = campaign.extended(other).replaced(**here)
     together.require_methods()
     together.save()

@@ -71,11 +71,15 @@ class Result:
         return {**asdict(self), "extra": json.dumps(dict(self.extra)) if self.extra else ""}
 
 
-def thinned(values: Sequence[float], points: int = POINTS) -> dict[str, list[float]]:
-    """A curve over epochs as ``{"x": epochs from 1, "y": values}``, evenly thinned to at most ``points``, ends kept."""
-    last = len(values) - 1
+def thinned(values: Sequence[float | None], points: int = POINTS) -> dict[str, list[float]]:
+    """A curve over epochs as ``{"x": epochs from 1, "y": values}``, evenly thinned to at most ``points``, ends kept.
+
+    Epochs without a value, or whose value is no finite number, are left out.
+    """
+    known = [(epoch, y) for epoch, y in enumerate(values, start=1) if isinstance(y, int | float) and math.isfinite(y)]
+    last = len(known) - 1
     chosen = sorted({round(i * last / (points - 1)) for i in range(points)}) if last >= points else range(last + 1)
-    return {"x": [i + 1 for i in chosen], "y": [float(f"{values[i]:.6g}") for i in chosen]}
+    return {"x": [known[i][0] for i in chosen], "y": [float(f"{known[i][1]:.6g}") for i in chosen]}
 
 
 @dataclass(frozen=True, eq=False)
