@@ -79,6 +79,7 @@ def test_the_probe_does_what_a_search_does_later_and_to_pixels(make: Make, monke
 
     noted(PGD, "perturb")
     noted(LayerAlignment, "_finite_difference")
-    campaign = make(methods=["robust_darts", {"name": "aligned", "method": "darts", **ALIGNED}])
+    three = {"subspaces": {"one": {"cells": 3, "kinds": ["normal", "reduce"]}}}  # one cell has nobody to agree with
+    campaign = make(methods=["robust_darts", {"name": "aligned", "method": "darts", **ALIGNED}], changes=three)
     assert plan._ratios(campaign, "cpu").keys() == {"robust_darts", "aligned", "random_search", "random_genotype"}
     assert done == {"perturb", "_finite_difference"}

@@ -20,10 +20,10 @@ from archgrad.errors import ArchgradError
 from archgrad.method import Method
 from archgrad.randomness import generator, isolated
 from archgrad.search import Search
-from archgrad.spaces import Darts
 from archgrad.step_cost import StepCost, step_cost
 
 PROBE = 16  # images of 32×32 pixels of a probe step on a processor; that of small ones is mostly their operators' calls
+STEPS, CELLS = 3, 3  # of a probe of what a method's step takes in proportion
 FIXED = 60_000  # bytes of a run's settings, metrics and results
 
 
@@ -153,13 +153,16 @@ def _training_second(benchmark: Benchmark, dataset: Dataset, world: World, large
 
 
 def _ratios(campaign: Campaign, device: str | None) -> dict[str, float]:
-    """Method → what its search step takes in proportion to a first-order step, on a small network."""
-    draw = generator(0, "plan")
-    x = torch.randint(256, (32, 1, 8, 8), generator=draw, dtype=torch.uint8)  # attacks need pixels
-    dataset = from_tensors(x, torch.arange(32) % 2, x[:4], torch.arange(4) % 2, name="probe")
-    candidates = ("none", "skip_connect", "sep_conv_3x3")
-    space = Darts(steps=2, multiplier=2, candidates=candidates, channels=4, cells=3)
-    benchmark = campaign.suite.benchmark(campaign.benchmarks[0])
+    """Method → what its step takes in proportion to a first-order one, on few cells of the deepest benchmark."""
+    benchmarks = map(campaign.suite.benchmark, campaign.benchmarks)
+    benchmark = max(benchmarks, key=lambda each: each.space.fields.get("cells") or 0)
+    size = campaign.suite.data.search().image_size or (32, 32)
+    count, draw = 2 * STEPS * _probe(size), generator(0, "plan")
+    x = torch.randint(256, (count, 3, *size), generator=draw, dtype=torch.uint8)  # attacks need pixels
+    dataset = from_tensors(x, torch.arange(count) % 2, x[:4], torch.arange(4) % 2, name="probe")
+    space = benchmark.space
+    if cells := space.fields.get("cells"):
+        space = replace(space, cells=min(cells, CELLS))
     plain = _steps(space, Method(), dataset, device)
     found = {}
     for name, entry in campaign.methods.items():
@@ -176,7 +179,9 @@ def _steps(space: Any, method: Method, dataset: Dataset, device: str | None) -> 
 
     The epoch is the last of two: in the first, what rises over a search has not begun.
     """
-    short = replace(method, epochs=2, batch_size=4, discretisation=Strongest(), schedules=())
+    short = replace(
+        method, epochs=2, batch_size=len(dataset.train) // (2 * STEPS), discretisation=Strongest(), schedules=()
+    )
     with torch.random.fork_rng():
         world = World.start(device)
         probe = Search(lambda *_: space.supernet(**space.fitting(dataset)), short, dataset, world, 0, 0.5, space=space)
