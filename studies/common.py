@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +54,13 @@ def kept(study: str) -> pd.DataFrame:
 
 
 def whole(frame: pd.DataFrame, name: str) -> list[int]:
-    """The seeds of a campaign for which every method has a result."""
+    """The seeds of a campaign for which every method has a result on every benchmark."""
     campaign = Campaign.load(HERE / f"{name}.yaml")
+    look_up = campaign.suite.table
+    every = set(product(campaign.methods, look_up.columns if look_up else campaign.benchmarks))
     mine = frame[frame.campaign == name] if len(frame) else frame
-    of = mine.groupby("seed").method.agg(set) if len(mine) else {}
-    return [seed for seed in campaign.seeds if set(campaign.methods) <= of.get(seed, set())]
+    found = {(row.seed, row.method, row.benchmark) for row in mine.itertuples()}
+    return [seed for seed in campaign.seeds if {(seed, *one) for one in every} <= found]
 
 
 def is_whole(frame: pd.DataFrame, name: str) -> bool:
@@ -81,14 +84,15 @@ def keep_found(name: str) -> None:
 def rest(name: str) -> Path | None:
     """Write the campaign of the seeds that are left, which another machine has not computed; None where none is."""
     study = next(page.stem for page in PAGES.glob("*.md") if name.startswith(page.stem))
-    done = whole(kept(study), name)
+    done = whole(pd.concat([kept(study), kept(name)]), name)
     left = [seed for seed in Campaign.load(HERE / f"{name}.yaml").seeds if seed not in done]
     if not left:
         return None
     settings = yaml.safe_load((HERE / f"{name}.yaml").read_text())
+    suite = f"../{settings['suite']}" if (HERE / settings["suite"]).is_file() else settings["suite"]
     file = HERE / "runs" / f"{name}.yaml"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(yaml.safe_dump({**settings, "suite": f"../{settings['suite']}", "seeds": left}, sort_keys=False))
+    file.write_text(yaml.safe_dump({**settings, "suite": suite, "seeds": left}, sort_keys=False))
     return file
 
 
