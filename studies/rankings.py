@@ -92,41 +92,57 @@ def looked_up(frame: pd.DataFrame) -> Float[np.ndarray, "benchmarks methods seed
     return np.stack([published.values(column)[rows] for column in COLUMNS.values()])
 
 
-def power(correlation: float, methods: int = 13, seeds: int = 20, trials: int = 100) -> float:
+def power(
+    correlation: float,
+    benchmarks: int = len(COLUMNS),
+    methods: int = 13,
+    seeds: int = 20,
+    noise: float = 2.0,
+    trials: int = 100,
+) -> float:
     """How often the interval of the difference lies above 0, where true means correlate so much between benchmarks.
 
-    Methods differ by a standard deviation of one point, seeds of a method by two, as in the trials.
+    Methods differ by a standard deviation of one point, seeds of a method by ``noise``: two points in the trials.
     """
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(trials):
-        common, own = rng.normal(size=methods), rng.normal(size=(len(COLUMNS), methods))
+        common, own = rng.normal(size=methods), rng.normal(size=(benchmarks, methods))
         means = correlation**0.5 * common + (1 - correlation) ** 0.5 * own
-        scores = means[..., None] + 2 * rng.normal(size=(len(COLUMNS), methods, seeds))
+        scores = means[..., None] + noise * rng.normal(size=(benchmarks, methods, seeds))
         hits += interval(scores, rng)[2][0] > 0
     return hits / trials
 
 
 def page() -> None:
     """Write the tables of the page, once the campaign is whole."""
-    scores, rng = looked_up(kept_whole(CAMPAIGN, "search_worth")), np.random.default_rng(0)
-    rows = []
+    scores = looked_up(kept_whole(CAMPAIGN, "search_worth"))
     titles = list(COLUMNS)
     parts = {
         "all six": range(6),
         "three data sets, 200 epochs": range(3),
         **{f"{titles[k].split(',')[0]}, 12 and 200 epochs": (k, k + 3) for k in range(3)},
     }
-    for title, chosen in parts.items():
-        found, spread = agreement(scores[list(chosen)], rng), interval(scores[list(chosen)], rng)
+    put(PAGE, "agreement", agreements({title: scores[list(chosen)] for title, chosen in parts.items()}))
+    put(PAGE, "seeds", needs(dict(zip(titles, scores, strict=True))))
+
+
+def agreements(parts: dict[str, Float[np.ndarray, "benchmarks methods seeds"]]) -> str:
+    """The table of agreement within and between the benchmarks of every part."""
+    rows, rng = [], np.random.default_rng(0)
+    for title, scores in parts.items():
+        found, spread = agreement(scores, rng), interval(scores, rng)
         values = zip((*found, found.difference), spread, strict=True)
         rows.append([title, *(within(value, *ends, ".2f") for value, ends in values)])
-    put(PAGE, "agreement", table(("benchmarks", "τ within", "τ between", "difference (95 %)"), rows))
-    needed = [(title, *seeds_needed(one)) for title, one in zip(titles, scores, strict=True)]
-    put(PAGE, "seeds", table(
-        ("benchmark", "reliability of means over 20 seeds", f"seeds for {RELIABLE}"),
-        ([title, f"{reliability:.2f}", f"{seeds:.0f}"] for title, reliability, seeds in needed),
-    ))  # fmt: skip
+    return table(("benchmarks", "τ within", "τ between", "difference (95 %)"), rows)
+
+
+def needs(benchmarks: dict[str, Float[np.ndarray, "methods seeds"]]) -> str:
+    """The table of how reliable the means of methods are, and what it would take."""
+    seeds = next(iter(benchmarks.values())).shape[1]
+    found = {title: seeds_needed(scores) for title, scores in benchmarks.items()}
+    rows = ([title, f"{reliability:.2f}", f"{needed:.0f}"] for title, (reliability, needed) in found.items())
+    return table(("benchmark", f"reliability of means over {seeds} seeds", f"seeds for {RELIABLE}"), rows)
 
 
 def show_power() -> None:

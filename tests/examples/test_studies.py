@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rankings
+import rankings_darts
 import robustness
 import search_worth
 import together
@@ -50,7 +51,7 @@ def test_a_campaign_can_be_read_and_its_page_has_the_plan(name: str, monkeypatch
 PARTS = {
     "search_worth.md": [*search_worth.CAMPAIGNS.values(), "tests"],
     "collapse.md": ["arms", "tests", "over time", "spaces", "published"],
-    "rankings.md": ["agreement", "seeds"],
+    "rankings.md": ["agreement", "seeds", "sizes", "images", "nine methods", "nine", "nine seeds"],
     "robustness.md": ["adversarial", "adversarial means", "standard", "standard means", "searches", "half", "darts"],
     "flat_minima.md": ["gains", "published", "flatness"],
     "together.md": ["arms", "at once", "against"],
@@ -92,7 +93,8 @@ def test_seeds_that_are_left_are_a_campaign_of_their_own(
     planted: Callable[[str, int], pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = planted("collapse", 3)
-    common.keep(found[(found.seed < 2) | (found.method != "a2m")], "collapse")
+    unknown = (found.seed == 2) & (found.method == "a2m") & (found.benchmark == "imagenet16")
+    common.keep(found[~unknown], "collapse")
     assert common.whole(common.kept("collapse"), "collapse") == [0, 1]
     studies = tmp_path / "studies"
     studies.mkdir()
@@ -247,3 +249,21 @@ def test_a_program_says_what_it_can_be_told(program: ModuleType) -> None:
     done = subprocess.run([sys.executable, str(program.__file__), "no-such"], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.strip() == (program.__doc__ or "").strip()
+
+
+def test_the_pilot_compares_the_same_networks_and_says_what_it_takes_to_tell_them_apart() -> None:
+    rng = np.random.default_rng(0)
+    networks = rankings_darts.planned()
+    assert len(networks) == len(set(networks)) == 2 * 3 * 3 + 2 * 12 * 2 - 3
+    true = {"here": rng.normal(40, 3, 400), "digits": rng.normal(97, 0.5, 400), "published": np.full(400, 50.0)}
+    noise = {"here": 1.0, "digits": 1.0, "published": 0.0}
+    many = [(what, "wide", cell, seed) for what in true for cell in range(400) for seed in (0, 1)]
+    frame = pd.DataFrame(many, columns=list(rankings_darts.NETWORK))
+    frame["accuracy"] = [true[what][cell] + rng.normal(0, noise[what]) for what, _, cell, _ in many]
+    cifar, digits = (line.split(" | ")[1:] for line in rankings_darts.images(frame).splitlines()[2:])
+    assert [float(cell) for cell in cifar[1:3]] == pytest.approx([3.0, 1.0], rel=0.15)
+    assert float(cifar[3].strip(" |")) == pytest.approx(9 * 1 / 9, abs=0.6)
+    assert float(digits[3].strip(" |")) == pytest.approx(9 * 1 / 0.25, rel=0.35)
+    both = pd.concat([frame, frame.assign(subspace="deep"), frame.assign(subspace="single_cell")])
+    share = frame[(frame.what == "here") & (frame.cell < 3) & (frame.seed == 0)].accuracy.mean() / 50
+    assert f"| {100 * share:.0f} % |" in rankings_darts.sizes(both)
