@@ -128,12 +128,10 @@ def within(value: float, low: float, high: float, form: str) -> str:
     return f"{value:{form}} ({low:{form}} … {high:{form}})"
 
 
-def differences(tests: dict[str, tuple[float, float, float, float]], what: str, of: str) -> str:
+def differences(tests: dict[str, tuple[float, float, float, float]], what: str, of: str, form: str = "+.1f") -> str:
     """A table of `difference_test`s by name, p-values corrected by Holm; ``what`` is compared ``of`` what."""
     holm = corrected({name: test[3] for name, test in tests.items()})
-    rows = (
-        [name, within(*interval, "+.1f"), f"{p:.4f}", f"{holm[name]:.4f}"] for name, (*interval, p) in tests.items()
-    )
+    rows = ([name, within(*interval, form), f"{p:.4f}", f"{holm[name]:.4f}"] for name, (*interval, p) in tests.items())
     return table((what, of, "p", "p, Holm"), rows)
 
 

@@ -1,10 +1,10 @@
 """Results and tables of docs/studies/search_worth.md.
 
-python studies/search_worth.py proxies      # the best of 100 cells by each proxy, 20 seeds; continues
-python studies/search_worth.py collect      # campaigns and proxies → studies/results/search_worth.parquet
+python studies/search_worth.py proxies      # the best of 100 cells by each proxy, 20 seeds → search_worth.parquet
+python studies/search_worth.py collect      # the campaigns → studies/results/search_worth.parquet
 python studies/search_worth.py page         # that file → the tables of the page
 
-Every command continues where it was stopped.
+`proxies` takes ten minutes, and continues where it was stopped.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import pandas as pd
 from common import (
     HERE,
     collected,
-    corrected,
     difference_test,
+    differences,
     is_whole,
     keep,
     kept,
@@ -48,8 +48,8 @@ COLUMNS = {"cifar10": "cifar10_test_200", "cifar100": "cifar100_test_200", "imag
 DEFAULT = "darts"
 
 
-def by_proxies() -> pd.DataFrame:
-    """The best of random cells by each proxy; every seed draws its own cells, the same for all proxies."""
+def by_proxies() -> None:
+    """Keep the best of random cells by each proxy; every seed draws its own cells, the same for all proxies."""
     space = spaces.get("nasbench201")
     dataset = data.load(HERE / "data" / "cifar10", image_size=16)
     found = []
@@ -65,7 +65,8 @@ def by_proxies() -> pd.DataFrame:
         for proxy in PROXIES:
             best = int(np.nan_to_num(scored.columns[proxy], nan=-np.inf).argmax())
             found.append((f"{proxy}, best of {CELLS}", seed, scored.text(best)))
-    return from_table("nasbench201", COLUMNS, found).frame.drop(columns="extra").assign(campaign="proxies")
+    found_in_table = from_table("nasbench201", COLUMNS, found).frame.drop(columns="extra")
+    print(keep(found_in_table.assign(campaign="proxies"), "search_worth"))
 
 
 def rows(frame: pd.DataFrame, accuracies: np.ndarray) -> Iterator[list[str]]:
@@ -100,16 +101,8 @@ def against(scores: pd.DataFrame, other: str) -> str:
     """Every method against another by the permutation test, p-values corrected by Holm."""
     of = {name: part.score.fillna(10.0).to_numpy() for name, part in scores.groupby("method")}
     tests = {name: difference_test(of[name], of[other]) for name in of if name not in (other, "random_genotype")}
-    holm = corrected({name: test[3] for name, test in tests.items()})
-    ordered = sorted(tests, key=lambda name: -tests[name][0])
-    return table(
-        ("method", f"mean − {other}, points", "95 %", "p", "p, Holm"),
-        (
-            [name, f"{d:+.2f}", f"{low:+.2f} … {high:+.2f}", f"{p:.4f}", f"{holm[name]:.4f}"]
-            for name in ordered
-            for d, low, high, p in [tests[name]]
-        ),
-    )
+    ordered = dict(sorted(tests.items(), key=lambda test: -test[1][0]))
+    return differences(ordered, "method", f"mean − {other}, points (95 %)", "+.2f")
 
 
 def page() -> None:
@@ -126,8 +119,8 @@ def page() -> None:
 
 
 def collect() -> None:
-    """Keep what campaigns and proxies have found so far."""
-    print(keep(pd.concat([collected(CAMPAIGNS), by_proxies()], ignore_index=True), "search_worth"))
+    """Keep what the campaigns have found so far."""
+    print(keep(collected(CAMPAIGNS), "search_worth"))
 
 
 if __name__ == "__main__":
