@@ -40,7 +40,7 @@ def snow(x: Tensor, severity: int, generator: torch.Generator) -> Tensor:
 def frost(x: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """A sum of the image and of frost.
 
-    *Differs:* the published sets take crops of six photographs, which cannot be shipped. Ours is drawn: ridges of two
+    *Differs:* the published sets take crops of photographs, which cannot be shipped. Ours is drawn: ridges of two
     fractals, which look like needles of ice, bluish white on dark, of mean 0.56 and deviation 0.27. The published
     shares take from the image what they add in frost, so that the last severities destroy more of its structure, but
     are no further from it in pixels.
