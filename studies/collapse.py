@@ -13,6 +13,7 @@ from common import (
     HERE,
     corrected,
     difference_test,
+    differences,
     keep,
     keep_found,
     kept,
@@ -33,8 +34,6 @@ ARMS = ("lambda_exact", "lambda_difference", "a2m", "a2m_lambda", "darts_pt_fixe
 COLLAPSED = 4
 """Skip connections, of six operations, from which a cell counts as collapsed."""
 DIAGNOSTICS = {"alignment/cell": "alignment", "saturation/cell": "saturation", "eigenvalue": "eigenvalue"}
-FAILED = 10.0
-"""What a search that found nothing counts for, in %."""
 
 
 def diagnostics() -> pd.DataFrame:
@@ -54,7 +53,7 @@ def arms(frame: pd.DataFrame) -> str:
     rows = []
     for method in (BASE, *ARMS, "random_search", "random_genotype"):
         mine = frame[frame.method == method]
-        scores = mine.score.fillna(FAILED).to_numpy()
+        scores = mine.score.to_numpy()
         share, share_low, share_high = share_interval(int(mine.collapsed.sum()), len(mine))
         rows.append(
             [
@@ -72,21 +71,17 @@ def arms(frame: pd.DataFrame) -> str:
 def tests(frame: pd.DataFrame) -> str:
     """Both hypotheses for every arm, corrected by Holm, each on its own."""
     base = frame[frame.method == BASE]
-    tail, mean = {}, {}
+    of, tail, mean = {}, {}, {}
     for arm in ARMS:
         mine = frame[frame.method == arm]
-        counts = [[int(part.collapsed.sum()), int((~part.collapsed).sum())] for part in (mine, base)]
+        of[arm] = [int(part.collapsed.sum()) for part in (mine, base)]
+        counts = [[hits, len(part) - hits] for hits, part in zip(of[arm], (mine, base), strict=True)]
         tail[arm] = float(stats.fisher_exact(counts).pvalue)
-        mean[arm] = difference_test(mine.score.fillna(FAILED).to_numpy(), base.score.fillna(FAILED).to_numpy())
-    tail_holm, mean_holm = corrected(tail), corrected({arm: found[3] for arm, found in mean.items()})
-    rows = [
-        [arm, f"{tail[arm]:.4f}", f"{tail_holm[arm]:.4f}", within(*interval, "+.2f"), f"{p:.4f}",
-         f"{mean_holm[arm]:.4f}"]
-        for arm in ARMS
-        for (*interval, p) in [mean[arm]]
-    ]  # fmt: skip
-    header = ("arm", "lower tail, p", "p, Holm", "mean − darts, points (95 %)", "p", "p, Holm")
-    return table(header, rows)
+        mean[arm] = difference_test(mine.score.to_numpy(), base.score.to_numpy())
+    holm = corrected(tail)
+    rows = ([arm, "{} against {}".format(*of[arm]), f"{tail[arm]:.4f}", f"{holm[arm]:.4f}"] for arm in ARMS)
+    header = ("arm", f"collapsed, against {BASE}", "p", "p, Holm")
+    return table(header, rows) + "\n\n" + differences(mean, "arm", f"mean − {BASE}, points (95 %)", "+.2f")
 
 
 def over_time(frame: pd.DataFrame) -> str:
@@ -108,7 +103,10 @@ def page() -> None:
     frame["collapsed"] = frame.skips >= COLLAPSED
     put(PAGE, "arms", arms(frame))
     put(PAGE, "tests", tests(frame))
-    put(PAGE, "over time", over_time(kept(f"{NAME}_diagnostics")))
+    signs = kept(f"{NAME}_diagnostics")
+    if signs.groupby("method").seed.nunique().reindex([BASE, *ARMS], fill_value=0).min() < frame.seed.nunique():
+        raise SystemExit("diagnostics of some searches are missing: collect them where they were run")
+    put(PAGE, "over time", over_time(signs))
 
 
 def collect() -> None:

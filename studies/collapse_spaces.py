@@ -48,7 +48,7 @@ def arms(frame: pd.DataFrame) -> str:
     for (benchmark, method), mine in frame.groupby(["benchmark", "method"], sort=False):
         rows.append(
             [benchmark.upper(), method, within(*mean_interval(mine.bad), ".1f"), str(mine.bad.max()),
-             within(*mean_interval(mine.score.fillna(10.0)), ".1f")]
+             within(*mean_interval(mine.score), ".1f")]
         )  # fmt: skip
     return table(("space", "arm", "skips (S2), noise (S4) of 8", "most", "accuracy, % (95 %)"), rows)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -25,26 +25,53 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PAGES = HERE.parent / "docs" / "studies"
 KEY = ("campaign", "method", "seed", "benchmark")
+CHANCE = {"cifar100": 1.0, "imagenet16": 100 / 120}
+"""What guessing reaches, in %, where it is not 10: what a search or a training that failed counts for."""
 
 
 def collected(campaigns: Iterable[str]) -> pd.DataFrame:
-    """What the campaigns of these names below ``studies/runs`` have found so far, one row per score."""
+    """What the campaigns of these names below ``studies/runs`` have found so far, one row per score.
+
+    What failed has no score, and no genotype where the search did.
+    """
     frames = []
     for name in campaigns:
         if (HERE / "runs" / name / "campaign.yaml").is_file():
-            found = collect.results(Campaign.open(HERE / "runs" / name)).frame
-            frames.append(found.drop(columns="extra").assign(campaign=name))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+            campaign = Campaign.open(HERE / "runs" / name)
+            found = collect.results(campaign).frame.drop(columns="extra")
+            found = found.assign(genotype=found.genotype.where(found.genotype != "", None))
+            frames.append(pd.concat([found, pd.DataFrame(_failed(campaign))], ignore_index=True).assign(campaign=name))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(KEY))
+
+
+def _failed(campaign: Campaign) -> Iterator[dict[str, object]]:
+    """A row for every score that searches that failed did not get."""
+    records = campaign.store.records()
+    for trial in campaign.trials():
+        if any("problem" in records.get(search.id, {}) for search in trial.searches):
+            for benchmark in _scored(campaign, trial.benchmark):
+                yield {"method": trial.method, "seed": min(trial.seeds), "benchmark": benchmark}
+
+
+def _scored(campaign: Campaign, benchmark: str) -> Iterable[str]:
+    """The benchmarks in whose name what was found on one is scored: the columns of the table, if there is one."""
+    look_up = campaign.suite.table
+    return look_up.columns if look_up else [benchmark]
 
 
 def keep(frame: pd.DataFrame, study: str, key: Sequence[str] = KEY) -> Path:
-    """Add results to those of a study that are kept already, and replace what was found again."""
+    """Add results to those of a study that are kept already, of which none is replaced."""
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{study}.parquet"
     together = pd.concat([kept(study), frame], ignore_index=True)
-    together = together.drop_duplicates(subset=list(key), keep="last").sort_values(list(key))
+    together = together.drop_duplicates(subset=list(key)).sort_values(list(key))
     together.to_parquet(file, index=False)
     return file
+
+
+def counted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Results in which what failed counts as guessing."""
+    return frame.assign(score=frame.score.fillna(frame.benchmark.map(CHANCE).fillna(10.0)))
 
 
 def kept(study: str) -> pd.DataFrame:
@@ -56,8 +83,8 @@ def kept(study: str) -> pd.DataFrame:
 def whole(frame: pd.DataFrame, name: str) -> list[int]:
     """The seeds of a campaign for which every method has a result on every benchmark."""
     campaign = Campaign.load(HERE / f"{name}.yaml")
-    look_up = campaign.suite.table
-    every = set(product(campaign.methods, look_up.columns if look_up else campaign.benchmarks))
+    benchmarks = [name for benchmark in campaign.benchmarks for name in _scored(campaign, benchmark)]
+    every = set(product(campaign.methods, benchmarks))
     mine = frame[frame.campaign == name] if len(frame) else frame
     found = {(row.seed, row.method, row.benchmark) for row in mine.itertuples()}
     return [seed for seed in campaign.seeds if {(seed, *one) for one in every} <= found]
@@ -69,11 +96,14 @@ def is_whole(frame: pd.DataFrame, name: str) -> bool:
 
 
 def kept_whole(name: str, study: str = "") -> pd.DataFrame:
-    """The results of a study that are kept (of that name, or ``study``), refused before the campaign is whole."""
+    """The results of a study that are kept (of that name, or ``study``), refused before the campaign is whole.
+
+    What failed counts as guessing.
+    """
     frame = kept(study or name)
     if not is_whole(frame, name):
         raise SystemExit(f"{name} is not whole: nothing is looked at before")
-    return frame
+    return counted(frame)
 
 
 def keep_found(name: str) -> None:
@@ -104,6 +134,13 @@ def mean_interval(values: Sequence[float] | Float[np.ndarray, " seeds"]) -> tupl
         return mean, float("nan"), float("nan")
     half = float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / count**0.5)
     return mean, mean - half, mean + half
+
+
+def median_interval(values: Sequence[float] | Float[np.ndarray, " seeds"]) -> tuple[float, float, float]:
+    """Median and its interval of at least 95 % between two of the ordered values; of few values, between the ends."""
+    ordered = np.sort(np.asarray(values, float))
+    below = max(int(stats.binom.ppf(0.025, len(ordered), 0.5)) - 1, 0)
+    return float(np.median(ordered)), float(ordered[below]), float(ordered[len(ordered) - 1 - below])
 
 
 def share_interval(hits: int, count: int) -> tuple[float, float, float]:
@@ -154,9 +191,9 @@ def put(page: str, part: str, text: str) -> None:
     file.write_text(after)
 
 
-def skips(genotype: str) -> int:
-    """The skip connections of a cell of NAS-Bench-201."""
-    return genotype.count("skip_connect")
+def skips(genotype: str | None) -> int:
+    """The skip connections of a cell of NAS-Bench-201; a search that failed counts as six of them."""
+    return genotype.count("skip_connect") if isinstance(genotype, str) else 6
 
 
 def corrected(tests: dict[str, float]) -> dict[str, float]:

@@ -22,13 +22,15 @@ PUBLISHED = "0.01"
 GAINS = {"cifar10": 3.60, "cifar100": 4.60, "imagenet16": 3.64}
 """A²M's average gains in points (arXiv 2503.10404)."""
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16": "ImageNet16-120"}
+ALIKE = 200
+"""Cells of about the same accuracy, among which flatness is compared."""
 RESAMPLES = 99_999
 
 
 def scores(frame: pd.DataFrame, method: str, benchmark: str) -> Float[np.ndarray, " seeds"]:
-    """What a method's cells are worth; a search that failed found nothing."""
+    """What a method's cells are worth."""
     chosen = frame[(frame.method == method) & (frame.benchmark == benchmark)]
-    return chosen.sort_values("seed").score.fillna(0.0).to_numpy()
+    return chosen.sort_values("seed").score.to_numpy()
 
 
 def gains(frame: pd.DataFrame) -> str:
@@ -77,27 +79,46 @@ def against_published(frame: pd.DataFrame) -> str:
 
 
 def flatness(frame: pd.DataFrame) -> str:
-    """Standard deviations of the accuracies of found cells' neighbours; the test is stratified by base."""
-    space, looked_up = spaces.get("nasbench201"), tables.load("nasbench201")
-    frame = frame[frame.benchmark == "cifar10"]
+    """How flat it is around found cells; the test is stratified by base."""
+    of, frame = surroundings(), frame[frame.benchmark == "cifar10"]
 
-    def spread(text: str) -> float:
-        return float(
-            np.std([looked_up.value(each, "cifar10_test_200") for each in space.neighbours(space.parse(text))])
-        )
-
-    of = {genotype: spread(genotype) for genotype in frame.genotype.dropna().unique()}
-
-    def around(method: str) -> Float[np.ndarray, " seeds"]:
-        return frame[frame.method == method].genotype.dropna().map(of).to_numpy()
+    def around(method: str) -> pd.DataFrame:
+        return of.loc[frame[frame.method == method].genotype.dropna()]
 
     pairs = [(around(f"a2m_{base}_{PUBLISHED}"), around(base)) for base in BASES]
-    observed, p = stratified(pairs)
     rows = [
-        [base, f"{flat.mean():.2f}", f"{plain.mean():.2f}"] for base, (flat, plain) in zip(BASES, pairs, strict=True)
+        [
+            base,
+            *(f"{part[column].mean():.{digits}f}" for column, digits in (("spread", 2), ("rank", 0)) for part in pair),
+        ]
+        for base, pair in zip(BASES, pairs, strict=True)
     ]
-    rows.append(["mean difference", f"{observed:+.2f}", f"p = {p:.4f}"])
-    return table(("base", "std around A²M's cells, points", "around the base's"), rows)
+    observed, p = stratified([(flat["rank"].to_numpy(), plain["rank"].to_numpy()) for flat, plain in pairs])
+    header = ("base", "std around A²M's cells, points", "around the base's", "its percentile, A²M's", "the base's")
+    return table(header, rows) + f"\n\nMean difference of the percentiles: {observed:+.1f}, p = {p:.4f}."
+
+
+def surroundings() -> pd.DataFrame:
+    """Every cell without ``none``, by its notation: ``spread`` and ``rank`` of its neighbours without ``none``.
+
+    ``spread``: the standard deviation of their accuracies, in points. ``rank``: its percentile among the `ALIKE` cells
+    that are most alike in accuracy. Good cells have flat neighbourhoods whatever they were found by.
+    """
+    space, looked_up = spaces.get("nasbench201"), tables.load("nasbench201")
+    accuracies = looked_up.values("cifar10_test_200")
+    texts = {text: row for row in range(len(looked_up)) if "none" not in (text := looked_up.text(row))}
+    near = {
+        text: [texts[each] for cell in space.neighbours(space.parse(text)) if (each := space.format(cell)) in texts]
+        for text in texts
+    }
+    frame = pd.DataFrame(
+        {"accuracy": accuracies[list(texts.values())], "spread": [accuracies[rows].std() for rows in near.values()]},
+        index=list(texts),
+    ).sort_values("accuracy")
+    first = np.clip(np.arange(len(frame)) - ALIKE // 2, 0, len(frame) - ALIKE)
+    windows = np.lib.stride_tricks.sliding_window_view(frame.spread.to_numpy(), ALIKE)[first]
+    own = frame.spread.to_numpy()[:, None]
+    return frame.assign(rank=100 * ((windows < own).mean(1) + (windows == own).mean(1) / 2))
 
 
 def stratified(pairs: list[tuple[np.ndarray, ...]], resamples: int = RESAMPLES) -> tuple[float, float]:

@@ -6,7 +6,6 @@ python studies/rankings.py page      # studies/results/search_worth.parquet → 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,49 +23,85 @@ COLUMNS = {
     for title, name in (("CIFAR-10", "cifar10"), ("CIFAR-100", "cifar100"), ("ImageNet16-120", "in16"))
 }
 BASELINES = ("random_search", "random_genotype")
-SPLITS, RESAMPLES = 200, 1000
+SPLITS, FEW = 200, 50
+"""Divisions of the seeds in halves: of the searches, and of simulated ones."""
+DRAWS = 999
 RELIABLE = 0.9
 
 
 class Agreement(NamedTuple):
-    """Mean Kendall τ between the halves of the searches: of one benchmark, of two, and the difference."""
+    """Mean Kendall τ between the halves of the searches: of one benchmark, of two, and what the latter lacks."""
 
     within: float
     between: float
-
-    @property
-    def difference(self) -> float:
-        return self.within - self.between
+    shortfall: float
+    """Of what it would be if the true rankings were the same."""
 
 
-def agreement(scores: Float[np.ndarray, "benchmarks methods seeds"], rng: np.random.Generator) -> Agreement:
-    """Over random divisions of the seeds in two halves, of which no search is in both."""
-    orders = rng.permuted(np.tile(np.arange(scores.shape[-1]), (SPLITS, 1)), axis=1)
-    return _of(
-        [np.stack([scores[..., seeds].mean(-1) for seeds in half]) for half in np.array_split(orders, 2, axis=1)]
-    )
+def agreement(
+    scores: Float[np.ndarray, "benchmarks methods seeds"], rng: np.random.Generator, splits: int = SPLITS
+) -> Agreement:
+    """Over random divisions of the seeds in two halves, of which no search is in both.
 
-
-def interval(
-    scores: Float[np.ndarray, "benchmarks methods seeds"], rng: np.random.Generator
-) -> list[tuple[float, float]]:
-    """95 % percentile intervals of within, between and their difference.
-
-    A resample divides the seeds first and then draws with replacement within each half, so that no search is in both.
+    Noise alone brings two halves apart, and more so on one benchmark than on another. With the same true means, the
+    correlation of two benchmarks' halves is the root of the product of their own (Spearman's attenuation, Am. J.
+    Psychol. 15, 1904), for which r = sin(πτ/2) stands (Greiner).
     """
-    found = []
-    for _ in range(RESAMPLES):
-        halves = [rng.choice(half, len(half)) for half in np.array_split(rng.permutation(scores.shape[-1]), 2)]
-        one = _of([scores[..., half].mean(-1) for half in halves])
-        found.append((*one, one.difference))
-    return [tuple(np.percentile(column, (2.5, 97.5))) for column in zip(*found, strict=True)]
+    orders = rng.permuted(np.tile(np.arange(scores.shape[-1]), (splits, 1)), axis=1)
+    halves = [np.stack([scores[..., seeds].mean(-1) for seeds in half]) for half in np.array_split(orders, 2, axis=1)]
+    size = len(scores)
+    mean = tau(np.concatenate(halves, -2))[..., :size, size:].mean(0)
+    own, other = np.diag(mean), ~np.eye(size, dtype=bool)
+    root = np.sqrt(np.sin(np.pi / 2 * own.clip(0)))
+    same = 2 / np.pi * np.arcsin(np.outer(root, root))
+    return Agreement(float(own.mean()), float(mean[other].mean()), float((same - mean)[other].mean()))
 
 
-def _of(halves: Sequence[Float[np.ndarray, "*splits benchmarks methods"]]) -> Agreement:
-    size = halves[0].shape[-2]
-    every = tau(np.concatenate(halves, -2))[..., :size, size:]
-    same = np.eye(size, dtype=bool)
-    return Agreement(float(every[..., same].mean()), float(every[..., ~same].mean()))
+class Compared(NamedTuple):
+    """What two benchmarks agree by: the numbers, their 95 % intervals, and p of the same true ranking on all."""
+
+    found: Agreement
+    ends: list[tuple[float, float]]
+    p: float
+
+
+def compared(
+    scores: Float[np.ndarray, "benchmarks methods seeds"], shared: bool, rng: np.random.Generator, draws: int = DRAWS
+) -> Compared:
+    """Intervals and test by simulated searches, whose noise is that of the searches of the same method.
+
+    ``shared``: all benchmarks score the same searches. The true means are, for the intervals, those that were found,
+    and for the test the same on all benchmarks, as far apart on each as they are there; both less what noise adds.
+    p is one-sided: how often as much is missing where nothing is.
+    """
+    found = agreement(scores, rng)
+    seeds, middle = scores.shape[-1], scores.mean(-1)
+    noise = scores - middle[..., None]
+    noise *= (seeds / (seeds - 1)) ** 0.5
+    centre = middle.mean(1, keepdims=True)
+    variance = middle.var(1, ddof=1, keepdims=True)
+    spread = np.sqrt((variance - (noise**2).mean((1, 2))[:, None] / seeds).clip(0))
+    own = (middle - centre) / np.sqrt(variance)
+    common = own.mean(0)
+    simulated = [
+        [agreement(_searches(centre + spread * order, noise, shared, rng), rng, splits=FEW) for _ in range(draws)]
+        for order in (own, (common - common.mean()) / common.std(ddof=1))
+    ]
+    ends = [tuple(np.percentile(column, (2.5, 97.5))) for column in zip(*simulated[0], strict=True)]
+    extreme = sum(one.shortfall >= found.shortfall for one in simulated[1])
+    return Compared(found, ends, (extreme + 1) / (draws + 1))
+
+
+def _searches(
+    means: Float[np.ndarray, "benchmarks methods"],
+    noise: Float[np.ndarray, "benchmarks methods seeds"],
+    shared: bool,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "benchmarks methods seeds"]:
+    """Searches with these true means, and with the noise of searches that are drawn with replacement."""
+    benchmarks, methods, seeds = noise.shape
+    drawn = rng.integers(seeds, size=(1 if shared else benchmarks, methods, seeds))
+    return means[..., None] + np.take_along_axis(noise, np.broadcast_to(drawn, noise.shape), axis=-1)
 
 
 def seeds_needed(scores: Float[np.ndarray, "methods seeds"]) -> tuple[float, float]:
@@ -94,13 +129,14 @@ def looked_up(frame: pd.DataFrame) -> Float[np.ndarray, "benchmarks methods seed
 
 def power(
     correlation: float,
+    shared: bool = True,
     benchmarks: int = len(COLUMNS),
     methods: int = 13,
     seeds: int = 20,
     noise: float = 2.0,
-    trials: int = 100,
+    trials: int = 60,
 ) -> float:
-    """How often the interval of the difference lies above 0, where true means correlate so much between benchmarks.
+    """How often the test rejects at 2.5 %, where true means correlate so much between benchmarks.
 
     Methods differ by a standard deviation of one point, seeds of a method by ``noise``: two points in the trials.
     """
@@ -109,8 +145,8 @@ def power(
     for _ in range(trials):
         common, own = rng.normal(size=methods), rng.normal(size=(benchmarks, methods))
         means = correlation**0.5 * common + (1 - correlation) ** 0.5 * own
-        scores = means[..., None] + noise * rng.normal(size=(benchmarks, methods, seeds))
-        hits += interval(scores, rng)[2][0] > 0
+        luck = noise * rng.normal(size=(1 if shared else benchmarks, methods, seeds))
+        hits += compared(means[..., None] + luck, shared, rng, draws=79).p <= 0.025
     return hits / trials
 
 
@@ -123,18 +159,18 @@ def page() -> None:
         "three data sets, 200 epochs": range(3),
         **{f"{titles[k].split(',')[0]}, 12 and 200 epochs": (k, k + 3) for k in range(3)},
     }
-    put(PAGE, "agreement", agreements({title: scores[list(chosen)] for title, chosen in parts.items()}))
+    put(PAGE, "agreement", agreements({title: scores[list(chosen)] for title, chosen in parts.items()}, shared=True))
     put(PAGE, "seeds", needs(dict(zip(titles, scores, strict=True))))
 
 
-def agreements(parts: dict[str, Float[np.ndarray, "benchmarks methods seeds"]]) -> str:
+def agreements(parts: dict[str, Float[np.ndarray, "benchmarks methods seeds"]], shared: bool) -> str:
     """The table of agreement within and between the benchmarks of every part."""
-    rows, rng = [], np.random.default_rng(0)
+    rows = []
     for title, scores in parts.items():
-        found, spread = agreement(scores, rng), interval(scores, rng)
-        values = zip((*found, found.difference), spread, strict=True)
-        rows.append([title, *(within(value, *ends, ".2f") for value, ends in values)])
-    return table(("benchmarks", "τ within", "τ between", "difference (95 %)"), rows)
+        found, ends, p = compared(scores, shared, np.random.default_rng(0))
+        values = zip(found, ends, strict=True)
+        rows.append([title, *(within(value, *each, ".2f") for value, each in values), f"{p:.3f}"])
+    return table(("benchmarks", "τ within (95 %)", "τ between", "missing", "p"), rows)
 
 
 def needs(benchmarks: dict[str, Float[np.ndarray, "methods seeds"]]) -> str:

@@ -26,8 +26,6 @@ NAME, PAGE, PILOT = "rankings_darts", "rankings.md", "rankings_darts_pilot"
 SUBSPACES, CELLS = ("wide", "deep", "single_cell"), 12
 NETWORK = ("what", "subspace", "cell", "seed")
 """A network of the pilot: ``published`` or ``here`` is its size, ``digits`` are other images."""
-CHANCE = 10.0
-"""The accuracy of a search that failed."""
 
 
 def planned() -> list[tuple[str, str, int, int]]:
@@ -95,7 +93,6 @@ def page() -> None:
     put(PAGE, "sizes", sizes(kept(PILOT)))
     put(PAGE, "images", images(kept(PILOT)))
     frame = kept_whole(NAME)
-    frame = frame.assign(score=frame.score.fillna(CHANCE))
     put(PAGE, "nine methods", methods(frame))
     frame = frame[~frame.method.isin(BASELINES)]
     found = {
@@ -106,14 +103,18 @@ def page() -> None:
     parts = {"all nine": list(found)}
     parts |= {f"three of {each}": [name for name in found if name.startswith(each)] for each in SUBSPACES}
     parts |= {f"three of {each}": [name for name in found if name.endswith(each)] for each in operation_sets}
-    put(PAGE, "nine", agreements({title: np.stack([found[name] for name in names]) for title, names in parts.items()}))
+    put(
+        PAGE,
+        "nine",
+        agreements({title: np.stack([found[name] for name in names]) for title, names in parts.items()}, shared=False),
+    )
     put(PAGE, "nine seeds", needs(found))
 
 
 def show_power() -> None:
     """The numbers of the plan."""
     for noise, correlation in product((1.0, 2.0), (0.0, 0.5)):
-        power_here = power(correlation, benchmarks=9, methods=7, seeds=5, noise=noise)
+        power_here = power(correlation, shared=False, benchmarks=9, methods=7, seeds=5, noise=noise)
         print(f"seeds differ by {noise} of what methods do, means correlate by {correlation}: {power_here:.2f}")
 
 

@@ -1,20 +1,22 @@
 """Results and tables of docs/studies/together.md.
 
-python studies/together.py proxies      # the Pareto searches by proxies, 20 seeds; continues
-python studies/together.py collect      # campaign and proxies → studies/results/together.parquet
+python studies/together.py proxies      # the Pareto searches by proxies, 20 seeds → studies/results/together.parquet
+python studies/together.py collect      # the campaign → studies/results/together.parquet
 python studies/together.py page         # that file → the tables of the page
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from common import (
     HERE,
-    collected,
     difference_test,
     differences,
     keep,
+    keep_found,
     kept_whole,
     mean_interval,
     put,
@@ -22,15 +24,19 @@ from common import (
     table,
     within,
 )
+from scipy.stats import rankdata
 
 from archgrad import data, tables
+from archgrad.bench import Campaign
 from archgrad.bench.protocol.lookup import from_table
+from archgrad.genotype import Genotype
 from archgrad.scoring import searching
+from archgrad.scoring.strategies import Scored
 
 NAME, PAGE = "together", "together.md"
 BASE, ALL = "darts", "together"
 PARTS = ("a2m", "lambda", "adversarial", "cost")
-FRONT, PROXIES, BUDGET, SEEDS = "croze+synflow:pareto", ("croze", "synflow"), 100, 20
+FRONT, PROXIES, BUDGET = "croze+synflow:pareto", ("croze", "synflow"), 100
 TITLES = {
     "clean": "clean, %",
     "pgd": "PGD, %",
@@ -42,19 +48,27 @@ AIMS = {"clean": 0.5, "pgd": 0.0, "corruptions": 0.0, "flops": 0.0}
 """What hypothesis 1 allows `ALL` to lose against `BASE`."""
 
 
-def by_proxies() -> pd.DataFrame:
-    """What the Pareto searches by proxies find, a run directory for each seed."""
+def by_proxies() -> None:
+    """Keep what the Pareto searches by proxies find, a run directory for each seed."""
     dataset = data.load(HERE / "data" / "cifar10", image_size=16)
     found = []
-    for seed in range(SEEDS):
+    for seed in Campaign.load(HERE / f"{NAME}.yaml").seeds:
         out = HERE / "runs" / "together_proxies" / f"seed-{seed}"
         result = searching.search("nasbench201", PROXIES, dataset, strategy="pareto", budget=BUDGET, seed=seed, out=out)
-        found.append((FRONT, seed, result.genotype))
-    return from_table("nasbench201", {"cifar10": "cifar10_test_200"}, found).frame.drop(columns="extra")
+        found.append((FRONT, seed, all_round(result.front)))
+    frame = from_table("nasbench201", {"cifar10": "cifar10_test_200"}, found).frame.drop(columns="extra")
+    print(keep(frame.assign(campaign=NAME), NAME))
+
+
+def all_round(front: list[Scored]) -> Genotype:
+    """The member of a front that ranks best on average over all its aims; one with ``none`` only where all have it."""
+    without = [one for one in front if not any("none" in names for names in one.genotype.choices["cell"])] or front
+    ranks = rankdata([one.scores for one in without], axis=0).mean(1)
+    return without[int(ranks.argmax())].genotype
 
 
 def measures() -> pd.DataFrame:
-    """What every different cell of the space is worth, a row for each class of alike cells.
+    """What every different cell of the space is worth, a row for each class of alike cells (of several, their mean).
 
     ``all_round``: the mean of its percentiles in clean accuracy, PGD, corruptions and few FLOPs among all of them.
     """
@@ -66,7 +80,7 @@ def measures() -> pd.DataFrame:
     of_standard, of_adversarial = (np.array([t.row(cell) for cell in cells]) for t in (standard, adversarial))
     frame = pd.DataFrame(
         {
-            "clean": sizes.values("cifar10_test_200")[rows],
+            "clean": pd.Series(sizes.values("cifar10_test_200")).groupby(sizes.class_rows).mean().loc[rows].to_numpy(),
             "pgd": adversarial.values("cifar10_pgd_eps8")[of_adversarial],
             "corruptions": standard.values("cifar10_*_s?")[of_standard],
             "flops": sizes.values("flops_m")[rows],
@@ -128,7 +142,7 @@ def against(found: pd.DataFrame) -> str:
 def page() -> None:
     """Write the tables of the page from the kept results, once all of them are there."""
     frame = kept_whole(NAME)
-    if (frame.method == FRONT).sum() < SEEDS:
+    if (frame.method == FRONT).sum() < frame[frame.method == ALL].seed.nunique():
         raise SystemExit(f"{FRONT} is not whole: nothing is looked at before")
     found = looked_up(frame[frame.benchmark == "cifar10"])
     put(PAGE, "arms", arms(found))
@@ -136,10 +150,5 @@ def page() -> None:
     put(PAGE, "against", against(found))
 
 
-def collect() -> None:
-    """Keep what the campaign and the searches by proxies have found so far."""
-    print(keep(pd.concat([collected([NAME]), by_proxies().assign(campaign=NAME)], ignore_index=True), NAME))
-
-
 if __name__ == "__main__":
-    run(__doc__, proxies=by_proxies, collect=collect, page=page)
+    run(__doc__, proxies=by_proxies, collect=partial(keep_found, NAME), page=page)

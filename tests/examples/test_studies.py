@@ -104,7 +104,8 @@ def test_seeds_that_are_left_are_a_campaign_of_their_own(
     file = common.rest("collapse")
     assert file is not None
     assert Campaign.load(file).seeds == tuple(range(2, 20))
-    common.keep(planted("collapse", 20), "collapse")  # what is found again replaces what was kept
+    common.keep(planted("collapse", 20).assign(score=0.0), "collapse")
+    assert (common.kept("collapse").score == 0).sum() == (20 - 3) * 3 * 8 + 1, "what is kept is not replaced"
     assert len(common.kept("collapse")) == 20 * 3 * len(Campaign.load(file).methods)
     assert common.rest("collapse") is None
 
@@ -118,20 +119,28 @@ def test_a_page_waits_for_the_whole_campaign(
     common.keep(planted("collapse", 19), "collapse")
     with pytest.raises(SystemExit, match="nothing is looked at before"):
         collapse.page()
+    (common.RESULTS / "collapse.parquet").unlink()
     frame = planted("collapse", 20)
     collapsed = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|"
     good = collapsed.replace("skip_connect", "nor_conv_3x3")
     darts, exact = frame.method == "darts", frame.method == "lambda_exact"
     frame.loc[darts & (frame.seed < 10), "genotype"] = collapsed
     frame.loc[(darts & (frame.seed >= 10)) | exact, "genotype"] = good
+    failed = darts & (frame.seed == 0)
+    frame.loc[failed, ["genotype", "score"]] = None, np.nan
     common.keep(frame, "collapse")
-    rows = [{"method": "darts", "seed": 0, "epoch": 4, "alignment": 0.1, "saturation": 0.3, "eigenvalue": 0.2}]
+    signs = {"epoch": 4, "alignment": 0.1, "saturation": 0.3, "eigenvalue": 0.2}
+    rows = [{"method": arm, "seed": seed, **signs} for arm in ("darts", *collapse.ARMS) for seed in range(20)]
+    common.keep(pd.DataFrame(rows[:-1]), "collapse_diagnostics", ("method", "seed", "epoch"))
+    with pytest.raises(SystemExit, match="diagnostics of some searches are missing"):
+        collapse.page()
     common.keep(pd.DataFrame(rows), "collapse_diagnostics", ("method", "seed", "epoch"))
     collapse.page()
     text = page.read_text()
     assert "| 50 % (27 … 73) |" in text  # ten of twenty, Clopper and Pearson
     p = 2 * math.comb(20, 10) / math.comb(40, 10)  # Fisher: none of twenty against ten, and the mirror image
-    assert f"| lambda_exact | {p:.4f} |" in text
+    assert f"| lambda_exact | 0 against 10 | {p:.4f} |" in text, "a search that failed counts as collapsed"
+    assert "| 10.00 |" in text, "and as guessing"
     assert "| darts | alignment | 0.100 |" in text
 
 
@@ -164,13 +173,23 @@ def test_rankings_agree_but_for_noise_or_reverse() -> None:
     rng, means = np.random.default_rng(0), np.arange(6.0)
     noise = 0.1 * rng.normal(size=(2, 6, 8))
     same = rankings.agreement(np.stack([means, means])[..., None] + noise, rng)
-    assert same == (1.0, 1.0)
-    reversed_ = np.stack([means, -means])[..., None] + noise
-    assert rankings.agreement(reversed_, rng) == (1.0, -1.0)
-    assert rankings.interval(reversed_, rng)[2] == (2.0, 2.0)
+    assert same == pytest.approx((1.0, 1.0, 0.0), abs=1e-6)
+    reversed_ = rankings.compared(np.stack([means, -means])[..., None] + noise, False, rng, draws=99)
+    assert reversed_.found == pytest.approx((1.0, -1.0, 2.0), abs=1e-6)
+    assert reversed_.ends[2] == pytest.approx((2.0, 2.0), abs=1e-6)
+    assert reversed_.p == 0.01, "no simulated one of the same ranking"
     # one search is never in both halves: scores that are noise agree with nothing, though benchmarks share them
     shared = rng.normal(size=(1, 6, 40)).repeat(2, axis=0)
     assert abs(rankings.agreement(shared, rng).between) < 0.3
+
+
+def test_unequal_noise_is_no_reversal() -> None:
+    rng, means = np.random.default_rng(0), np.linspace(-1, 1, 40)
+    luck = np.array([0.2, 3.0])[:, None, None] * rng.normal(size=(2, 40, 40))
+    found, _, p = rankings.compared(means[:, None] + luck, False, rng, draws=99)
+    assert found.within - found.between > 0.05, "an arithmetic mean is larger than a geometric one"
+    assert found.shortfall < 0.03
+    assert p > 0.1
 
 
 def test_seeds_that_make_means_reliable() -> None:
