@@ -8,19 +8,19 @@ python studies/beyond.py page       # scores and accuracies → the last two tab
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from common import HERE, RESULTS, put, run, table, within
 from jaxtyping import Bool, Float, Int
-from robustness import CLASSES, PROXIES, SCORES, SIZE, TABLES, images, places
+from ranks import basis, correlation
+from robustness import AIMS, CLASSES, PROXIES, SCORES, SIZE, TABLES, images, places, targets
 from scipy.stats import norm, rankdata
 
 from archgrad import spaces, tables
 from archgrad.proxies import ensemble
 from archgrad.scoring.commands import load_table
-from archgrad.scoring.correlation import statistics
 from archgrad.scoring.scores import score
 from archgrad.tables import Table
 
@@ -30,7 +30,6 @@ DARTS_SCORES = RESULTS / "robustness_darts_scores.parquet"
 HALF = "fitted to half"
 RIDGE = 1.0
 """The penalty of the regression, on standardised features."""
-DRAWS = 500
 Values = Float[np.ndarray, " networks"]
 
 
@@ -55,8 +54,11 @@ class Ensemble:
 
 
 def _features(scores: Table) -> Float[np.ndarray, "networks parts"]:
+    """What is standardised; a network without a number, such as an NWOT of −∞, has the least of the others."""
     columns = {name: scores.values(name) for name in ensemble.PARTS}
-    return np.stack([ensemble.raw({name: of[row] for name, of in columns.items()}) for row in range(len(scores))])
+    found = np.stack([ensemble.raw({name: of[row] for name, of in columns.items()}) for row in range(len(scores))])
+    known = np.isfinite(found)
+    return np.where(known, found, np.min(found, axis=0, where=known, initial=np.inf))
 
 
 def networks() -> pd.DataFrame:
@@ -77,33 +79,18 @@ def scored() -> Table:
     )
 
 
-def correlations(columns: Mapping[str, Values], size: Values, targets: Mapping[str, Values]) -> str:
-    """ρ and partial ρ given size of every score with every target, with 95 % bootstrap intervals over networks."""
-    x, y = np.stack(list(columns.values())), np.stack(list(targets.values()))
-    draws = statistics.resamples(x.shape[1], DRAWS, 0)
-    plain = _intervals(statistics.spearman(x, y), [statistics.spearman(x[:, d], y[:, d]) for d in draws])
-    partial = _intervals(
-        statistics.partial_spearman(x, y, size),
-        [statistics.partial_spearman(x[:, d], y[:, d], size[d]) for d in draws],
-    )
-    rows = [
-        [target, name, plain[i, j], partial[i, j]]
-        for j, target in enumerate(targets)
-        for i, name in enumerate(columns)
-    ]  # fmt: skip
+def correlations(scores: Mapping[str, Values], size: Values, targets: Mapping[str, Values]) -> str:
+    """ρ of every score with every target, and what is left of it given size, over the networks that have the score."""
+    y, rows = np.stack(list(targets.values())), []
+    for name, values in scores.items():
+        known = ~np.isnan(values)
+        x, of = values[None, known], y[:, known]
+        found = correlation(x, of), correlation(x, of, basis(size[known]))
+        for j, target in enumerate(targets):
+            cells = ("–" if np.isnan(one.value[0, j]) else within(*(end[0, j] for end in one), ".2f") for one in found)
+            rows.append([target, name, *cells])
+    rows.sort(key=lambda row: list(targets).index(row[0]))
     return table(("target", "score", "ρ (95 %)", "ρ given size (95 %)"), rows)
-
-
-def _intervals(found: statistics.Correlations, drawn: Sequence[statistics.Correlations]) -> np.ndarray:
-    low, high = np.nanpercentile(np.stack(drawn), (2.5, 97.5), axis=0)
-    texts = [
-        [
-            "–" if np.isnan(found[i, j]) else within(found[i, j], low[i, j], high[i, j], ".2f")
-            for j in range(found.shape[1])
-        ]
-        for i in range(len(found))
-    ]
-    return np.array(texts, dtype=object)
 
 
 def halves(networks: int) -> Bool[np.ndarray, " networks"]:
@@ -113,32 +100,28 @@ def halves(networks: int) -> Bool[np.ndarray, " networks"]:
     return chosen
 
 
+def _values(scores: Table, names: Iterable[str]) -> dict[str, Values]:
+    return {name: scores.values(name) for name in names}
+
+
 def page() -> None:
     """Write both tables, once all networks have their scores."""
     for file, number in ((SCORES, CLASSES), (DARTS_SCORES, len(networks()))):
         if not file.is_file() or len(tables.load(file)) < number:
             raise SystemExit(f"{file.name}: not all networks have scores: nothing is looked at before")
-    scores, of = tables.load(SCORES), {}
-    for kind, column in (("adversarial", "cifar10_pgd_eps8"), ("standard", "cifar10_*_s?")):
+    scores, goals = tables.load(SCORES), {}
+    for title, (kind, target) in AIMS.items():
         accuracies = load_table(TABLES[kind])
-        of[kind] = accuracies.values(column)[places(scores, accuracies)]
+        goals[title] = targets(accuracies, places(scores, accuracies))[target]
     fitted = halves(len(scores))
-    refitted = Ensemble(scores, np.flatnonzero(fitted), list(of.values()))
-    rest = ~fitted
-    targets = {"PGD 8/255, adversarially trained": of["adversarial"], "corruptions, trained normally": of["standard"]}
-    columns = {HALF: refitted(scores), **{name: scores.values(name) for name in (*ensemble.PARTS, "croze")}}
-    put(
-        PAGE,
-        "half",
-        correlations(
-            {name: values[rest] for name, values in columns.items()},
-            scores.values(SIZE)[rest],
-            {name: values[rest] for name, values in targets.items()},
-        ),
-    )
+    refitted, rest = Ensemble(scores, np.flatnonzero(fitted), list(goals.values())), ~fitted
+    names = (*ensemble.PARTS, "croze")
+    of_rest = {name: values[rest] for name, values in {HALF: refitted(scores), **_values(scores, names)}.items()}
+    put(PAGE, "half", correlations(of_rest, scores.values(SIZE)[rest], {k: v[rest] for k, v in goals.items()}))
     trained, others = networks(), tables.load(DARTS_SCORES)
     at = np.array([others.row(text) for text in trained.text])
-    of_networks = {HALF: refitted(others)[at]} | {name: others.values(name)[at] for name in PROXIES}
+    every = {HALF: refitted(others), **_values(others, (*PROXIES, SIZE, "flops"))}
+    of_networks = {name: values[at] for name, values in every.items()}
     reached = {"PGD 8/255": trained.pgd_acc.to_numpy(float), "clean": trained.clean_acc.to_numpy(float)}
     put(PAGE, "darts", correlations(of_networks, others.values(SIZE)[at], reached))
 

@@ -1,6 +1,7 @@
 """Results and tables of docs/studies/robustness.md.
 
 python studies/robustness.py score      # all 6,466 networks of NAS-Bench-201 by all proxies; continues, also elsewhere
+python studies/robustness.py seeds      # 100 of them by 20 initialisations and batches; continues
 python studies/robustness.py page       # scores and both robustness tables → the tables of the page
 
 The tables are imported once, from nb201_robustness.parquet and nb201_robbench_advtrained.parquet.
@@ -8,34 +9,46 @@ The tables are imported once, from nb201_robustness.parquet and nb201_robbench_a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
-from common import HERE, RESULTS, put, run, table, within
+import pandas as pd
+from common import HERE, RESULTS, difference_test, differences, keep, kept, mean_interval, put, run, table, within
 from jaxtyping import Float, Int
+from ranks import basis, correlation, left
+from scipy.stats import kendalltau
 
 from archgrad import data, proxies, spaces, tables
+from archgrad.proxies import ensemble
+from archgrad.robustness.corruptions import GROUPS
 from archgrad.scoring.commands import load_table
 from archgrad.scoring.correlation import statistics
-from archgrad.scoring.correlation.study import CorrelationInterval, Study, correlate
-from archgrad.scoring.correlation.targets import targets_of
 from archgrad.scoring.scores import score
 from archgrad.tables import Table
 
 PAGE = "robustness.md"
 SCORES = RESULTS / "robustness_scores.parquet"
 PROXIES = [name for name in proxies.names() if name not in ("robust_ensemble", "params", "flops")]
-SIZE, CLEAN = "params", "clean"
+FAST = [name for name in PROXIES if name not in ("croze_official", "croze_flat", "grasp")]
+"""Those that are scored once more by other initialisations: the others are in double precision, or of second order."""
+SIZE, CLEAN, CROZE = "params", "clean", "croze"
 TABLES = {"adversarial": "nasbench201-adversarial", "standard": "nasbench201-robustness"}
 SHOWN = {
     "adversarial": ("clean", "pgd_eps8", "autoattack"),
     "standard": ("clean", "pgd_eps1", "aa_apgd-ce_eps1", "corruptions"),
 }
+AIMS = {"PGD 8/255": ("adversarial", "pgd_eps8"), "corruptions": ("standard", "corruptions")}
+"""What the hypotheses are about: a table and one of its targets."""
 CLASSES = 6466
+SAME = 0.1
+"""A target is left out if so large a share of the networks has one and the same accuracy."""
+SOME, SEEDS = 100, 20
 SEARCHES, BUDGET = 1000, 100
 Rows = Int[np.ndarray, " classes"]
 """Where the networks of the scores stand in a table of accuracies."""
+Values = Float[np.ndarray, " classes"]
 
 
 def images() -> data.Dataset:
@@ -43,106 +56,206 @@ def images() -> data.Dataset:
     return replace(data.load(HERE / "data" / "cifar10"), name="cifar10")
 
 
+def cells() -> list[str]:
+    """A cell of every isomorphism class."""
+    classes = tables.load("nasbench201")
+    return [classes.text(int(row)) for row in np.unique(classes.class_rows)]
+
+
+def scored() -> Table:
+    """The scores of every isomorphism class by one batch of eight images and one initialisation."""
+    space = spaces.get("nasbench201")
+    RESULTS.mkdir(exist_ok=True)
+    return score(space, PROXIES, images(), architectures=[space.parse(cell) for cell in cells()], out=SCORES)
+
+
+def rescored() -> None:
+    """Keep the scores of some networks by other initialisations and batches."""
+    space, every = spaces.get("nasbench201"), cells()
+    some = [every[row] for row in np.random.default_rng(0).permutation(len(every))[:SOME]]
+    for seed in range(1, SEEDS + 1):
+        out = HERE / "runs" / "robustness_seeds" / f"{seed}.parquet"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        found = score(space, FAST, images(), architectures=[space.parse(cell) for cell in some], seed=seed, out=out)
+        names = [found.text(row) for row in range(len(found))]
+        frame = pd.DataFrame({"seed": seed, "cell": names, **{name: found.values(name) for name in (*FAST, SIZE)}})
+        print(keep(frame, "robustness_seeds", ("seed", "cell")), seed, flush=True)
+
+
 def places(scores: Table, accuracies: Table) -> Rows:
     """Where the networks of the scores stand in a table of accuracies."""
     return np.array([accuracies.row(scores.genotype(row)) for row in range(len(scores))])
 
 
-def scored() -> Table:
-    """The scores of every isomorphism class by one batch of eight images and one initialisation."""
-    space, classes = spaces.get("nasbench201"), tables.load("nasbench201")
-    cells = [classes.genotype(int(row)) for row in np.unique(classes.class_rows)]
-    RESULTS.mkdir(exist_ok=True)
-    return score(space, PROXIES, images(), architectures=cells, out=SCORES)
+def targets(accuracies: Table, rows: Rows) -> dict[str, Values]:
+    """Clean accuracy, every attack at every ε, and the mean accuracy under each group of corruptions and under all.
+
+    Left out is what is the same for many networks, as under attacks that leave nothing.
+    """
+    columns = {name.removeprefix("cifar10_"): name for name in accuracies.columns if name.startswith("cifar10_")}
+    corrupted = [name for name in columns.values() if name[-3:-1] == "_s"]
+    found = {short: accuracies.values(name) for short, name in columns.items() if name not in corrupted}
+    if corrupted:
+        every = tuple(itertools.chain.from_iterable(GROUPS.values()))
+        for group, members in {**GROUPS, "corruptions": every}.items():
+            found[group] = np.mean([accuracies.values(f"cifar10_{member}_s?") for member in members], axis=0)
+    found = {name: values[rows] for name, values in found.items()}
+    return {
+        name: values
+        for name, values in found.items()
+        if Counter(values.tolist()).most_common(1)[0][1] < SAME * len(rows)
+    }
 
 
-def studies(scores: Table, accuracies: Table, rows: Rows) -> tuple[Study, Study]:
-    """The study given size, and the one given the clean accuracy of the same table."""
-    column = next(name for name in accuracies.columns if name.startswith(f"cifar10_{CLEAN}"))
-    scores = replace(scores, columns={**scores.columns, CLEAN: accuracies.values(column)[rows]})
-    return correlate(scores, accuracies, given=SIZE), correlate(scores, accuracies, given=CLEAN)
+def columns(scores: Table) -> dict[str, Values]:
+    """The scores by all proxies, and those that follow from them: size, and the regression, which has seen labels."""
+    found = {name: scores.values(name) for name in (*PROXIES, SIZE, "flops")}
+    parts = ({name: float(found[name][row]) for name in ensemble.PARTS} for row in range(len(scores)))
+    return found | {"robust_ensemble": np.array([ensemble.predict(part) for part in parts])}
 
 
-def cell(interval: CorrelationInterval, proxy: int, target: int) -> str:
-    value, low, high = (ends[proxy, target] for ends in (interval.value, interval.low, interval.high))
-    return "–" if np.isnan(value) else within(value, low, high, ".2f")
+def correlations(scores: dict[str, Values], goals: dict[str, Values]) -> pd.DataFrame:
+    """ρ, τ, and what is left of ρ given size and given clean accuracy, of every proxy with every target."""
+    x, y = np.stack(list(scores.values())), np.stack(list(goals.values()))
+    found = {
+        "rho": correlation(x, y),
+        "size": correlation(x, y, basis(scores[SIZE])),
+        "clean": correlation(x, y, basis(goals[CLEAN])),
+    }
+    rows = [
+        {
+            "proxy": name,
+            "target": target,
+            "tau": kendalltau(x[i], y[j]).statistic,
+            **{
+                f"{kind}{end}": of[k][i, j] for kind, of in found.items() for k, end in enumerate(("", "_low", "_high"))
+            },
+        }
+        for j, target in enumerate(goals)
+        for i, name in enumerate(scores)
+    ]
+    return pd.DataFrame(rows)
 
 
-def correlations(given_size: Study, given_clean: Study, targets: Iterable[str]) -> str:
-    """ρ, and both partial correlations, of every proxy with some targets."""
-    rows = []
-    for target in targets:
-        j = given_size.targets.index(target)
-        for i in np.argsort(-given_size.spearman.value[:, j]):
-            name = given_size.proxies[i]
-            if name != CLEAN:
-                k = given_clean.proxies.index(name)
-                rows.append(
-                    [target, name, cell(given_size.spearman, i, j), f"{given_size.kendall.value[i, j]:.2f}",
-                     cell(given_size.partial, i, j), cell(given_clean.partial, k, j)]
-                )  # fmt: skip
+def shown(frame: pd.DataFrame, chosen: tuple[str, ...]) -> str:
+    """The correlations with some targets, the best proxy first."""
+    rows = [
+        [row.target, row.proxy, _cell(row, "rho"), f"{row.tau:.2f}", _cell(row, "size"), _cell(row, "clean")]
+        for target in chosen
+        for row in frame[frame.target == target].sort_values("rho", ascending=False).itertuples()
+    ]
     return table(("target", "proxy", "ρ (95 %)", "τ", "ρ given size", "ρ given clean accuracy"), rows)
 
 
-def means(study: Study) -> str:
+def _cell(row: object, kind: str) -> str:
+    value, low, high = (getattr(row, kind + end) for end in ("", "_low", "_high"))
+    return "–" if np.isnan(value) else within(value, low, high, ".2f")
+
+
+def means(frame: pd.DataFrame) -> str:
     """Each proxy's correlation averaged over all targets of a table, as CRoZe's paper reports it."""
-    spearman, partial = (interval.value.mean(1) for interval in (study.spearman, study.partial))
-    order = [i for i in np.argsort(-spearman) if study.proxies[i] != CLEAN]
-    rows = (
-        [study.proxies[i], f"{spearman[i]:.2f}", "–" if np.isnan(partial[i]) else f"{partial[i]:.2f}"] for i in order
-    )
-    return table(("proxy", f"mean ρ over {len(study.targets)} targets", "given size"), rows)
+    of = frame.groupby("proxy")[["rho", "tau", "size", "clean"]].mean().sort_values("rho", ascending=False)
+    rows = ([name, *("–" if np.isnan(value) else f"{value:.2f}" for value in row)] for name, *row in of.itertuples())
+    return table((f"proxy, mean over {frame.target.nunique()} targets", "ρ", "τ", "given size", "given clean"), rows)
 
 
-def advantage(scores: Table, accuracies: Table, rows: Rows, proxy: str = "croze") -> str:
-    """By how much a proxy's mean ρ over all targets of a table exceeds that of the number of parameters."""
-    goals = targets_of(accuracies, rows)
-    x = np.stack([scores.values(name) for name in (proxy, SIZE)])
+def advantage(scores: dict[str, Values], goals: dict[str, Values]) -> str:
+    """By how much CRoZe's mean ρ over all targets of a table exceeds that of the number of parameters."""
+    x, y = np.stack([scores[CROZE], scores[SIZE]]), np.stack(list(goals.values()))
 
-    def difference(cells: Int[np.ndarray, " cells"]) -> float:
-        mean = goals.averaged(statistics.spearman(x[:, cells], goals.values[:, cells])).mean(1)
+    def difference(some: Int[np.ndarray, " cells"]) -> float:
+        mean = statistics.spearman(x[:, some], y[:, some]).mean(1)
         return float(mean[0] - mean[1])
 
-    draws = [difference(cells) for cells in statistics.resamples(len(scores), 500, 0)]
-    low, high = np.percentile(draws, (2.5, 97.5))
-    found = difference(np.arange(len(scores)))
-    return f"Mean ρ of `{proxy}` less that of the number of parameters: {found:+.3f} (95 %: {low:+.3f} … {high:+.3f})."
+    draws = [difference(some) for some in statistics.resamples(x.shape[1], 500, 0)]
+    interval = difference(np.arange(x.shape[1])), *np.percentile(draws, (2.5, 97.5))
+    return f"Mean ρ of `{CROZE}` less that of the number of parameters: {within(*interval, '+.3f')}."
+
+
+def over_seeds(frame: pd.DataFrame, goals: dict[str, dict[str, float]]) -> str:
+    """ρ and ρ given size by each of many initialisations and batches: the mean, and the range."""
+    rows = []
+    for title, of in goals.items():
+        for name in (*FAST, SIZE):
+            each = []
+            for _, part in frame.groupby("seed"):
+                x, y = part[name].to_numpy()[None], part.cell.map(of).to_numpy()[None]
+                each.append((statistics.spearman(x, y).item(), left(x, y, basis(part[SIZE].to_numpy())).item()))
+            rows.append([title, name, *(_range(found) for found in zip(*each, strict=True))])
+    return table(("target", "proxy", "ρ, mean (range)", "given size"), rows)
+
+
+def _range(found: tuple[float, ...]) -> str:
+    return "–" if np.isnan(found).any() else within(float(np.mean(found)), min(found), max(found), ".2f")
 
 
 def spread(values: Float[np.ndarray, " networks"]) -> str:
     return f"{values.mean():.1f} ± {values.std(ddof=1):.1f}"
 
 
-def searches(scores: Table, targets: dict[str, Float[np.ndarray, " classes"]]) -> str:
+def searches(scores: dict[str, Values], goals: dict[str, Values]) -> str:
     """What the best of `BUDGET` random classes by each proxy is worth, over `SEARCHES` draws, the same for all."""
-    rng = np.random.default_rng(0)
-    drawn = rng.permuted(np.tile(np.arange(len(scores)), (SEARCHES, 1)), axis=1)[:, :BUDGET]
+    rng, count = np.random.default_rng(0), len(scores[SIZE])
+    drawn = rng.permuted(np.tile(np.arange(count), (SEARCHES, 1)), axis=1)[:, :BUDGET]
     rows = []
-    for name in (*PROXIES, SIZE):
-        values = np.nan_to_num(scores.columns[name], nan=-np.inf)
+    for name, of_proxy in scores.items():
+        values = np.nan_to_num(of_proxy, nan=-np.inf)
         best = drawn[np.arange(SEARCHES), values[drawn].argmax(1)]
-        rows.append([name, *(spread(of[best]) for of in targets.values())])
-    rows.append(["any cell", *(spread(of) for of in targets.values())])
-    return table((f"best of {BUDGET} by", *targets), rows)
+        rows.append([name, *(spread(of[best]) for of in goals.values())])
+    rows.append(["any cell", *(spread(of) for of in goals.values())])
+    return table((f"best of {BUDGET} by", *goals), rows)
+
+
+def searched(frame: pd.DataFrame, goals: dict[str, dict[str, float]]) -> str:
+    """What searches by proxies found, each seed with cells, an initialisation and a batch of its own; CRoZe's tested.
+
+    ``frame``: those of the study of what a search is worth. ``goals``: target → accuracy by the cell's class.
+    """
+    classes = tables.load("nasbench201")
+    found = {
+        name: {title: np.array([of[_class(classes, text)] for text in part.genotype]) for title, of in goals.items()}
+        for name, part in frame.groupby("method")
+    }
+    rows = ([name, *(within(*mean_interval(v), ".1f") for v in of.values())] for name, of in found.items())
+    mine = next(name for name in found if name.startswith(CROZE))
+    tests = {
+        f"{title}: less {other}": difference_test(found[mine][title], found[other][title])
+        for title in goals
+        for other in found
+        if other != mine
+    }
+    return table(("search", *goals), rows) + "\n\n" + differences(tests, mine, "points (95 %)")
+
+
+def _class(classes: Table, text: str) -> str:
+    return classes.text(int(classes.class_rows[classes.row(text)]))
 
 
 def page() -> None:
     """Write the tables of the page, once every class has its scores."""
-    if not SCORES.is_file() or len(scores := tables.load(SCORES)) < CLASSES:
+    again = kept("robustness_seeds")
+    if not SCORES.is_file() or len(scores := tables.load(SCORES)) < CLASSES or len(again) < SOME * SEEDS:
         raise SystemExit("not all classes have scores: nothing is looked at before")
-    targets = {}
+    by_proxy, goals = columns(scores), {}
     for kind, name in TABLES.items():
         accuracies = load_table(name)
-        rows = places(scores, accuracies)
-        size, clean = studies(scores, accuracies, rows)
-        size.write(RESULTS / f"robustness_{kind}.csv")
-        put(PAGE, kind, correlations(size, clean, SHOWN[kind]))
-        put(PAGE, f"{kind} means", f"{means(size)}\n\n{advantage(scores, accuracies, rows)}")
-        for target in SHOWN[kind]:
-            column = "cifar10_*_s?" if target == "corruptions" else f"cifar10_{target}"
-            targets[f"{kind}, {target}"] = accuracies.values(column)[rows]
-    put(PAGE, "searches", searches(scores, targets))
+        goals[kind] = targets(accuracies, places(scores, accuracies))
+        found = correlations(by_proxy, goals[kind])
+        found.round(4).to_csv(RESULTS / f"robustness_{kind}.csv", index=False)
+        put(PAGE, kind, shown(found, SHOWN[kind]))
+        put(PAGE, f"{kind} means", f"{means(found)}\n\n{advantage(by_proxy, goals[kind])}")
+    put(
+        PAGE,
+        "searches",
+        searches(by_proxy, {f"{kind}, {name}": goals[kind][name] for kind in SHOWN for name in SHOWN[kind]}),
+    )
+    names = [scores.text(row) for row in range(len(scores))]
+    aims = {title: dict(zip(names, goals[kind][name], strict=True)) for title, (kind, name) in AIMS.items()}
+    put(PAGE, "seeds", over_seeds(again, aims))
+    proxy_searches = kept("search_worth")
+    proxy_searches = proxy_searches[(proxy_searches.campaign == "proxies") & (proxy_searches.benchmark == "cifar10")]
+    put(PAGE, "searched", searched(proxy_searches, aims))
 
 
 if __name__ == "__main__":
-    run(__doc__, score=lambda: print(f"{len(scored()):,} networks: {SCORES}"), page=page)
+    run(__doc__, score=lambda: print(f"{len(scored()):,} networks: {SCORES}"), seeds=rescored, page=page)

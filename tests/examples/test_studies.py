@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 import rankings
 import rankings_darts
+import ranks
 import robustness
 import search_worth
 import together
@@ -30,6 +31,8 @@ from scipy import stats
 from archgrad import spaces
 from archgrad.bench.protocol.campaign import Campaign
 from archgrad.genotype import Genotype
+from archgrad.robustness.corruptions import GROUPS
+from archgrad.scoring.correlation import statistics
 from archgrad.tables import Table
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +55,17 @@ PARTS = {
     "search_worth.md": [*search_worth.CAMPAIGNS.values(), "tests"],
     "collapse.md": ["arms", "tests", "over time", "spaces", "published"],
     "rankings.md": ["agreement", "seeds", "sizes", "images", "nine methods", "nine", "nine seeds"],
-    "robustness.md": ["adversarial", "adversarial means", "standard", "standard means", "searches", "half", "darts"],
+    "robustness.md": [
+        "adversarial",
+        "adversarial means",
+        "standard",
+        "standard means",
+        "searches",
+        "searched",
+        "seeds",
+        "half",
+        "darts",
+    ],
     "flat_minima.md": ["gains", "published", "flatness"],
     "together.md": ["arms", "at once", "against"],
 }
@@ -210,6 +223,40 @@ def test_intervals_and_tests() -> None:
     assert interval == pytest.approx(list(stats.ttest_ind(high, low, equal_var=False).confidence_interval()))
 
 
+def test_what_is_left_given_size_is_not_what_size_explains() -> None:
+    rng = np.random.default_rng(0)
+    size = rng.integers(1, 29, 4000)
+    accuracy = (size - 14.0) ** 2 * np.where(size > 14, 1, -0.1) + 20 * rng.normal(size=4000)
+    of_size = pd.Series(accuracy).groupby(size).transform("mean").to_numpy()
+    knows_more = accuracy + 20 * rng.normal(size=4000)
+    scores = np.stack([of_size, knows_more])
+    assert statistics.partial_spearman(scores, accuracy[None], size).flatten()[0] > 0.1
+    found = ranks.correlation(scores, accuracy[None], ranks.basis(size), draws=50)
+    assert np.isnan(found.value[0, 0]), "nothing is left"
+    assert found.low[1, 0] > 0.3
+    # A cubic takes off what follows from many different values, and equal ones leave nothing else.
+    clean = rng.normal(size=4000)
+    curved = ranks.left((np.exp(clean) + 1e-3 * rng.normal(size=4000))[None], accuracy[None], ranks.basis(clean))
+    assert abs(curved[0, 0]) < 0.1
+    assert ranks.left(knows_more[None], accuracy[None], np.ones((4000, 1)))[0, 0] == pytest.approx(
+        stats.spearmanr(knows_more, accuracy).statistic
+    )
+
+
+def test_targets_are_accuracies_that_tell_networks_apart() -> None:
+    space = spaces.get("nasbench201")
+    values = iter(range(10**9))
+    attacks = dict.fromkeys(("cifar10_clean", "cifar10_pgd_eps1", "cifar100_clean"), lambda _: float(next(values)))
+    corrupted = {f"cifar10_{m}_s{level}": lambda _, level=level: float(next(values) * level)
+                 for members in GROUPS.values() for m in members for level in range(1, 6)}  # fmt: skip
+    made = Table.of(space, {**attacks, **corrupted, "cifar10_pgd_eps8": lambda _: 0.0})
+    rows = np.arange(100)
+    found = robustness.targets(made, rows)
+    assert list(found) == ["clean", "pgd_eps1", "noise", "blur", "weather", "digital", "corruptions"]
+    every = [made.columns[name][rows] for name in corrupted]
+    assert found["corruptions"] == pytest.approx(np.mean(every, axis=0))
+
+
 def test_an_ensemble_learns_what_it_is_shown() -> None:
     rng = np.random.default_rng(0)
     parts = {name: np.exp(rng.normal(size=300)) for name in ("snip", "params")}
@@ -217,6 +264,7 @@ def test_an_ensemble_learns_what_it_is_shown() -> None:
     codes, index = np.array(list(itertools.product(range(5), repeat=6)))[:300], np.arange(300)
     scores = Table("scores", spaces.get("nasbench201"), codes, index, index, columns)
     truth = np.log(parts["snip"]) + np.log(parts["snip"]) * np.log(parts["params"])
+    columns["nwot"][:2] = -np.inf  # networks without a ReLU, one in each half
     half = beyond.halves(300)
     assert half.sum() == 150
     fitted = beyond.Ensemble(scores, np.flatnonzero(half), [truth, 10 * truth])
