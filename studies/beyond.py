@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 from common import HERE, RESULTS, put, run, table, within
 from jaxtyping import Bool, Float, Int
-from ranks import basis, correlation
+from ranks import correlation
 from robustness import AIMS, CLASSES, PROXIES, SCORES, SIZE, TABLES, images, places, targets
 from scipy.stats import norm, rankdata
 
 from archgrad import spaces, tables
 from archgrad.proxies import ensemble
 from archgrad.scoring.commands import load_table
+from archgrad.scoring.correlation import statistics
 from archgrad.scoring.scores import score
 from archgrad.tables import Table
 
@@ -85,7 +86,7 @@ def correlations(scores: Mapping[str, Values], size: Values, targets: Mapping[st
     for name, values in scores.items():
         known = ~np.isnan(values)
         x, of = values[None, known], y[:, known]
-        found = correlation(x, of), correlation(x, of, basis(size[known]))
+        found = correlation(x, of), correlation(x, of, statistics.explained_by(size[known]))
         for j, target in enumerate(targets):
             cells = ("–" if np.isnan(one.value[0, j]) else within(*(end[0, j] for end in one), ".2f") for one in found)
             rows.append([target, name, *cells])

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from common import HERE, RESULTS, difference_test, differences, keep, kept, mean_interval, put, run, table, within
 from jaxtyping import Float, Int
-from ranks import basis, correlation, left
+from ranks import correlation
 from scipy.stats import kendalltau
 
 from archgrad import data, proxies, spaces, tables
@@ -119,8 +119,8 @@ def correlations(scores: dict[str, Values], goals: dict[str, Values]) -> pd.Data
     x, y = np.stack(list(scores.values())), np.stack(list(goals.values()))
     found = {
         "rho": correlation(x, y),
-        "size": correlation(x, y, basis(scores[SIZE])),
-        "clean": correlation(x, y, basis(goals[CLEAN])),
+        "size": correlation(x, y, statistics.explained_by(scores[SIZE])),
+        "clean": correlation(x, y, statistics.explained_by(goals[CLEAN])),
     }
     rows = [
         {
@@ -180,7 +180,8 @@ def over_seeds(frame: pd.DataFrame, goals: dict[str, dict[str, float]]) -> str:
             each = []
             for _, part in frame.groupby("seed"):
                 x, y = part[name].to_numpy()[None], part.cell.map(of).to_numpy()[None]
-                each.append((statistics.spearman(x, y).item(), left(x, y, basis(part[SIZE].to_numpy())).item()))
+                explained = statistics.explained_by(part[SIZE].to_numpy())
+                each.append((statistics.spearman(x, y).item(), statistics.given(x, y, explained).item()))
             rows.append([title, name, *(_range(found) for found in zip(*each, strict=True))])
     return table(("target", "proxy", "ρ, mean (range)", "given size"), rows)
 

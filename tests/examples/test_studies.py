@@ -30,9 +30,12 @@ from scipy import stats
 
 from archgrad import spaces
 from archgrad.bench.protocol.campaign import Campaign
+from archgrad.bench.protocol.store import Driver
+from archgrad.bench.protocol.unit import Unit
 from archgrad.genotype import Genotype
 from archgrad.robustness.corruptions import GROUPS
 from archgrad.scoring.correlation import statistics
+from archgrad.scoring.strategies import Scored
 from archgrad.tables import Table
 
 ROOT = Path(__file__).parents[2]
@@ -228,19 +231,17 @@ def test_what_is_left_given_size_is_not_what_size_explains() -> None:
     size = rng.integers(1, 29, 4000)
     accuracy = (size - 14.0) ** 2 * np.where(size > 14, 1, -0.1) + 20 * rng.normal(size=4000)
     of_size = pd.Series(accuracy).groupby(size).transform("mean").to_numpy()
-    knows_more = accuracy + 20 * rng.normal(size=4000)
-    scores = np.stack([of_size, knows_more])
-    assert statistics.partial_spearman(scores, accuracy[None], size).flatten()[0] > 0.1
-    found = ranks.correlation(scores, accuracy[None], ranks.basis(size), draws=50)
+    scores = np.stack([of_size, accuracy + 20 * rng.normal(size=4000)])
+    found = ranks.correlation(scores, accuracy[None], statistics.explained_by(size), draws=50)
     assert np.isnan(found.value[0, 0]), "nothing is left"
     assert found.low[1, 0] > 0.3
     # A cubic takes off what follows from many different values, and equal ones leave nothing else.
     clean = rng.normal(size=4000)
-    curved = ranks.left((np.exp(clean) + 1e-3 * rng.normal(size=4000))[None], accuracy[None], ranks.basis(clean))
-    assert abs(curved[0, 0]) < 0.1
-    assert ranks.left(knows_more[None], accuracy[None], np.ones((4000, 1)))[0, 0] == pytest.approx(
-        stats.spearmanr(knows_more, accuracy).statistic
-    )
+    curved = statistics.given(np.exp(clean)[None] + 1e-3, accuracy[None], statistics.explained_by(clean))
+    assert np.isnan(curved[0, 0])
+    plain = ranks.correlation(scores[1:], accuracy[None], draws=50)
+    assert plain.value[0, 0] == pytest.approx(stats.spearmanr(scores[1], accuracy).statistic)
+    assert plain.low[0, 0] < plain.value[0, 0] < plain.high[0, 0]
 
 
 def test_targets_are_accuracies_that_tell_networks_apart() -> None:
@@ -269,6 +270,49 @@ def test_an_ensemble_learns_what_it_is_shown() -> None:
     assert half.sum() == 150
     fitted = beyond.Ensemble(scores, np.flatnonzero(half), [truth, 10 * truth])
     assert stats.spearmanr(fitted(scores)[~half], truth[~half]).statistic > 0.9
+
+
+def test_seeds_that_were_not_run_are_no_failures() -> None:
+    methods = [("five", seed, 93.0) for seed in range(5)] + [("twenty", seed, 90.0 + seed % 2) for seed in range(20)]
+    frame = pd.DataFrame(
+        [(*one, benchmark) for one in methods for benchmark in ("cifar10", "cifar100", "imagenet16")],
+        columns=["method", "seed", "score", "benchmark"],
+    )
+    five, twenty = search_worth.rows(frame, np.linspace(80, 94, 1000))
+    assert five[:3] == ["five", "93.00 (93.00 … 93.00)", "0.00"]
+    assert five[5:7] == ["0 (0 … 52)", "0 (0 … 52)"], "none of five, Clopper and Pearson"
+    assert twenty[1].startswith("90.50 (")
+
+
+def test_what_failed_has_a_row_and_counts_as_guessing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, "HERE", tmp_path)
+    campaign = Campaign.load(ROOT / "studies" / "collapse_spaces.yaml")
+    campaign = campaign.replaced(directory=tmp_path / "runs" / "collapse_spaces")
+    campaign.save()
+    with Driver(campaign.store) as driver:
+        unit = Unit("s2", 3, "darts")
+        driver.record({"unit": unit.id, **unit._asdict(), "problem": "the loss is not finite"})
+    found = common.counted(common.collected(["collapse_spaces"]))
+    assert found[["campaign", "method", "benchmark", "seed"]].to_numpy().tolist() == [
+        ["collapse_spaces", "darts", "s2", 3]
+    ]
+    assert found.score.tolist() == [10.0]
+    others = common.counted(pd.DataFrame({"benchmark": ["cifar10", "cifar100", "imagenet16"], "score": np.nan}))
+    assert others.score.tolist() == pytest.approx([10.0, 1.0, 100 / 120])
+    assert (common.skips(None), collapse_spaces.bad(None, "s2")) == (6, 8)
+
+
+def test_a_front_gives_the_cell_that_ranks_best_over_all_aims() -> None:
+    space = spaces.get("nasbench201")
+    cells = {
+        "000000": (0.0, 0.0, 9.0),
+        "333333": (9.0, 7.0, -9.0),
+        "222222": (8.0, 8.0, 5.0),
+        "111111": (1.0, 1.0, 8.0),
+    }
+    front = [Scored(space.parse(text), scores) for text, scores in cells.items()]
+    assert together.all_round(front) == space.parse("222222"), "second, first and second of three"
+    assert together.all_round(front[:1]) == space.parse("000000"), "all of it has none"
 
 
 def test_all_round_cells_are_good_in_four_ways(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from archgrad import proxies, spaces, tables
 from archgrad.errors import ArchgradError
 from archgrad.proxies import ensemble
 from archgrad.scoring import Scorer
-from archgrad.scoring.correlation.statistics import partial_spearman
+from archgrad.scoring.correlation import statistics
 from archgrad.tables import nasbench201
 
 
@@ -45,6 +45,6 @@ def test_the_ensemble_predicts_robustness_of_cells_that_it_has_not_seen_beyond_t
     robust = tables.load(data / "robustness/nb201_robbench_advtrained.parquet").values("cifar10_pgd_eps8")
     corrupted = tables.load(data / "robustness/nb201_robustness.parquet").values("cifar10_*_s?")
     values = np.stack([robust[classes], corrupted[classes]])  # both tables hold all cells, by index
-    pgd, corruptions = partial_spearman(score[None], values, size)[0]
+    pgd, corruptions = statistics.given(score[None], values, statistics.explained_by(size))[0]
     assert pgd > 0.5
     assert corruptions > 0.1

@@ -38,14 +38,16 @@ def test_against_scipy(ours: Callable[..., np.ndarray], theirs: Callable[..., ob
     assert ours(X, Y) == pytest.approx(np.array(expected), abs=1e-12)
 
 
-def test_partial_correlation_is_that_of_the_residuals() -> None:
-    size = X[0] + RNG.normal(size=80) * 20
+@pytest.mark.parametrize("sizes", [80, 7])
+def test_what_is_left_given_size_is_that_of_the_residuals(sizes: int) -> None:
+    size = X[0] + RNG.normal(size=80) * 20 if sizes == 80 else np.arange(80.0) % sizes
     ranks = [stats.rankdata(v) for v in (X[1], Y[0], size)]
-    design = np.stack([ranks[2], np.ones(80)], 1)
-    residuals = [r - design @ np.linalg.lstsq(design, r, rcond=None)[0] for r in ranks[:2]]
+    design = np.stack([size == one for one in np.unique(size)] if sizes == 7 else [ranks[2] ** k for k in range(4)], 1)
+    residuals = [r - design @ np.linalg.lstsq(design.astype(float), r, rcond=None)[0] for r in ranks[:2]]
     expected = stats.pearsonr(*residuals).statistic
-    assert statistics.partial_spearman(X[1:2], Y[:1], size).item() == pytest.approx(expected, abs=1e-12)
-    assert np.isnan(statistics.partial_spearman(size[None], Y, size)).all()  # nothing is left of size itself
+    explained = statistics.explained_by(size)
+    assert statistics.given(X[1:2], Y[:1], explained).item() == pytest.approx(expected, abs=1e-9)
+    assert np.isnan(statistics.given(size[None], Y, explained)).all()  # nothing is left of size itself
     assert np.isnan(statistics.spearman(np.ones((1, 80)), Y)).all()
 
 

@@ -225,7 +225,7 @@ def _made(directory: Path) -> Path:
 
 
 def _shown(study: Study) -> Rich:
-    """Spearman with its interval, τ, partial correlation and the bands, for a few targets."""
+    """Spearman with its interval, τ, what is left given size, and the bands, for a few targets."""
     wanted = ("clean", "pgd_eps1", "pgd_eps8", "autoattack", "aa_apgd-ce_eps1", "aa_square_eps1", "corruptions")
     names = [name for name in wanted if name in study.targets] or study.targets[:4]
     bands = [f"≤ {high / 1e6:.2f} M ({count})" for (_, high), count in zip(study.edges, study.counts, strict=True)]

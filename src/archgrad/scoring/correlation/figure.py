@@ -14,7 +14,7 @@ PANELS = {"spearman": "Spearman", "partial": "Spearman given the number of param
 
 
 def heat_map(study: Study, targets: Sequence[str] | None = None) -> Figure:
-    """Two panels, Spearman and partial Spearman; a dot marks correlations whose 95 % interval holds 0.
+    """Two panels, Spearman and Spearman given size; a dot marks correlations whose 95 % interval holds 0.
 
     ``targets``: which are drawn; all but the HRS by default, which look like the attacks that they are made of.
     """

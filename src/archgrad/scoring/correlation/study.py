@@ -37,9 +37,9 @@ class CorrelationInterval:
 class Study:
     """Correlations of proxies with targets over the cells that both tables hold.
 
-    ``partial``: Spearman given the number of parameters. ``bands``: Spearman among cells of similar size, from the
-    smallest to the largest, NaN for bands of too few or of cells that all score the same. ``edges``: the bands' ranges
-    of parameters.
+    ``partial``: Spearman given the number of parameters, see `statistics.given`. ``bands``: Spearman among cells of
+    similar size, from the smallest to the largest, NaN for bands of too few or of cells that all score the same.
+    ``edges``: the bands' ranges of parameters.
     """
 
     proxies: list[str]
@@ -112,6 +112,7 @@ def correlate(
     y, size, average = goals.values, x[names.index(given)], goals.averaged
     samples = statistics.resamples(x.shape[1], bootstrap, seed)
     edges, inside = size_bands(size, bands)
+    explained = statistics.explained_by(size)
     by_band = [
         average(statistics.spearman(x[:, band], y[:, band]))
         if band.sum() >= LEAST
@@ -129,8 +130,8 @@ def correlate(
             average(statistics.kendall(x, y)), [average(tau) for tau in statistics.kendall_bootstrap(x, y, samples)]
         ),
         partial=_interval(
-            average(statistics.partial_spearman(x, y, size)),
-            [average(statistics.partial_spearman(x[:, s], y[:, s], size[s])) for s in samples],
+            average(statistics.given(x, y, explained)),
+            [average(statistics.given(x[:, s], y[:, s], explained[s])) for s in samples],
         ),
         bands=np.stack(by_band),
         edges=edges,
