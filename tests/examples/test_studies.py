@@ -57,7 +57,7 @@ def test_a_campaign_can_be_read_and_its_page_has_the_plan(name: str, monkeypatch
 PARTS = {
     "search_worth.md": [*search_worth.CAMPAIGNS.values(), "tests"],
     "collapse.md": ["arms", "tests", "over time", "spaces", "published"],
-    "rankings.md": ["agreement", "seeds", "sizes", "images", "nine methods", "nine", "nine seeds"],
+    "rankings.md": ["agreement", "seeds", "sizes", "images", "nine methods", "nine", "nine seeds", "nine published"],
     "robustness.md": [
         "adversarial",
         "adversarial means",
@@ -353,7 +353,8 @@ def test_at_once_asks_for_every_aim() -> None:
 
 
 @pytest.mark.parametrize(
-    "program", [beyond, collapse, collapse_spaces, flat_minima, rankings, robustness, search_worth, together]
+    "program",
+    [beyond, collapse, collapse_spaces, flat_minima, rankings, rankings_darts, robustness, search_worth, together],
 )
 def test_a_program_says_what_it_can_be_told(program: ModuleType) -> None:
     """A word that is no command gets the docstring, which lists them."""
@@ -375,6 +376,8 @@ def test_the_pilot_compares_the_same_networks_and_says_what_it_takes_to_tell_the
     assert [float(cell) for cell in cifar[1:3]] == pytest.approx([3.0, 1.0], rel=0.15)
     assert float(cifar[3].strip(" |")) == pytest.approx(9 * 1 / 9, abs=0.6)
     assert float(digits[3].strip(" |")) == pytest.approx(9 * 1 / 0.25, rel=0.35)
+    twice = {"a": rng.normal(0, 2, (7, 4000)), "b": rng.normal(0, 2, (7, 4000))}
+    assert "| drnas, gdas | 0.55 | 104 |" in rankings_darts.published(twice), "2 · 7.849 · 4 / (2 · 0.55²)"
     both = pd.concat([frame, frame.assign(subspace="deep"), frame.assign(subspace="single_cell")])
     share = frame[(frame.what == "here") & (frame.cell < 3) & (frame.seed == 0)].accuracy.mean() / 50
     assert f"| {100 * share:.0f} % |" in rankings_darts.sizes(both)
