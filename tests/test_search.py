@@ -546,6 +546,24 @@ class Counted(ArchitectureGradient):
         return gradient
 
 
+def test_steps_do_not_look_through_the_network_for_its_weights(monkeypatch: pytest.MonkeyPatch):
+    walks: list[nn.Module] = []
+    walked = nn.Module.parameters
+
+    def counted(module: nn.Module, recurse: bool = True) -> Any:
+        walks.append(module)
+        return walked(module, recurse)
+
+    monkeypatch.setattr(nn.Module, "parameters", counted)
+    numbers = []
+    for epochs in (1, 4):
+        walks.clear()
+        network = small()
+        find(network, replace(DARTS, epochs=epochs))
+        numbers.append(sum(module is network for module in walks))
+    assert numbers[0] == numbers[1]
+
+
 def test_extra_evaluations_within_a_step_disturb_nothing():
     once, thrice = (find(noisy(), replace(DARTS, architecture_gradient=Counted(n))) for n in (1, 3))
     assert np.array_equal(once.alphas["body"], thrice.alphas["body"])

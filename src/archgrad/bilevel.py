@@ -58,6 +58,7 @@ class Bilevel:
         if self.graphs:
             self.graphs.require_recordable(supernet)
         self.supernet, self.size = _placed(supernet, self.world.device), dict(size)
+        self.supernet.fix_weights()
         weights, alphas = self.method.weight_optimiser, self.method.alpha_optimiser
         if alphas.start != SPREAD:
             with torch.no_grad():

@@ -62,6 +62,7 @@ class Supernet(nn.Module):
         self._places: dict[str, list[tuple[str, Site]]] = {}
         self.derived: dict[Hashable, Any] = {}
         """What others worked out from its structure, and need not work out again; no part of its state."""
+        self._weights: list[nn.Parameter] | None = None
         self.groups: dict[str, Group] = {}
         for path, module in network.named_modules():
             if isinstance(module, Site):
@@ -121,7 +122,15 @@ class Supernet(nn.Module):
 
     def weights(self) -> list[nn.Parameter]:
         """The network's own parameters that are trained: everything but the alphas and what the user froze."""
-        return [weight for weight in self.network.parameters() if weight.requires_grad]
+        every = self.network.parameters() if self._weights is None else self._weights
+        return [weight for weight in every if weight.requires_grad]
+
+    def fix_weights(self) -> None:
+        """Have the network no longer looked through for its parameters, as it is several times in a step.
+
+        To be called when they are given to an optimiser, which would not know of later ones either.
+        """
+        self._weights = list(self.network.parameters())
 
     def forward(self, x: Any, mixture: Mixture) -> Any:
         with self._bind(mixture):
