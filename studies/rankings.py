@@ -14,7 +14,7 @@ from common import kept_whole, put, run, table, within
 from jaxtyping import Float
 
 from archgrad import spaces, tables
-from archgrad.bench.statistics.agreement import tau
+from archgrad.bench.statistics.agreement import same_ranking, tau
 
 PAGE, CAMPAIGN = "rankings.md", "search_worth_234"
 COLUMNS = {
@@ -41,20 +41,13 @@ class Agreement(NamedTuple):
 def agreement(
     scores: Float[np.ndarray, "benchmarks methods seeds"], rng: np.random.Generator, splits: int = SPLITS
 ) -> Agreement:
-    """Over random divisions of the seeds in two halves, of which no search is in both.
-
-    Noise alone brings two halves apart, and more so on one benchmark than on another. With the same true means, the
-    correlation of two benchmarks' halves is the root of the product of their own (Spearman's attenuation, Am. J.
-    Psychol. 15, 1904), for which r = sin(πτ/2) stands (Greiner).
-    """
+    """Over random divisions of the seeds in two halves, of which no search is in both."""
     orders = rng.permuted(np.tile(np.arange(scores.shape[-1]), (splits, 1)), axis=1)
     halves = [np.stack([scores[..., seeds].mean(-1) for seeds in half]) for half in np.array_split(orders, 2, axis=1)]
     size = len(scores)
     mean = tau(np.concatenate(halves, -2))[..., :size, size:].mean(0)
     own, other = np.diag(mean), ~np.eye(size, dtype=bool)
-    root = np.sqrt(np.sin(np.pi / 2 * own.clip(0)))
-    same = 2 / np.pi * np.arcsin(np.outer(root, root))
-    return Agreement(float(own.mean()), float(mean[other].mean()), float((same - mean)[other].mean()))
+    return Agreement(float(own.mean()), float(mean[other].mean()), float((same_ranking(own) - mean)[other].mean()))
 
 
 class Compared(NamedTuple):

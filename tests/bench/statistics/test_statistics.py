@@ -15,6 +15,7 @@ from scipy import stats
 
 from archgrad.bench import statistics as s
 from archgrad.bench.report.page import render
+from archgrad.bench.statistics.agreement import same_ranking
 from archgrad.bench.statistics.power_analysis import power
 from archgrad.bench.statistics.results import Result, Results
 from archgrad.errors import ArchgradError
@@ -314,7 +315,7 @@ def test_a_rank_reversal_is_exposed() -> None:
     assert analysis.benchmarks.low[0, 2] == analysis.benchmarks.high[0, 2] == -1
     assert analysis.benchmarks.halves is not None
     assert analysis.benchmarks.halves.round(6).tolist() == [[1, 1, -1], [1, 1, -1], [-1, -1, 1]]
-    assert analysis.benchmarks.half_averages == pytest.approx((1, -1 / 3))
+    assert analysis.benchmarks.half_averages == pytest.approx((1, -1 / 3, 1))
     assert analysis.benchmarks.average == pytest.approx(-1 / 3)
     assert analysis.settings.tau.tolist() == [[1, 1], [1, 1]]
     assert analysis.ranks.average.tolist() == pytest.approx([7 / 3, 8 / 3, 3, 10 / 3, 11 / 3])
@@ -336,9 +337,20 @@ def test_halves_of_equal_benchmarks_agree_as_one_with_itself() -> None:
     """The τ of all searches would be larger than that of halves, and hide a reversal as large as their difference."""
     means = np.random.default_rng(0).normal(0, 1, (9, 1, 1)) + np.zeros((9, 30, 1))
     found = s.analyse(planted(means, searches=3, search_noise=1.0), resamples=100).benchmarks
-    same, different = found.half_averages
+    same, different, if_same = found.half_averages
     assert same == pytest.approx(different, abs=0.06)
+    assert if_same == pytest.approx(different, abs=0.06)
     assert found.average > different + 0.08
+
+
+def test_unequal_noise_is_no_reversal() -> None:
+    draw = np.random.default_rng(0)
+    means, noise = draw.normal(size=4000), np.array([0.5, 4.0])[:, None, None]
+    halves = means + noise * draw.normal(size=(2, 2, 4000))  # benchmarks, halves, methods
+    every = s.tau(halves.reshape(4, 4000))
+    own, different = np.array([every[0, 1], every[2, 3]]), every[:2, 2:].mean()
+    assert own.mean() > different + 0.1
+    assert same_ranking(own)[0, 1] == pytest.approx(different, abs=0.03)
 
 
 def test_bonett_wright_by_hand() -> None:

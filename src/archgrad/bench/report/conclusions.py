@@ -139,11 +139,12 @@ def _reversal(found: Agreement) -> str | None:
         f"(τ {found.tau[i, j]:.2f}{range_text(found.low[i, j], found.high[i, j])}), "
         f"and {negative} of {of} pairs of benchmarks have more pairs of methods in opposite order than in the same one."
     )
-    same, different = found.half_averages
+    same, different, if_same = found.half_averages
     if not math.isnan(same) and not math.isnan(different):
         text += (
-            f" How much of it is noise: with half of the searches each, two benchmarks agree with τ = {different:.2f}, "
-            f"and a benchmark with itself with τ = {same:.2f}."
+            f" How much of it is noise: with half of the searches each, a benchmark agrees with itself with τ = "
+            f"{same:.2f}, and two benchmarks with τ = {different:.2f}, where the same true ranking on both would give "
+            f"{if_same:.2f}."
         )
     return text.replace("τ -", "τ −").replace("= -", "= −")
 

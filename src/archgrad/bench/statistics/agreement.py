@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +14,17 @@ from archgrad.bench.statistics.bootstrap import Bootstrap
 from archgrad.bench.statistics.cube import Cube, mean
 
 SPLITS = 200  # random halvings of the searches
+
+
+class Halves(NamedTuple):
+    """Mean τ between halves of the searches: of one and the same benchmark, and of two different ones.
+
+    ``if_same``: what the latter would be if the true rankings were the same, see `same_ranking`.
+    """
+
+    same: float
+    different: float
+    if_same: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +51,12 @@ class Agreement:
         return _average(self.tau[np.triu_indices(len(self.names), 1)])
 
     @property
-    def half_averages(self) -> tuple[float, float]:
-        """Mean τ of halves: of one and the same, and of two different ones; NaN if unknown."""
+    def half_averages(self) -> Halves:
+        """Mean τ of halves; NaN if unknown."""
         if self.halves is None:
-            return math.nan, math.nan
-        return _average(np.diag(self.halves)), _average(self.halves[np.triu_indices(len(self.names), 1)])
+            return Halves(math.nan, math.nan, math.nan)
+        own, pairs = np.diag(self.halves), np.triu_indices(len(self.names), 1)
+        return Halves(_average(own), _average(self.halves[pairs]), _average(same_ranking(own)[pairs]))
 
     @property
     def extremes(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
@@ -54,6 +67,17 @@ class Agreement:
             return None
         low, high = int(np.nanargmin(off)), int(np.nanargmax(off))
         return (int(i[low]), int(j[low])), (int(i[high]), int(j[high]))
+
+
+def same_ranking(own: Float[np.ndarray, " names"]) -> Float[np.ndarray, "names names"]:
+    """τ between halves of two benchmarks with the same true means, from τ between halves of each one's own.
+
+    Noise alone brings halves apart, and more so on one benchmark than on another: their correlation is the root of the
+    product of the benchmarks' own (Spearman's attenuation, Am. J. Psychol. 15, 1904), where r = sin(πτ/2) (Greiner).
+    The mean of unequal numbers is larger than their root: it would show a reversal where there is none.
+    """
+    root = np.sqrt(np.sin(np.pi / 2 * own.clip(0)))
+    return np.asarray(2 / np.pi * np.arcsin(np.outer(root, root)))
 
 
 def tau(scores: Float[np.ndarray, "*batch names methods"]) -> Float[np.ndarray, "*batch names names"]:

@@ -58,10 +58,10 @@ def _tau(analysis: Analysis, found: Agreement, name: str, words: str) -> Markup:
     titles = [setting_text(analysis, n) for n in found.names] if found is analysis.settings else found.names
     drawing = heat_map(words, titles, found.names, cells, width=width, height=36, titles=titles)
     caption = f"{words}, mean {found.average:.2f}; small: {100 * (1 - analysis.alpha):g} % interval over {over}"
-    same, different = found.half_averages
+    same, different, if_same = found.half_averages
     if not math.isnan(same):
         caption += (
-            f"; in brackets: two halves of one benchmark’s {analysis.cube.replicates}, mean {same:.2f}, to be compared "
-            f"with the {different:.2f} between halves of different benchmarks"
+            f"; in brackets: two halves of one benchmark’s {analysis.cube.replicates}, mean {same:.2f}; halves of "
+            f"different benchmarks: {different:.2f}, and {if_same:.2f} if their true rankings were the same"
         )
     return figure(caption.replace(" -", " −"), drawing, tables.agreement(found), name)
