@@ -63,25 +63,29 @@ def tests(frame: pd.DataFrame) -> str:
 
 
 def published(runs: pd.DataFrame) -> str:
-    """Skips in the normal cells of the published searches without drop-path, by their weight decay."""
-    runs = runs[runs.drop_path_prob == 0]
+    """Skips in the normal cells of all published searches, by their weight decay, without and with drop-path."""
     skips = runs.normal.map(lambda text: sum(name == "skip_connect" for name, _ in json.loads(text)))
     groups = runs.assign(skips=skips).groupby(["space", "dataset", "weight_decay"])
-    rows = (
-        [space.upper(), dataset, f"{decay:g}", str(len(part)), f"{part.skips.mean():.1f}",
-         f"{part.skips.min()} to {part.skips.max()}"]
-        for (space, dataset, decay), part in groups
-    )  # fmt: skip
-    header = ("space", "data", "weight decay", "searches", "skips of 8, mean", "range")
+    rows = []
+    for (space, dataset, decay), part in groups:
+        without, dropped = part[part.drop_path_prob == 0], part[part.drop_path_prob > 0]
+        rows.append([space.upper(), dataset, f"{decay:g}", _range(without), _range(dropped)])
+    header = ("space", "data", "weight decay", "skips of 8, mean (range)", "with drop-path")
     return table(header, rows)
 
 
+def _range(part: pd.DataFrame) -> str:
+    if part.empty:
+        return "–"
+    return f"{part.skips.mean():.1f} ({part.skips.min()} to {part.skips.max()}), {len(part)} searches"
+
+
 def page() -> None:
-    """Write the tables of the page from the kept results, once all of them are there."""
+    """Write the tables of the page: that of the published searches, and ours once all of them are there."""
+    put(PAGE, "published", published(pd.read_csv(PUBLISHED)))
     frame = kept_whole(NAME)
     frame = frame.assign(bad=[bad(row.genotype, row.benchmark) for row in frame.itertuples()])
     put(PAGE, "spaces", f"{arms(frame)}\n\n{tests(frame)}")
-    put(PAGE, "published", published(pd.read_csv(PUBLISHED)))
 
 
 if __name__ == "__main__":
