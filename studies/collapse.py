@@ -14,6 +14,7 @@ from common import (
     corrected,
     difference_test,
     differences,
+    drawn,
     keep,
     keep_found,
     kept,
@@ -102,6 +103,11 @@ def page() -> None:
     frame = frame[frame.benchmark == "cifar10"].assign(skips=lambda rows: rows.genotype.map(skips))
     frame["collapsed"] = frame.skips >= COLLAPSED
     put(PAGE, "arms", arms(frame))
+    of = {arm: frame[frame.method == arm] for arm in (BASE, *ARMS)}
+    shares = {arm: [100 * each for each in share_interval(part.collapsed.sum(), len(part))] for arm, part in of.items()}
+    accuracies = {arm: mean_interval(part.score) for arm, part in of.items()}
+    panels = {"searches that collapsed, %": shares, "mean CIFAR-10 accuracy, %": accuracies}
+    put(PAGE, "figure", drawn("collapse", "Every arm's cells", panels))
     put(PAGE, "tests", tests(frame))
     signs = kept(f"{NAME}_diagnostics")
     if signs.groupby("method").seed.nunique().reindex([BASE, *ARMS], fill_value=0).min() < frame.seed.nunique():

@@ -20,6 +20,8 @@ from scipy import stats
 from archgrad.bench import Campaign
 from archgrad.bench.protocol import collect
 from archgrad.bench.statistics.pairwise import holm
+from archgrad.figures.files import alone
+from archgrad.figures.intervals import Interval, intervals
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -189,6 +191,24 @@ def put(page: str, part: str, text: str) -> None:
     if number != 1:
         raise SystemExit(f"{file}: {start} … {end} must stand there once")
     file.write_text(after)
+
+
+def drawn(name: str, told: str, panels: dict[str, dict[str, tuple[float, float, float]]]) -> str:
+    """Draw estimates with their intervals, one panel beside the other; the picture and its caption for a page.
+
+    ``panels``: title → name of the row → value, low, high.
+    """
+    pictures = [
+        intervals(title, [Interval(row, *ends, _colour(row)) for row, ends in rows.items()], width=400)
+        for title, rows in panels.items()
+    ]
+    (PAGES / f"{name}.svg").write_text(alone(pictures))
+    which = f" From left: {', '.join(panels)}." if len(panels) > 1 else ""
+    return f"![{told}]({name}.svg)\n\n{told}, with 95 % intervals.{which}"
+
+
+def _colour(row: str) -> str:
+    return "series-random" if row.startswith("random_") else "series-found"
 
 
 def skips(genotype: str | None) -> int:

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from common import corrected, difference_test, keep_found, kept_whole, mean_interval, put, run, table, within
+from common import corrected, difference_test, drawn, keep_found, kept_whole, mean_interval, put, run, table, within
 from jaxtyping import Float
 
 from archgrad import spaces, tables
@@ -33,17 +33,16 @@ def scores(frame: pd.DataFrame, method: str, benchmark: str) -> Float[np.ndarray
     return chosen.sort_values("seed").score.to_numpy()
 
 
+def gain(frame: pd.DataFrame, base: str, rho: str, benchmark: str) -> tuple[float, float, float, float]:
+    """A²M(base) less its base: the difference of means, its interval, and p."""
+    return difference_test(scores(frame, f"a2m_{base}_{rho}", benchmark), scores(frame, base, benchmark), RESAMPLES)
+
+
 def gains(frame: pd.DataFrame) -> str:
     """A²M(base) less its base, at every ρ and on every data set."""
     rows = []
     for benchmark, title in TITLES.items():
-        found = {
-            (base, rho): difference_test(
-                scores(frame, f"a2m_{base}_{rho}", benchmark), scores(frame, base, benchmark), RESAMPLES
-            )
-            for base in BASES
-            for rho in RHO
-        }
+        found = {(base, rho): gain(frame, base, rho, benchmark) for base in BASES for rho in RHO}
         holm = corrected({base: found[base, PUBLISHED][3] for base in BASES})
         rows += [
             [title, base, f"{mean_interval(scores(frame, base, benchmark))[0]:.2f}",
@@ -138,6 +137,8 @@ def page() -> None:
     """Write the tables of the page from the kept results, once all of them are there."""
     frame = kept_whole(NAME)
     put(PAGE, "gains", gains(frame))
+    panels = {title: {base: gain(frame, base, PUBLISHED, of)[:3] for base in BASES} for of, title in TITLES.items()}
+    put(PAGE, "figure", drawn(NAME, f"Gains by A²M at ρ = {PUBLISHED}, points", panels))
     put(PAGE, "published", against_published(frame))
     put(PAGE, "flatness", flatness(frame))
 

@@ -15,7 +15,20 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from common import HERE, RESULTS, difference_test, differences, keep, kept, mean_interval, put, run, table, within
+from common import (
+    HERE,
+    RESULTS,
+    difference_test,
+    differences,
+    drawn,
+    keep,
+    kept,
+    mean_interval,
+    put,
+    run,
+    table,
+    within,
+)
 from jaxtyping import Float, Int
 from ranks import correlation
 from scipy.stats import kendalltau
@@ -147,6 +160,12 @@ def shown(frame: pd.DataFrame, chosen: tuple[str, ...]) -> str:
     return table(("target", "proxy", "ρ (95 %)", "τ", "ρ given size", "ρ given clean accuracy"), rows)
 
 
+def picked(frame: pd.DataFrame, target: str, of: str) -> dict[str, tuple[float, float, float]]:
+    """One correlation of every proxy with a target, the best first."""
+    chosen = frame[(frame.target == target) & frame[of].notna()].sort_values(of, ascending=False)
+    return {row.proxy: tuple(getattr(row, of + end) for end in ("", "_low", "_high")) for row in chosen.itertuples()}
+
+
 def _cell(row: object, kind: str) -> str:
     value, low, high = (getattr(row, kind + end) for end in ("", "_low", "_high"))
     return "–" if np.isnan(value) else within(value, low, high, ".2f")
@@ -237,19 +256,22 @@ def page() -> None:
     again = kept("robustness_seeds")
     if not SCORES.is_file() or len(scores := tables.load(SCORES)) < CLASSES or len(again) < SOME * SEEDS:
         raise SystemExit("not all classes have scores: nothing is looked at before")
-    by_proxy, goals = columns(scores), {}
+    by_proxy, goals, panels = columns(scores), {}, {}
     for kind, name in TABLES.items():
         accuracies = load_table(name)
         goals[kind] = targets(accuracies, places(scores, accuracies))
         found = correlations(by_proxy, goals[kind])
         found.round(4).to_csv(RESULTS / f"robustness_{kind}.csv", index=False)
         put(PAGE, kind, shown(found, SHOWN[kind]))
+        panels |= {f"{title}, {name}": picked(found, target, of) for title, (table_of, target) in AIMS.items()
+                   if table_of == kind for of, name in (("rho", "ρ"), ("size", "ρ given size"))}  # fmt: skip
         put(PAGE, f"{kind} means", f"{means(found)}\n\n{advantage(by_proxy, goals[kind])}")
     put(
         PAGE,
         "searches",
         searches(by_proxy, {f"{kind}, {name}": goals[kind][name] for kind in SHOWN for name in SHOWN[kind]}),
     )
+    put(PAGE, "figure", drawn("robustness", "What proxies know", panels))
     names = [scores.text(row) for row in range(len(scores))]
     aims = {title: dict(zip(names, goals[kind][name], strict=True)) for title, (kind, name) in AIMS.items()}
     put(PAGE, "seeds", over_seeds(again, aims))

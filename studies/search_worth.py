@@ -19,6 +19,7 @@ from common import (
     counted,
     difference_test,
     differences,
+    drawn,
     is_whole,
     keep,
     kept,
@@ -95,6 +96,12 @@ def rows(frame: pd.DataFrame, accuracies: np.ndarray) -> Iterator[list[str]]:
         ]
 
 
+def estimates(frame: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
+    """The mean CIFAR-10 accuracy of every method, the best first."""
+    found = {name: mean_interval(part.score) for name, part in frame[frame.benchmark == "cifar10"].groupby("method")}
+    return dict(sorted(found.items(), key=lambda each: -each[1][0]))
+
+
 HEADER = (
     "method",
     "CIFAR-10, % (95 %)",
@@ -124,10 +131,18 @@ def page() -> None:
     """Write the tables of the page from the kept results."""
     frame = counted(kept("search_worth"))
     accuracies = tables.load("nasbench201").values(COLUMNS["cifar10"])
+    panels = {}
     for campaign, part_of_page in CAMPAIGNS.items():
         part = frame[frame.campaign.isin([campaign] if campaign in VARIANTS else [campaign, "proxies"])]
         if is_whole(frame, campaign):
             put("search_worth.md", part_of_page, table(HEADER, rows(part, accuracies)))
+            if campaign not in VARIANTS:
+                panels[part_of_page] = estimates(part)
+    put(
+        "search_worth.md",
+        "figure",
+        drawn("search_worth", f"Mean CIFAR-10 accuracy, %, after {', '.join(panels)}", panels),
+    )
     if is_whole(frame, "search_worth_1014"):
         middle = frame[(frame.campaign == "search_worth_1014") & (frame.benchmark == "cifar10")]
         put("search_worth.md", "tests", tests(middle))

@@ -15,6 +15,7 @@ from common import (
     HERE,
     difference_test,
     differences,
+    drawn,
     keep,
     keep_found,
     kept_whole,
@@ -146,6 +147,9 @@ def page() -> None:
         raise SystemExit(f"{FRONT} is not whole: nothing is looked at before")
     found = looked_up(frame[frame.benchmark == "cifar10"])
     put(PAGE, "arms", arms(found))
+    means = {name: mean_interval(part.all_round) for name, part in found.groupby("method")}
+    ordered = dict(sorted(means.items(), key=lambda each: -each[1][0]))
+    put(PAGE, "figure", drawn(NAME, "All-round score of every arm's cells", {"": ordered}))
     put(PAGE, "at once", at_once(found))
     put(PAGE, "against", against(found))
 

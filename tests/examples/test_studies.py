@@ -55,8 +55,8 @@ def test_a_campaign_can_be_read_and_its_page_has_the_plan(name: str, monkeypatch
 
 
 PARTS = {
-    "search_worth.md": [*search_worth.CAMPAIGNS.values(), "tests"],
-    "collapse.md": ["arms", "tests", "over time", "spaces", "published"],
+    "search_worth.md": [*search_worth.CAMPAIGNS.values(), "tests", "figure"],
+    "collapse.md": ["figure", "arms", "tests", "over time", "spaces", "published"],
     "rankings.md": ["agreement", "seeds", "sizes", "images", "nine methods", "nine", "nine seeds", "nine published"],
     "robustness.md": [
         "adversarial",
@@ -69,8 +69,8 @@ PARTS = {
         "half",
         "darts",
     ],
-    "flat_minima.md": ["gains", "published", "flatness"],
-    "together.md": ["arms", "at once", "against"],
+    "flat_minima.md": ["figure", "gains", "published", "flatness"],
+    "together.md": ["figure", "arms", "at once", "against"],
 }
 
 
