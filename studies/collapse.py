@@ -90,7 +90,8 @@ def over_time(frame: pd.DataFrame) -> str:
     epochs = sorted(frame.epoch.unique())
     rows = [
         [method, name, *(f"{part[part.epoch == epoch][name].mean():.3f}" for epoch in epochs)]
-        for method, part in frame.groupby("method")
+        for method in (BASE, *ARMS)
+        for part in [frame[frame.method == method]]
         for name in DIAGNOSTICS.values()
         if part[name].notna().any()
     ]
