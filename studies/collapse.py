@@ -100,7 +100,9 @@ def over_time(frame: pd.DataFrame) -> str:
 
 def page() -> None:
     """Write the tables of the page from the kept results, once all of them are there."""
-    frame = kept_whole(NAME)
+    frame, signs = kept_whole(NAME), kept(f"{NAME}_diagnostics")
+    if signs.groupby("method").seed.nunique().reindex([BASE, *ARMS], fill_value=0).min() < frame.seed.nunique():
+        raise SystemExit("diagnostics of some searches are missing: collect them where they were run")
     frame = frame[frame.benchmark == "cifar10"].assign(skips=lambda rows: rows.genotype.map(skips))
     frame["collapsed"] = frame.skips >= COLLAPSED
     put(PAGE, "arms", arms(frame))
@@ -110,9 +112,6 @@ def page() -> None:
     panels = {"searches that collapsed, %": shares, "mean CIFAR-10 accuracy, %": accuracies}
     put(PAGE, "figure", drawn("collapse", "Every arm's cells", panels))
     put(PAGE, "tests", tests(frame))
-    signs = kept(f"{NAME}_diagnostics")
-    if signs.groupby("method").seed.nunique().reindex([BASE, *ARMS], fill_value=0).min() < frame.seed.nunique():
-        raise SystemExit("diagnostics of some searches are missing: collect them where they were run")
     put(PAGE, "over time", over_time(signs))
 
 

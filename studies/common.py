@@ -138,6 +138,12 @@ def mean_interval(values: Sequence[float] | Float[np.ndarray, " seeds"]) -> tupl
     return mean, mean - half, mean + half
 
 
+def best_first(frame: pd.DataFrame, value: str = "score") -> dict[str, tuple[float, float, float]]:
+    """The mean of a value for every method with its interval, the highest first."""
+    found = {name: mean_interval(part[value]) for name, part in frame.groupby("method")}
+    return dict(sorted(found.items(), key=lambda each: -each[1][0]))
+
+
 def median_interval(values: Sequence[float] | Float[np.ndarray, " seeds"]) -> tuple[float, float, float]:
     """Median and its interval of at least 95 % between two of the ordered values; of few values, between the ends."""
     ordered = np.sort(np.asarray(values, float))

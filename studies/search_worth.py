@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from common import (
     HERE,
+    best_first,
     collected,
     counted,
     difference_test,
@@ -49,7 +50,6 @@ VARIANTS = ("search_worth_none", "search_worth_32")
 """Those whose candidates or images the proxies did not have."""
 RANDOM, PROXIES = "random_search", ("croze", "synflow", "params")
 CELLS, SEEDS = 100, 20
-BENCHMARKS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16": "ImageNet16-120"}
 COLUMNS = {"cifar10": "cifar10_test_200", "cifar100": "cifar100_test_200", "imagenet16": "in16_test_200"}
 DEFAULT, CHOSEN = "darts", "beta_darts"
 """What `archgrad search` takes, and what the page has chosen at 234 pairs to be tested against it."""
@@ -96,12 +96,6 @@ def rows(frame: pd.DataFrame, accuracies: np.ndarray) -> Iterator[list[str]]:
         ]
 
 
-def estimates(frame: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
-    """The mean CIFAR-10 accuracy of every method, the best first."""
-    found = {name: mean_interval(part.score) for name, part in frame[frame.benchmark == "cifar10"].groupby("method")}
-    return dict(sorted(found.items(), key=lambda each: -each[1][0]))
-
-
 HEADER = (
     "method",
     "CIFAR-10, % (95 %)",
@@ -137,7 +131,7 @@ def page() -> None:
         if is_whole(frame, campaign):
             put("search_worth.md", part_of_page, table(HEADER, rows(part, accuracies)))
             if campaign not in VARIANTS:
-                panels[part_of_page] = estimates(part)
+                panels[part_of_page] = best_first(part[part.benchmark == "cifar10"])
     put(
         "search_worth.md",
         "figure",

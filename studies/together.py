@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from common import (
     HERE,
+    best_first,
     difference_test,
     differences,
     drawn,
@@ -147,9 +148,7 @@ def page() -> None:
         raise SystemExit(f"{FRONT} is not whole: nothing is looked at before")
     found = looked_up(frame[frame.benchmark == "cifar10"])
     put(PAGE, "arms", arms(found))
-    means = {name: mean_interval(part.all_round) for name, part in found.groupby("method")}
-    ordered = dict(sorted(means.items(), key=lambda each: -each[1][0]))
-    put(PAGE, "figure", drawn(NAME, "All-round score of every arm's cells", {"": ordered}))
+    put(PAGE, "figure", drawn(NAME, "All-round score of every arm's cells", {"": best_first(found, "all_round")}))
     put(PAGE, "at once", at_once(found))
     put(PAGE, "against", against(found))
 
