@@ -20,6 +20,7 @@ from common import (
     kept,
     kept_whole,
     mean_interval,
+    p_value,
     put,
     run,
     share_interval,
@@ -80,7 +81,7 @@ def tests(frame: pd.DataFrame) -> str:
         tail[arm] = float(stats.fisher_exact(counts).pvalue)
         mean[arm] = difference_test(mine.score.to_numpy(), base.score.to_numpy())
     holm = corrected(tail)
-    rows = ([arm, "{} against {}".format(*of[arm]), f"{tail[arm]:.4f}", f"{holm[arm]:.4f}"] for arm in ARMS)
+    rows = ([arm, "{} against {}".format(*of[arm]), p_value(tail[arm]), p_value(holm[arm])] for arm in ARMS)
     header = ("arm", f"collapsed, against {BASE}", "p", "p, Holm")
     return table(header, rows) + "\n\n" + differences(mean, "arm", f"mean − {BASE}, points (95 %)", "+.2f")
 

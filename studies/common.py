@@ -173,10 +173,19 @@ def within(value: float, low: float, high: float, form: str) -> str:
     return f"{value:{form}} ({low:{form}} … {high:{form}})"
 
 
+def p_value(p: float) -> str:
+    """A p-value to four digits: none is 0.
+
+    >>> p_value(0.0384), p_value(0.00002)
+    ('0.0384', '<0.0001')
+    """
+    return f"{p:.4f}" if p >= 0.0001 else "<0.0001"
+
+
 def differences(tests: dict[str, tuple[float, float, float, float]], what: str, of: str, form: str = "+.1f") -> str:
     """A table of `difference_test`s by name, p-values corrected by Holm; ``what`` is compared ``of`` what."""
     holm = corrected({name: test[3] for name, test in tests.items()})
-    rows = ([name, within(*interval, form), f"{p:.4f}", f"{holm[name]:.4f}"] for name, (*interval, p) in tests.items())
+    rows = ([name, within(*interval, form), p_value(p), p_value(holm[name])] for name, (*interval, p) in tests.items())
     return table((what, of, "p", "p, Holm"), rows)
 
 

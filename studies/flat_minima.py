@@ -10,7 +10,19 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from common import corrected, difference_test, drawn, keep_found, kept_whole, mean_interval, put, run, table, within
+from common import (
+    corrected,
+    difference_test,
+    drawn,
+    keep_found,
+    kept_whole,
+    mean_interval,
+    p_value,
+    put,
+    run,
+    table,
+    within,
+)
 from jaxtyping import Float
 
 from archgrad import spaces, tables
@@ -47,7 +59,7 @@ def gains(frame: pd.DataFrame) -> str:
         rows += [
             [title, base, f"{mean_interval(scores(frame, base, benchmark))[0]:.2f}",
              *(within(*found[base, rho][:3], "+.2f") for rho in RHO),
-             f"{holm[base]:.4f}"]
+             p_value(holm[base])]
             for base in BASES
         ]  # fmt: skip
     return table(("data set", "base", "its mean, %", *(f"gain at ρ = {rho}" for rho in RHO), "p at 0.01, Holm"), rows)
@@ -94,7 +106,7 @@ def flatness(frame: pd.DataFrame) -> str:
     ]
     observed, p = stratified([(flat["rank"].to_numpy(), plain["rank"].to_numpy()) for flat, plain in pairs])
     header = ("base", "std around A²M's cells, points", "around the base's", "its percentile, A²M's", "the base's")
-    return table(header, rows) + f"\n\nMean difference of the percentiles: {observed:+.1f}, p = {p:.4f}."
+    return table(header, rows) + f"\n\nMean difference of the percentiles: {observed:+.1f}, p: {p_value(p)}."
 
 
 def surroundings() -> pd.DataFrame:

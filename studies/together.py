@@ -21,6 +21,7 @@ from common import (
     keep_found,
     kept_whole,
     mean_interval,
+    p_value,
     put,
     run,
     table,
@@ -124,7 +125,7 @@ def at_once(found: pd.DataFrame) -> str:
         one_sided = p / 2 if gain > 0 else 1 - p / 2
         rows.append(
             [TITLES[name], f"{sign * (gain - margin):+.2f} ({_interval(sign, low - margin, high - margin)})",
-             f"{margin:g}", f"{one_sided:.4f}"]
+             f"{margin:g}", p_value(one_sided)]
         )  # fmt: skip
     return table(("measure", f"{ALL} − {BASE} (95 %)", "may lose", "p, one-sided"), rows)
 
