@@ -54,6 +54,14 @@ def test_settled_compares_with_plain_torch() -> None:
     assert "times as fast" in run("settled.py", "--channels", "4", "--cells", "3", "--batch", "2", "--rounds", "1")
 
 
+def test_methods_are_compared_with_darts() -> None:
+    """What trains nothing is left out."""
+    printed = run("methods.py", "--only", "darts,random_genotype,sdarts_random", "--channels", "4", "--steps", "1")
+    rows = [[cell.strip("` ") for cell in line.split("|")[1:-1]] for line in printed.splitlines()[2:]]
+    assert rows[0][::2] == ["darts", "1.00"]
+    assert [name for name, *_ in rows] == ["darts", "sdarts_random"]
+
+
 def test_auto_is_compared_with_plain(tmp_path: Path) -> None:
     file = tmp_path / "rows.json"
     options = ["--executor", "loop", "--batch", "2", "--mixture", "sampled", "--threads", "1", "--rounds", "2"]
