@@ -180,7 +180,7 @@ def test_a_page_shows_what_sets_a_method_apart() -> None:
     assert "| relaxation | `Dirichlet` | all |" in page
     assert "| modifiers | `PartialChannels(share=6)` | DARTS spaces |" in page
     assert "w_e ~ Dirichlet(elu(α_e) + 1)" in page
-    assert "| `drnas` | 49.02 ± 0.00 | 0.0 | 85.65 ± 1.49 |" in page, "measured in docs/methods.md"
+    assert "| drnas | 87.62 (83.39 … 91.84) |" in page, "measured in docs/studies/search_worth.md"
     assert "Of a network of your own it needs cells, or a choice with a skip" in generator().page("darts_minus")
 
 

@@ -53,6 +53,9 @@ from archgrad.schedules import (
 BENCHMARK = WeightOptimiser(weight_decay=5e-4, nesterov=True)
 """The weights' optimiser of the searches of NAS-Bench-201 itself, arXiv 2001.00326."""
 
+recommended = "beta_darts"
+"""What a search takes where no method is named; docs/studies/search_worth.md has the test that it won."""
+
 
 def _no_space(space: str) -> bool:
     """Whether that is a network of one's own: without a name in Python, ``module:name`` on the command line."""

@@ -68,7 +68,7 @@ class SearchResult:
 
 def search(
     network: str | Space | Supernet | nn.Module = "nasbench201",
-    method: str | Method = "darts",
+    method: str | Method = methods.recommended,
     data: str | Path | Dataset = "digits",
     *,
     image_size: int | None = None,

@@ -186,9 +186,9 @@ def test_off_a_terminal_there_is_a_start_line_a_line_a_minute_and_an_end_line(
     main(["search", *TINY, "--epochs", "2", "--limit", "320", "--out", "run"])
     err = capsys.readouterr().err.splitlines()
     steps = len(err) - 2
-    assert err[0] == f"archgrad: search darts: 2 epochs of {steps // 2} steps"
-    assert re.fullmatch(r"archgrad: search darts: epoch 1 of 2, 1 of \d+ steps: loss \d.*, about .+ left", err[1])
-    assert re.fullmatch(r"archgrad: search darts: done in .+: loss \d\.\d+, accuracy \d+\.\d+%", err[-1])
+    assert err[0] == f"archgrad: search beta_darts: 2 epochs of {steps // 2} steps"
+    assert re.fullmatch(r"archgrad: search beta_darts: epoch 1 of 2, 1 of \d+ steps: loss \d.*, about .+ left", err[1])
+    assert re.fullmatch(r"archgrad: search beta_darts: done in .+: loss \d\.\d+, accuracy \d+\.\d+%", err[-1])
     for words in (
         ["train", "run", "--epochs", "1", "--device", "cpu"],
         ["evaluate", "run", "--device", "cpu"],
@@ -209,7 +209,7 @@ def test_a_search_that_goes_on_says_where(capsys: pytest.CaptureFixture[str]):
     main(["search", *TINY, "--epochs", "2", "--out", "run", "--extend"])
     steps = Run.open("run").history()
     assert len(steps) == 2
-    assert re.search(r"search darts: 2 epochs of (\d+) steps, \1 steps of them done", capsys.readouterr().err)
+    assert re.search(r"search beta_darts: 2 epochs of (\d+) steps, \1 steps of them done", capsys.readouterr().err)
 
 
 def test_verbose_and_quiet_exclude_each_other_and_verbose_says_more(capsys: pytest.CaptureFixture[str]):
@@ -222,7 +222,7 @@ def test_verbose_and_quiet_exclude_each_other_and_verbose_says_more(capsys: pyte
     main([*words, "--out", "two", "--verbose"])
     err = capsys.readouterr().err
     assert "archgrad: two: checkpoint " in err
-    assert "archgrad: search darts: epoch 0: " in err
+    assert "archgrad: search beta_darts: epoch 0: " in err
 
 
 def test_importing_installs_no_handler_and_the_command_leaves_none(capsys: pytest.CaptureFixture[str]):

@@ -269,7 +269,7 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
     options = ["--space", "mypkg.parts:network", "--epochs", "1", "--device", "cpu", "--progress", "false"]
     main(["search", *options])
     main(["search", *options, "--out", "again"])
-    first = Run.open("runs/mypkg.parts_network-darts-digits-0").read_arrays("alphas.npz")["body"]
+    first = Run.open("runs/mypkg.parts_network-beta_darts-digits-0").read_arrays("alphas.npz")["body"]
     assert (first == Run.open("again").read_arrays("alphas.npz")["body"]).all()
     capsys.readouterr()
     main(["show", "again"])
@@ -302,8 +302,8 @@ def test_a_users_own_network_is_searched_from_the_seed(capsys: pytest.CaptureFix
         ("search --train_fraction half", "--train_fraction: expected a number, got 'half'"),
         ("search --progress=maybe", "--progress: expected true or false, got 'maybe'"),
         ("search --seed", "--seed: expected a value"),
-        ("search --epochs -1", "method 'darts': epochs must be a whole number, 0 or more, got -1"),
-        ("search --order first", "method 'darts': order must be 'alphas-first' or 'weights-first', got 'first'"),
+        ("search --epochs -1", "method 'beta_darts': epochs must be a whole number, 0 or more, got -1"),
+        ("search --order first", "method 'beta_darts': order must be 'alphas-first' or 'weights-first', got 'first'"),
         ("search --train_fraction 2", "split: fraction must lie between 0 and 1, got 2.0"),
         ("search --mixed_precision bf61", "unknown mixed precision 'bf61': did you mean 'bf16'?"),
         ("search --relaxation Sofmax", "--relaxation: unknown relaxation 'Sofmax': did you mean 'Softmax'"),

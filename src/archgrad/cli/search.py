@@ -37,7 +37,7 @@ KINDS: dict[str, Any] = {
 def search(
     *,
     space: str = "nasbench201",
-    method: str = "darts",
+    method: str = methods.recommended,
     data: str = "digits",
     out: str | None = None,
     settings: dict[str, Any],
