@@ -35,23 +35,23 @@ def ended(method: Method, space: Space, images: Dataset) -> Search:
     return search
 
 
-def cost(method: Method, base: Method, space: Space, images: Dataset, steps: int) -> tuple[float, float]:
+def cost(search: Search, base: Search, steps: int) -> tuple[float, float]:
     """Seconds of a step and peak memory of one, relative to those of ``base``."""
-    searches = [ended(each, space, images) for each in (base, method)]
+    both = (base, search)
     peaks = []
-    for search in searches:
-        batches = search.batches.epoch(0)
-        search.train_step(next(batches))
+    for each in both:
+        batches = each.batches.epoch(0)
+        each.train_step(next(batches))
         with PeakMemory() as memory:
-            search.train_step(next(batches))
+            each.train_step(next(batches))
         peaks.append(memory.peak)
     ratios = []
     for _ in range(steps):
         seconds = []
-        for search in searches:
-            batch = next(search.batches.epoch(0))
+        for each in both:
+            batch = next(each.batches.epoch(0))
             started = time.perf_counter()
-            search.train_step(batch)
+            each.train_step(batch)
             seconds.append(time.perf_counter() - started)
         ratios.append(seconds[1] / seconds[0])
     return statistics.median(ratios), peaks[1] / peaks[0]
@@ -80,15 +80,12 @@ def compare(
     torch.set_num_threads(1)
     searched = replace(spaces.get(space), channels=channels, cells=cells)
     images = data.load("digits", image_size=image_size)
-    chosen = {
-        name: replace(methods.get(name, space), batch_size=batch_size)
-        for name in (only.split(",") if only else methods.names())
-    }
-    base = replace(methods.get("darts", space), batch_size=batch_size)
+    base = ended(replace(methods.get("darts", space), batch_size=batch_size), searched, images)
     print("| method | step time | peak memory |\n|---|---|---|")
-    for name, method in chosen.items():
+    for name in only.split(",") if only else methods.names():
+        method = replace(methods.get(name, space), batch_size=batch_size)
         if method.epochs:
-            seconds, memory = cost(method, base, searched, images, steps)
+            seconds, memory = cost(ended(method, searched, images), base, steps)
             print(f"| `{name}` | {seconds:.2f} | {memory:.2f} |", flush=True)
 
 
