@@ -136,7 +136,7 @@ def page() -> None:
     put(
         "search_worth.md",
         "figure",
-        drawn("search_worth", f"Mean CIFAR-10 accuracy, %, after {', '.join(panels)}", panels),
+        drawn("search_worth", "Mean CIFAR-10 accuracy, %", panels),
     )
     if is_whole(frame, "search_worth_1014"):
         middle = frame[(frame.campaign == "search_worth_1014") & (frame.benchmark == "cifar10")]
