@@ -7,6 +7,7 @@ longer than they compute. Sums are then also added in one order everywhere, as b
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from archgrad import data
 from archgrad.recipes import quick
 from archgrad.train import train
 
+sys.path.insert(0, str(Path(__file__).parent))  # where `programs` is
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # for the programs that tests start
 

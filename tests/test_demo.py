@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from programs import program
 
 from archgrad import Supernet, demo
 from archgrad.standing import Standing
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_the_network_has_six_free_choices_among_operations_that_keep_the_shape():
@@ -47,13 +44,8 @@ def test_the_demo_runs_its_commands_and_ends_with_those_to_type_next(
     assert len(list(Path("runs/demo").glob("search-*/model.onnx"))) == 1
 
 
-def test_the_measurement_counts_what_it_says(monkeypatch: pytest.MonkeyPatch):
-    spec = importlib.util.spec_from_file_location("measurement", ROOT / "benchmarks" / "demo.py")
-    assert spec is not None
-    assert spec.loader is not None
-    measurement = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, measurement)  # where its dataclass looks itself up
-    spec.loader.exec_module(measurement)
+def test_the_measurement_counts_what_it_says():
+    measurement = program("benchmarks/demo.py")
     cloud = tuple(0.7 + i / 100 for i in range(10))  # its mean is 0.745, its best 0.79
     demos = [
         measurement.Demo(0, Standing((0.85, 0.86, 0.87), cloud), 0.86),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 import pkgutil
 import re
@@ -19,6 +18,7 @@ from typing import Any
 import jsonargparse
 import pytest
 import yaml
+from programs import program
 
 from archgrad import methods
 from archgrad.cli import main
@@ -129,14 +129,8 @@ def command_lines() -> list[str]:
     return list(dict.fromkeys(line for line in lines if "mine." not in line))  # components that the reader writes
 
 
-@functools.cache
 def generator(name: str = "method_pages") -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return program(f"docs/{name}.py")
 
 
 @pytest.mark.parametrize("line", command_lines())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from programs import program
 
 from archgrad import methods
 from archgrad.alpha_lr import alpha_epochs
@@ -22,12 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def settings() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("settings_table", ROOT / "benchmarks/settings.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return program("benchmarks/settings.py")
 
 
 PROGRAMS: dict[str, tuple[float | bool | str, ...]] = {

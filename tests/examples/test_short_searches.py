@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import programs
 import pytest
 
 from archgrad import spaces, tables
 from archgrad.tables import Table
 from archgrad.tables import nasbench201 as numbering
 
-PROGRAM = Path(__file__).resolve().parents[2] / "examples/short_searches.py"
-
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("short_searches", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return programs.program("examples/short_searches.py")
 
 
 def test_a_row_per_budget_and_rule(program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
